@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* sd-event helpers: the usual start of a daemon, timers that are re-armed, deferred work that runs once. */
+
+#include <systemd/sd-event.h>
+
+#include "macro.h"
+#include "time-util.h"
+
+DEFINE_POINTER_CLEANUP(sd_event, sd_event_unref);
+DEFINE_POINTER_CLEANUP(sd_event_source, sd_event_source_disable_unref);
+
+/* Blocks and handles SIGTERM and SIGINT (both end the loop with 0), SIGPIPE ignored, watchdog on. */
+int event_setup_daemon(sd_event **ret);
+
+/* (Re)arms *source as a one-shot timer on CLOCK_BOOTTIME, usec from now, creating it when NULL. The accuracy is
+ * 10 ms below 10 s and 100 ms above. USEC_INFINITY switches it off. */
+int event_timer_arm(sd_event *e, sd_event_source **source, usec_t usec, sd_event_time_handler_t callback,
+                    void *userdata, const char *description);
+int event_timer_disarm(sd_event_source *source);          /* NULL is fine */
+
+/* Runs callback once from the loop; asking again before it ran changes nothing. */
+int event_defer_once(sd_event *e, sd_event_source **source, sd_event_handler_t callback, void *userdata,
+                     const char *description);

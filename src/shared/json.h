@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The one place that knows jansson's header. Parsing refuses duplicate members, trailing garbage, \u0000 and more
+ * than max bytes; depth is bounded by 16. */
+
+#include <jansson.h>
+
+#include "macro.h"
+
+static inline void json_decrefp(json_t **v) {
+        json_decref(*v);
+}
+#define _cleanup_json_ _cleanup_(json_decrefp)
+
+/* -EFBIG, -EBADMSG (with a sentence in *reterr_message, allocated, if that is not NULL), -ENOMEM. */
+int json_parse(const void *data, size_t size, size_t max, json_t **ret, char **reterr_message);
+
+/* Strings and integers of an object; -ENOENT absent, -EBADMSG wrong type or range. Strings stay the object's. */
+int json_get_string(json_t *object, const char *key, const char **ret);
+int json_get_u64(json_t *object, const char *key, uint64_t *ret);
+int json_get_bool(json_t *object, const char *key, bool *ret);
+/* NULL is fine as v: then the member is left out. 0 or -ENOMEM. */
+int json_set_string(json_t *object, const char *key, const char *v);
+int json_set_u64(json_t *object, const char *key, uint64_t v);
+int json_set_bool(json_t *object, const char *key, bool v);
+/* Takes v's reference, also on failure. */
+int json_set_take(json_t *object, const char *key, json_t *v);
+
+/* pretty: indented; else one line. Ends without a newline. NULL on lack of memory. */
+char *json_format(json_t *v, bool pretty);
