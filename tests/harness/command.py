@@ -25,6 +25,7 @@ def execute(
     timeout: float = 60,
     input: str | None = None,
     env: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> subprocess.CompletedProcess[str]:
     """Runs argv to its end and returns its output as text.
 
@@ -40,6 +41,7 @@ def execute(
         text=True,
         errors="replace",
         start_new_session=True,
+        pass_fds=pass_fds,
     )
     try:
         stdout, stderr = process.communicate(input, timeout)
