@@ -10,7 +10,16 @@ from pathlib import Path
 _INOTIFY_INSTANCES = 4096
 _INOTIFY_SYSCTL = Path("/proc/sys/fs/inotify/max_user_instances")
 
-_TOOLS = ("ip", "journalctl", "mmdebstrap", "mount", "nsenter", "systemd-nspawn", "umount", "unshare")
+_TOOLS = (
+    "ip",
+    "journalctl",
+    "mmdebstrap",
+    "mount",
+    "nsenter",
+    "systemd-nspawn",
+    "umount",
+    "unshare",
+)
 
 
 class HostError(RuntimeError):

@@ -93,9 +93,9 @@ def base_root(extra: Sequence[str] = ()) -> Path:
         return root
 
     require_host()
-    with locked(folder / "build.lock", _BUILD_TIMEOUT + 60, "building the base root"):
+    with locked(folder / "build.lock", _BUILD_TIMEOUT + 60, "building the base root") as lock:
         if not marker.exists():
-            _build(packages, root)
+            _build(packages, root, lock)
             marker.touch()
     return root
 
@@ -105,28 +105,34 @@ def _cache_key(packages: Sequence[str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _build(packages: Sequence[str], root: Path) -> None:
-    """Builds beside the final place and renames, so that a killed build never looks complete."""
+def _build(packages: Sequence[str], root: Path, lock: int) -> None:
+    """Builds beside the final place and renames, so that a killed build never looks complete.
+
+    mmdebstrap inherits the lock. If this process is killed, it goes on for a while by itself, and
+    the next run must not build in the same place meanwhile.
+    """
     started = time.monotonic()
     building = root.with_name(f"{root.name}.new")
     for leftover in (building, root):
         shutil.rmtree(leftover, ignore_errors=True)
 
     progress(f"building the base root ({len(packages)} packages and what they need)")
-    bootstrap(building, packages, timeout=_BUILD_TIMEOUT)
+    bootstrap(building, packages, timeout=_BUILD_TIMEOUT, pass_fds=(lock,))
     _prepare(building)
     building.rename(root)
     progress(f"base root is ready after {time.monotonic() - started:.1f}s: {root}")
 
 
-def bootstrap(target: Path, packages: Sequence[str], *, timeout: float) -> None:
+def bootstrap(
+    target: Path, packages: Sequence[str], *, timeout: float, pass_fds: Sequence[int] = ()
+) -> None:
     """Makes a minimal Debian with the host's sources in the folder target."""
     argv = ["mmdebstrap", "--quiet", "--variant=minbase", "--format=directory", "--mode=root"]
     argv += [f"--include={','.join(packages)}"]
     argv += [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _EXCLUDED_PATHS]
     argv += [f"--aptopt={option}" for option in acquire_options()]
     argv += [SUITE, str(target), *debian_sources(SUITE)]
-    execute(argv, timeout=timeout)
+    execute(argv, timeout=timeout, pass_fds=pass_fds)
 
 
 def _prepare(root: Path) -> None:

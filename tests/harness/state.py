@@ -17,7 +17,7 @@ from .wait import wait_for
 
 
 def state_folder() -> Path:
-    """On disk rather than in /run: overlay uppers want a real file system, with xattrs and fsync."""
+    """On disk and not in /run: an overlay wants a real file system, with xattrs and fsync."""
     return Path(os.environ.get("FLEET_TEST_STATE", "/var/tmp/fleet-agent-tests"))
 
 
@@ -30,12 +30,12 @@ class FileLock:
     """An advisory lock on a file, which the kernel gives back however its holder ends.
 
     That makes it the one safe way to tell a live run from a dead one: a process id in a file may
-    have gone to somebody else. Python opens files close-on-exec, so that no child keeps the lock.
+    have gone to somebody else. No child keeps the lock unless it is handed the descriptor.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._fd = -1
+        self.fd = -1
 
     def try_acquire(self) -> bool:
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -47,24 +47,27 @@ class FileLock:
         except BaseException:
             os.close(fd)
             raise
-        self._fd = fd
+        self.fd = fd
         return True
 
     def release(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
 
 
 @contextmanager
-def locked(path: Path, timeout: float, what: str) -> Iterator[None]:
-    """Holds the lock on path, waiting at most timeout seconds for another process to be done."""
+def locked(path: Path, timeout: float, what: str) -> Iterator[int]:
+    """Holds the lock on path, waiting at most timeout seconds for another process to be done.
+
+    Gives the lock's descriptor: a child that inherits it holds the lock, too, even alone.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     if not lock.try_acquire():
         progress(f"waiting for another run: {what}")
         wait_for(lock.try_acquire, timeout, f"the lock for {what} ({path})", interval=0.2)
     try:
-        yield
+        yield lock.fd
     finally:
         lock.release()
