@@ -3,14 +3,11 @@
 
 import secrets
 import shutil
-import signal
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any
+from types import TracebackType
 
 from .cgroup import run_group
 from .container import BOOT_TIMEOUT, Container
@@ -20,6 +17,7 @@ from .netns import GATEWAY_ADDRESS, Network
 from .process import Process
 from .progress import progress
 from .rootfs import base_root
+from .signals import PoliteEnd
 from .state import FileLock, results_folder
 
 # More at once only makes each of them slower on the two cores of a small CI machine.
@@ -45,11 +43,11 @@ class Run:
         self._network = Network(self.id)
         self._group = run_group(self.id)
         self._lock: FileLock | None = None
-        self._handlers: dict[int, Any] = {}
+        self._signals = PoliteEnd()
 
     def __enter__(self) -> "Run":
         require_host()
-        self._catch_signals()
+        self._signals.catch()
         try:
             clean_stale_runs()
             self._base = base_root(self._packages)
@@ -153,14 +151,6 @@ class Run:
             # their machines are taken down.
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _catch_signals(self) -> None:
-        """Turns a polite end into an exception, so that there is one way out, through __exit__."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        self._handlers[signal.SIGINT] = signal.getsignal(signal.SIGINT)
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            self._handlers[number] = signal.signal(number, _raise_exit)
-
     def _save_results(self, *, show: bool) -> None:
         """Keeps the logs; shows their ends, too, unless the run was only told to stop."""
         stamp = time.strftime("%Y%m%d-%H%M%S")
@@ -182,8 +172,7 @@ class Run:
         The second half is the same that cleans up after a killed run, so it is well tested, and
         does not depend on the first half having worked.
         """
-        for number in self._handlers:
-            signal.signal(number, signal.SIG_IGN)
+        self._signals.ignore()
         started = time.monotonic()
         try:
             self._each(_stop_quietly, list(reversed(self.containers)))
@@ -193,8 +182,7 @@ class Run:
             remove_run(self.id)
             if self._lock is not None:
                 self._lock.release()
-            for number, handler in self._handlers.items():
-                signal.signal(number, handler)
+            self._signals.restore()
             progress(f"{self.title}: taken down in {time.monotonic() - started:.2f}s")
 
 
@@ -204,10 +192,6 @@ def _stop_quietly(container: Container) -> None:
         container.stop(timeout=15)
     except AssertionError as error:
         progress(f"{error}; killed it")
-
-
-def _raise_exit(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
 
 
 def _print_tail(path: Path, lines: int = 25) -> None:
