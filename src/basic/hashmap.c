@@ -183,13 +183,24 @@ size_t hashmap_size(const Hashmap *h) {
 }
 
 bool hashmap_iterate(Hashmap *h, size_t *cursor, const char **ret_key, void **ret_value) {
-        /* The cursor counts down: removing the current entry only moves entries of higher places into lower ones
-         * that have been visited or are the hole itself, so that none is skipped; one that wraps may be seen twice. */
-        if (*cursor == 0)
-                *cursor = h->n_buckets + 1;
-        while (*cursor > 1) {
-                Entry *e = h->entries + --*cursor - 1;
+        /* Downwards, cyclically, from a free bucket: removing the current entry then only moves entries that have
+         * been visited, as no run of full buckets crosses the start. The cursor holds the start in its upper half
+         * and the steps left plus one in its lower half. */
+        if (h->n_buckets == 0)
+                return false;
+        if (*cursor == 0) {
+                size_t start = 0;
+                while (h->entries[start].key)
+                        start++;
+                *cursor = start << 32 | h->n_buckets;
+        }
+
+        size_t start = *cursor >> 32, left = *cursor & UINT32_MAX;
+        while (left > 1) {
+                left--;
+                Entry *e = h->entries + ((start + left) & (h->n_buckets - 1));
                 if (e->key) {
+                        *cursor = start << 32 | left;
                         if (ret_key)
                                 *ret_key = e->key;
                         if (ret_value)
@@ -197,5 +208,6 @@ bool hashmap_iterate(Hashmap *h, size_t *cursor, const char **ret_key, void **re
                         return true;
                 }
         }
+        *cursor = start << 32 | 1;
         return false;
 }
