@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Label selectors in Kubernetes' syntax: requirements joined by commas, all of which must hold.
+ *   env=production  env==production  env!=test  tier in (web,db)  tier notin (web,db)  gpu  !gpu
+ * "!=" and "notin" also match what lacks the key. The one parser for listing, counting and updating. Pure; a
+ * selector is immutable once parsed and belongs to its caller. Limits: 4 KiB of text, 64 requirements, 256 values. */
+
+#include "macro.h"
+
+#define SELECTOR_TEXT_MAX 4096U
+#define SELECTOR_REQUIREMENTS_MAX 64U
+#define SELECTOR_VALUES_MAX 256U
+#define LABEL_NAME_MAX 63U
+#define LABEL_PREFIX_MAX 253U
+#define SELECTOR_FACT_PREFIX "fact."
+
+typedef struct Selector Selector;
+
+/* Value of a key, or NULL when the object lacks it. */
+typedef const char *(*selector_lookup_t)(const char *key, void *userdata);
+
+/* -EINVAL with a sentence that says where (allocated, if reterr_message is not NULL), -ENOMEM. An empty text is an
+ * error: it must never mean "all". */
+int selector_parse(const char *text, Selector **ret, char **reterr_message);
+Selector *selector_free(Selector *s);
+DEFINE_POINTER_CLEANUP(Selector, selector_free);
+
+bool selector_matches(const Selector *s, selector_lookup_t lookup, void *userdata);
+
+/* One spelling for every way to write the same thing: requirements and values sorted, duplicates gone. */
+int selector_format(const Selector *s, char **ret);
+
+/* "name" or "dns.prefix/name"; names are [A-Za-z0-9] with [-_.A-Za-z0-9] between. "fact." is reserved: it is what
+ * machines say of themselves. */
+bool label_key_is_valid(const char *key);
+bool label_value_is_valid(const char *value);              /* as a name, or empty */
