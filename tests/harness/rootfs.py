@@ -30,12 +30,15 @@ _PACKAGES = (
     "iproute2",
     "procps",
     "util-linux",
-    # what the binaries under test are linked with
+    # what the binaries under test are linked with, on a node and on a gateway
     "ca-certificates",
     "libcurl4",
+    "libgrpc29",
     "libjansson4",
+    "libmicrohttpd12",
     "libprotobuf-c1",
     "libsodium23",
+    "libsqlite3-0",
     "libssl3",
     "libsystemd0",
     "libzstd1",
