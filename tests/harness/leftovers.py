@@ -66,6 +66,20 @@ def clean_stale_runs() -> list[str]:
     return cleaned
 
 
+def remove_idle_roots() -> int:
+    """Removes the cached base roots, unless a run is there that may stand on one of them."""
+    roots = state_folder() / "roots"
+    with _runs_locked(), locked(roots / "build.lock", 60, "the base roots"):
+        if any(path.is_dir() for path in (state_folder() / "runs").iterdir()):
+            return 0
+        found = [path for path in roots.iterdir() if path.is_dir()]
+        for path in found:
+            # The marker first: a root half removed must not count as there.
+            path.with_name(f"{path.name}.ok").unlink(missing_ok=True)
+            shutil.rmtree(path)
+        return len(found)
+
+
 def traces(run_id: str) -> list[str]:
     """Everything that still bears the id of a run, in words."""
     found = []

@@ -50,8 +50,8 @@ class Run:
         self._signals.catch()
         try:
             clean_stale_runs()
-            self._base = base_root(self._packages)
             self._folder, self._lock = new_run_folder(self.id)
+            self._base = base_root(self._packages)
             self._group.create()
             self._network.create()
         except BaseException:
