@@ -45,17 +45,23 @@ static inline void freep(void *p) {
 #define ELEMENTSOF(x) (sizeof(x) / sizeof((x)[0]))
 #define CONST_MAX(a, b) ((a) > (b) ? (a) : (b))
 
-#define MAX(a, b)                            \
-        ({                                   \
-                const typeof(a) _a_ = (a);   \
-                const typeof(b) _b_ = (b);   \
-                _a_ > _b_ ? _a_ : _b_;       \
+/* Names made unique by a counter, so that the macros nest without shadowing. */
+#define CONCATENATE_INNER(a, b) a##b
+#define CONCATENATE(a, b) CONCATENATE_INNER(a, b)
+
+#define MAX(a, b) MAX_UNIQUE(__COUNTER__, a, b)
+#define MAX_UNIQUE(n, a, b)                                                         \
+        ({                                                                          \
+                const typeof(a) CONCATENATE(_a_, n) = (a);                          \
+                const typeof(b) CONCATENATE(_b_, n) = (b);                          \
+                CONCATENATE(_a_, n) > CONCATENATE(_b_, n) ? CONCATENATE(_a_, n) : CONCATENATE(_b_, n); \
         })
-#define MIN(a, b)                            \
-        ({                                   \
-                const typeof(a) _a_ = (a);   \
-                const typeof(b) _b_ = (b);   \
-                _a_ < _b_ ? _a_ : _b_;       \
+#define MIN(a, b) MIN_UNIQUE(__COUNTER__, a, b)
+#define MIN_UNIQUE(n, a, b)                                                         \
+        ({                                                                          \
+                const typeof(a) CONCATENATE(_a_, n) = (a);                          \
+                const typeof(b) CONCATENATE(_b_, n) = (b);                          \
+                CONCATENATE(_a_, n) < CONCATENATE(_b_, n) ? CONCATENATE(_a_, n) : CONCATENATE(_b_, n); \
         })
 #define CLAMP(x, low, high) MIN(MAX(x, low), high)
 

@@ -8,9 +8,6 @@
 
 #include "macro.h"
 
-DEFINE_POINTER_CLEANUP(sd_bus, sd_bus_flush_close_unref);
-DEFINE_POINTER_CLEANUP(sd_bus_message, sd_bus_message_unref);
-DEFINE_POINTER_CLEANUP(sd_bus_slot, sd_bus_slot_unref);
 
 static inline void bus_error_cleanup(sd_bus_error *e) {
         sd_bus_error_free(e);

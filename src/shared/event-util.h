@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* sd-event helpers: the usual start of a daemon, timers that are re-armed, deferred work that runs once. */
+/* sd-event helpers (cleanup functions such as sd_event_unrefp come with its headers): the usual start of a daemon, timers that are re-armed, deferred work that runs once. */
 
 #include <systemd/sd-event.h>
 
 #include "macro.h"
 #include "time-util.h"
 
-DEFINE_POINTER_CLEANUP(sd_event, sd_event_unref);
-DEFINE_POINTER_CLEANUP(sd_event_source, sd_event_source_disable_unref);
 
 /* Blocks and handles SIGTERM and SIGINT (both end the loop with 0), SIGPIPE ignored, watchdog on. */
 int event_setup_daemon(sd_event **ret);

@@ -8,9 +8,6 @@
 
 #include "macro.h"
 
-static inline void json_decrefp(json_t **v) {
-        json_decref(*v);
-}
 #define _cleanup_json_ _cleanup_(json_decrefp)
 
 /* -EFBIG, -EBADMSG (with a sentence in *reterr_message, allocated, if that is not NULL), -ENOMEM. */

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "event-util.h"
+
+#include <signal.h>
+
+#include "errno-util.h"
+
+int event_setup_daemon(sd_event **ret) {
+        _cleanup_(sd_event_unrefp) sd_event *e = NULL;
+        sigset_t mask;
+        int r;
+
+        if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+                return negative_errno();
+        if (sigemptyset(&mask) < 0 || sigaddset(&mask, SIGTERM) < 0 || sigaddset(&mask, SIGINT) < 0 ||
+            sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
+                return negative_errno();
+
+        r = sd_event_default(&e);
+        if (r < 0)
+                return r;
+        r = sd_event_add_signal(e, NULL, SIGTERM, NULL, NULL);
+        if (r < 0)
+                return r;
+        r = sd_event_add_signal(e, NULL, SIGINT, NULL, NULL);
+        if (r < 0)
+                return r;
+        r = sd_event_set_watchdog(e, true);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(e);
+        return 0;
+}
+
+int event_timer_arm(
+                sd_event *e, sd_event_source **source, usec_t usec, sd_event_time_handler_t callback, void *userdata,
+                const char *description) {
+
+        usec_t accuracy = usec < 10 * USEC_PER_SEC ? 10 * USEC_PER_MSEC : 100 * USEC_PER_MSEC;
+        int r;
+
+        if (usec == USEC_INFINITY)
+                return event_timer_disarm(*source);
+
+        if (*source) {
+                r = sd_event_source_set_time_relative(*source, usec);
+                if (r < 0)
+                        return r;
+                r = sd_event_source_set_time_accuracy(*source, accuracy);
+                if (r < 0)
+                        return r;
+                return sd_event_source_set_enabled(*source, SD_EVENT_ONESHOT);
+        }
+
+        r = sd_event_add_time_relative(e, source, CLOCK_BOOTTIME, usec, accuracy, callback, userdata);
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_description(*source, description);
+        return 0;
+}
+
+int event_timer_disarm(sd_event_source *source) {
+        return source ? sd_event_source_set_enabled(source, SD_EVENT_OFF) : 0;
+}
+
+int event_defer_once(
+                sd_event *e, sd_event_source **source, sd_event_handler_t callback, void *userdata,
+                const char *description) {
+
+        if (*source)
+                return sd_event_source_set_enabled(*source, SD_EVENT_ONESHOT);
+
+        int r = sd_event_add_defer(e, source, callback, userdata);
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_description(*source, description);
+        return 0;
+}
