@@ -7,6 +7,10 @@
 #include "errno-util.h"
 
 int event_setup_daemon(sd_event **ret) {
+        return event_setup_daemon_with(ret, NULL, NULL);
+}
+
+int event_setup_daemon_with(sd_event **ret, sd_event_signal_handler_t on_terminate, void *userdata) {
         _cleanup_(sd_event_unrefp) sd_event *e = NULL;
         sigset_t mask;
         int r;
@@ -20,10 +24,10 @@ int event_setup_daemon(sd_event **ret) {
         r = sd_event_default(&e);
         if (r < 0)
                 return r;
-        r = sd_event_add_signal(e, NULL, SIGTERM, NULL, NULL);
+        r = sd_event_add_signal(e, NULL, SIGTERM, on_terminate, userdata);
         if (r < 0)
                 return r;
-        r = sd_event_add_signal(e, NULL, SIGINT, NULL, NULL);
+        r = sd_event_add_signal(e, NULL, SIGINT, on_terminate, userdata);
         if (r < 0)
                 return r;
         r = sd_event_set_watchdog(e, true);

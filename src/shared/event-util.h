@@ -11,6 +11,8 @@
 
 /* Blocks and handles SIGTERM and SIGINT (both end the loop with 0), SIGPIPE ignored, watchdog on. */
 int event_setup_daemon(sd_event **ret);
+/* The same with a handler of one's own for both signals, for who has something to say before it goes. */
+int event_setup_daemon_with(sd_event **ret, sd_event_signal_handler_t on_terminate, void *userdata);
 
 /* (Re)arms *source as a one-shot timer on CLOCK_BOOTTIME, usec from now, creating it when NULL. The accuracy is
  * 10 ms below 10 s and 100 ms above. USEC_INFINITY switches it off. */
