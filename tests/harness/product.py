@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is tested: built programs, a signed repository, a gateway, and agents on machines."""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from .command import execute
+from .container import Container
+from .process import Process
+from .run import Run
+from .wait import wait_for
+
+SOURCE = Path(__file__).resolve().parents[2]
+
+# What a package's script does after its files are in place.
+_ACTIVATE = (
+    ["systemd-sysusers"],
+    ["systemd-tmpfiles", "--create"],
+    ["journalctl", "--update-catalog"],
+    ["systemctl", "daemon-reload"],
+    ["systemctl", "reload", "dbus.service"],
+    ["/opt/fleet-agent/package/updater", "adopt"],
+)
+_START = ["systemctl", "enable", "--now", "--quiet", "fleet-agent-recover.service"]
+_START += ["fleet-agent.socket", "fleet-agent.service"]
+
+
+class Build:
+    """A build directory made by tools/build."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or Path(os.environ.get("FLEET_TEST_BUILD", SOURCE / "build"))
+        if not (self.folder / "trust").is_dir():
+            raise SystemExit(f"{self.folder} is not built; run tools/build")
+
+    def program(self, name: str) -> Path:
+        place = {
+            "fleet-release": "release",
+            "fleet-gatewayd": "gateway",
+            "fleet-gatewayctl": "ctl",
+            "fleet-agentctl": "ctl",
+        }
+        return self.folder / "src" / place[name] / name
+
+    def payload(self, version: str) -> tuple[Path, Path]:
+        """Agent and updater of a version of src/payloads/meson.build."""
+        folder = self.folder / "src" / "payloads"
+        return folder / f"agent-{version}", folder / f"updater-{version}"
+
+    @property
+    def key(self) -> Path:
+        return self.folder / "trust" / "key"
+
+    @cached_property
+    def machine_files(self) -> Path:
+        """An installation tree as a package would have it."""
+        tree = self.folder / "machine-files"
+        shutil.rmtree(tree, ignore_errors=True)
+        execute(
+            ["meson", "install", "-C", str(self.folder), "--no-rebuild", "--quiet"],
+            env={**os.environ, "DESTDIR": str(tree.resolve())},
+        )
+        return tree
+
+
+class Repository:
+    """A signed repository of its own; all of them share the root that the binaries carry."""
+
+    def __init__(self, build: Build, folder: Path) -> None:
+        self.build = build
+        self.folder = folder
+        shutil.copytree(build.folder / "trust" / "repo", folder)
+
+    def tool(self, *arguments: str | Path) -> str:
+        release = self.build.program("fleet-release")
+        argv = [str(release), "--repo", str(self.folder), *map(str, arguments)]
+        return execute(argv).stdout
+
+    def add(
+        self,
+        version: str,
+        files: Sequence[Path] | None = None,
+        *,
+        arch: str = os.uname().machine,
+        options: Sequence[str] = (),
+    ) -> None:
+        """Puts a release in; files other than the version's own payload are named by content."""
+        agent, updater = files or self.build.payload(version)
+        staging = self.folder.parent / f"{self.folder.name}-files-{version}"
+        staging.mkdir(exist_ok=True)
+        shutil.copy(agent, staging / "agent")
+        shutil.copy(updater, staging / "updater")
+        self.tool(
+            "add", staging / "agent", staging / "updater",
+            "--version", version, "--arch", arch, "--os", "linux", *options,
+        )  # fmt: skip
+
+    def sign(self) -> None:
+        self.tool("sign", "targets", "--yes", "--key", self.build.key)
+
+    def publish(self) -> None:
+        self.tool("publish", "--yes", "--key", self.build.key)
+
+    def release(self, version: str, **how: Any) -> None:
+        self.add(version, **how)
+        self.sign()
+        self.publish()
+
+
+@dataclass
+class Gateway:
+    """fleet-gatewayd on the gateway's side of the network."""
+
+    run: Run
+    build: Build
+    name: str = "gateway"
+    settings: str = ""
+    process: Process | None = None
+
+    def __post_init__(self) -> None:
+        self.state = self.run.folder / f"{self.name}-state"
+        self.state.mkdir(exist_ok=True)
+        self.config = self.run.folder / f"{self.name}.conf"
+        self.address = self.run.gateway_address
+
+    @property
+    def url(self) -> str:
+        return f"https://{self.address}:8443"
+
+    def start(self) -> None:
+        self.config.write_text(
+            f"[Gateway]\nName=gateway\nName={self.address}\nHeartbeatIntervalSec=2\n{self.settings}\n"
+        )
+        argv = [str(self.build.program("fleet-gatewayd")), f"--config={self.config}"]
+        argv.append(f"--state-directory={self.state}")
+        self.process = self.run.spawn(argv, name=self.name)
+        wait_for(self._answers, 20, "the gateway to answer")
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        if self.process.returncode is not None:
+            raise AssertionError(f"the gateway ended:\n{self.process.output()[-2000:]}")
+        argv = ["curl", "-ksf", "--max-time", "2", f"{self.url}/healthz"]
+        return self.inside(argv, check=False).returncode == 0
+
+    def stop(self, *, kill: bool = False) -> None:
+        assert self.process is not None
+        if kill:
+            self.process.signal(9)
+        self.process.stop()
+        self.process = None
+
+    def inside(self, argv: Sequence[str], *, check: bool = True, timeout: float = 60) -> Any:
+        """A command on the gateway's side of the network."""
+        enter = ["nsenter", f"--net=/run/netns/{self.run.gateway_namespace}", "--"]
+        return execute([*enter, *argv], check=check, timeout=timeout, env=self.environment)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "FLEET_GATEWAY": self.url,
+            "FLEET_CA": str(self.state / "ca.pem"),
+            "FLEET_TOKEN_FILE": str(self.state / "admin.token"),
+        }
+
+    def ctl(self, *arguments: str | Path, check: bool = True, timeout: float = 60) -> Any:
+        argv = [str(self.build.program("fleet-gatewayctl")), *map(str, arguments)]
+        return self.inside(argv, check=check, timeout=timeout)
+
+    def ctl_json(self, *arguments: str | Path) -> Any:
+        return json.loads(self.ctl(*arguments, "-o", "json").stdout)
+
+    def import_releases(self, repository: Repository) -> None:
+        self.ctl("releases", "import", repository.folder)
+
+    def join_token(self, uses: int = 1) -> str:
+        return str(self.ctl("token", "create", "--uses", str(uses)).stdout).strip()
+
+    def agent(self, agent_id: str) -> dict[str, Any]:
+        shown = self.ctl("agents", "show", agent_id, "-o", "json", check=False)
+        return json.loads(shown.stdout) if shown.returncode == 0 else {}
+
+    def updates(self, agent_id: str) -> list[dict[str, Any]]:
+        """The instructions of one agent, newest first."""
+        return list(self.agent(agent_id).get("updates", []))
+
+
+class Machine:
+    """A container with the agent installed as a package would do it."""
+
+    def __init__(self, container: Container, gateway: Gateway) -> None:
+        self.container = container
+        self.gateway = gateway
+        self.build = gateway.build
+        self.name = container.name
+
+    def install(
+        self,
+        token: str,
+        version: str = "1.0.0",
+        *,
+        agent_settings: str = "",
+        updater_settings: str = "",
+    ) -> None:
+        """Puts files in place and starts; the container is up."""
+        box = self.container
+        for part in ("usr", "opt", "etc"):
+            source = self.build.machine_files / part
+            if source.is_dir():
+                execute(["cp", "-a", f"{source}/.", str(box.path(f"/{part}"))])
+        agent, updater = self.build.payload(version)
+        box.copy_in(agent, "/opt/fleet-agent/package/agent", 0o755)
+        box.copy_in(updater, "/opt/fleet-agent/package/updater", 0o755)
+        box.write_file("/opt/fleet-agent/package/VERSION", f"{version}\n")
+        box.write_file(
+            "/etc/fleet-agent/agent.conf",
+            "[Gateway]\nAddress=gateway:7443\nUrl=https://gateway:8443\nReconnectMaxSec=2\n"
+            + agent_settings,
+        )
+        box.write_file("/etc/fleet-agent/updater.conf", f"[Updater]\n{updater_settings}")
+        box.path("/etc/credstore").mkdir(mode=0o700, exist_ok=True)
+        box.write_file("/etc/credstore/fleet-agent.join-token", token, mode=0o600)
+        for argv in _ACTIVATE:
+            box.run(argv)
+        box.run(_START)
+
+    def wait_online(self, version: str = "1.0.0", timeout: float = 30) -> None:
+        def online() -> bool:
+            shown = self.gateway.agent(self.agent_id)
+            return shown.get("state") == "online" and shown.get("version") == version
+
+        wait_for(online, timeout, f"{self.name} to be online with {version}", 0.2)
+
+    @cached_property
+    def agent_id(self) -> str:
+        def known() -> str:
+            return str(self.status().get("agent_id", ""))
+
+        return wait_for(known, 30, f"{self.name} to know its id", 0.2)
+
+    def status(self) -> dict[str, Any]:
+        shown = self.container.run(["fleet-agentctl", "status", "--json=short"], check=False)
+        try:
+            return dict(json.loads(shown.stdout))
+        except ValueError:
+            return {}
+
+    def link(self, name: str) -> str:
+        """The version that current or good points at."""
+        return os.readlink(self.container.path(f"/opt/fleet-agent/bin/{name}")).removeprefix("v")
+
+    def versions(self) -> list[str]:
+        entries = os.listdir(self.container.path("/opt/fleet-agent/bin"))
+        return sorted(e[1:] for e in entries if e.startswith("v"))
+
+    def wait_links(self, current: str, good: str, timeout: float = 60) -> None:
+        def links() -> tuple[str, str]:
+            return self.link("current"), self.link("good")
+
+        wait_for(
+            lambda: links() == (current, good),
+            timeout,
+            f"{self.name}: current={current} good={good}",
+            0.1,
+        )
+
+    def main_pid(self) -> str:
+        return self.container.show("fleet-agent.service", "MainPID")
+
+    def update(self, version: str, *, retry: bool = False) -> None:
+        more = ["--retry"] if retry else []
+        self.gateway.ctl("update", self.agent_id, "--version", version, *more)
+
+    def wait_finished(self, version: str, phase: str, timeout: float = 60) -> dict[str, Any]:
+        """Waits until the gateway has a terminal state of the newest update to this version."""
+
+        def finished() -> dict[str, Any] | None:
+            for update in self.gateway.updates(self.agent_id):
+                if update["version"] == version:
+                    return update if update["terminal"] else None
+            return None
+
+        what = f"{self.name}: the update to {version} to end as {phase}"
+        update = wait_for(finished, timeout, what, 0.2)
+        assert update["phase"] == phase, f"{what}: {update}"
+        return update
