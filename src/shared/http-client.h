@@ -18,23 +18,26 @@ typedef struct HttpRequest HttpRequest;
 typedef int (*http_on_data_t)(HttpRequest *r, const void *data, size_t size, void *userdata);
 /* error: 0, or negative errno: -EFBIG above max_size, -ETIMEDOUT, -ECONNREFUSED, -EHOSTUNREACH, -EKEYREJECTED (TLS
  * verification), -ECONNRESET, -ECANCELED by on_data's own error code otherwise. status: the HTTP status, 0 if none.
- * message: for people, never NULL. The body of answers other than 200/206 is kept to 64 KiB: http_request_body(). */
+ * A redirect is an answer like any other (status 3xx, error 0). A 206 for another range than the one asked: -EBADMSG.
+ * message: for people, never NULL, fit for a terminal. The body of answers other than 200/206 is kept to 64 KiB: http_request_body(). */
 typedef void (*http_on_finish_t)(HttpRequest *r, int error, unsigned status, const char *message, void *userdata);
 
 typedef struct HttpOptions {
         const char *method;            /* NULL: GET */
         const char *url;
         char *const *headers;          /* "Name: value" */
-        const void *body;              /* copied */
+        const void *body;              /* copied, unless body_borrowed: then it must outlive the request */
         size_t body_size;
+        bool body_borrowed;
         const char *ca_pem;            /* trust these alone; NULL: the system's */
         bool insecure;                 /* no verification at all: only to fetch what is then compared with a pin */
         uint64_t resume_from;          /* Range: bytes=N-; a server that answers 200 restarts: see http_request_offset() */
-        uint64_t max_size;             /* of the body; required */
+        uint64_t max_size;             /* of the whole resource, what resume_from skipped included; required */
         uint64_t speed_limit;          /* bytes a second, 0: none */
         usec_t timeout;                /* whole request; 0: none */
         usec_t connect_timeout;        /* 0: 30 s */
-        usec_t low_speed_time;         /* abort when slower than 1 KiB/s for so long; 0: 60 s */
+        usec_t low_speed_time;         /* abort (-ETIMEDOUT) when slower than 1 KiB/s for so long; whole seconds, rounded
+                                        * up; 0: 60 s; USEC_INFINITY: never (event streams) */
         http_on_data_t on_data;        /* NULL: the body is collected, http_request_body() */
         http_on_finish_t on_finish;
         void *userdata;
@@ -44,6 +47,8 @@ int http_client_new(HttpClient **ret, sd_event *event, const char *user_agent);
 HttpClient *http_client_free(HttpClient *c);
 DEFINE_POINTER_CLEANUP(HttpClient, http_client_free);
 
+/* -EPROTONOSUPPORT: not an https:// URL. -EINVAL: no max_size, no on_finish, malformed URL or header. No callback is
+ * made from within this call. */
 int http_request_start(HttpClient *c, const HttpOptions *options, HttpRequest **ret);
 HttpRequest *http_request_free(HttpRequest *r);
 DEFINE_POINTER_CLEANUP(HttpRequest, http_request_free);
