@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Peers that break the rules cost the gateway little, and the other agents nothing."""
+
+import os
+import random
+import socket
+import ssl
+
+from harness.wait import wait_for
+
+from . import h2
+from .identity import issue
+from .loopback import Agent, Loopback
+from .test_stream import enrolled, hello
+
+_MEMORY_KIB = 64 * 1024
+
+
+class Bystander:
+    """A well-behaved agent that must not notice any of it."""
+
+    def __init__(self, loop: Loopback) -> None:
+        self.loop = loop
+        self.agent: Agent = enrolled(loop, "bystander")
+        assert loop.gateway is not None
+        self.gateway = loop.gateway
+        self.before = self.gateway.resident_kib()
+
+    def check(self) -> None:
+        assert self.loop.healthy()
+        assert self.agent.seen()["state"] == "online", "the bystander is offline"
+        assert self.agent.program is not None
+        assert "disconnected" not in self.agent.program.output().lower()
+        grown = self.gateway.resident_kib() - self.before
+        assert grown < _MEMORY_KIB, f"the gateway grew by {grown} KiB"
+
+
+def _connection(loop: Loopback, agent_id: str, **how: int) -> h2.Connection:
+    folder = loop.folder / f"id-{agent_id[:8]}"
+    if (folder / "certificate.pem").exists():
+        identity = (folder / "certificate.pem", folder / "key.pem")
+    else:
+        identity = issue(folder, agent_id, ca=loop.ca, ca_key=loop.state / "ca.key")
+    return h2.Connection(loop.agent_port, ca=loop.ca, identity=identity, **how)
+
+
+def _guest(loop: Loopback) -> str:
+    """An enrolled id whose agent is gone, for connections of our own."""
+    agent = enrolled(loop, "guest")
+    assert agent.program is not None
+    agent.program.stop()
+    return agent.id
+
+
+def garbage() -> None:
+    with Loopback("garbage") as loop:
+        loop.start_gateway()
+        bystander = Bystander(loop)
+        guest = _guest(loop)
+        noise = random.Random(1)
+        for port in (loop.agent_port, loop.enroll_port, loop.https_port):
+            for _ in range(10):
+                with socket.create_connection(("127.0.0.1", port), 5) as raw:
+                    raw.sendall(noise.randbytes(2000))
+        context = ssl.create_default_context(cafile=str(loop.ca))
+        for _ in range(10):
+            with socket.create_connection(("127.0.0.1", loop.enroll_port), 5) as raw:
+                with context.wrap_socket(raw, server_hostname="localhost") as peer:
+                    peer.sendall(h2.PREFACE + noise.randbytes(2000))
+
+        payloads = [
+            noise.randbytes(1000),
+            b"",  # no message in the oneof
+            h2.pb_bytes(2, b""),  # Heartbeat before Hello
+            h2.pb_bytes(1, h2.pb_bytes(1, b"\xff\xfe")),  # an id that is no UTF-8
+            h2.pb_bytes(1, h2.pb_bytes(1, guest) + h2.pb_bytes(2, "no version")),
+            hello(guest) + hello(guest),
+        ]
+        for payload in payloads:
+            connection = _connection(loop, guest)
+            connection.open(1, "Connect", payload)
+            answer = connection.read(1, timeout=5)
+            if payload is not payloads[-1]:
+                assert answer.ended or answer.reset or connection.closed, (payload[:40], answer)
+            connection.close()
+        connection = _connection(loop, guest)
+        connection.open(1, "NoSuchMethod", b"")
+        assert b"grpc-status" in connection.read(1, timeout=5).headers or connection.closed
+        connection.close()
+        bystander.check()
+
+
+def oversized() -> None:
+    with Loopback("oversized") as loop:
+        loop.start_gateway()
+        bystander = Bystander(loop)
+        guest = _guest(loop)
+        huge = h2.pb_bytes(1, h2.pb_bytes(1, "a" * (8 << 20)))
+        for port_name, method in (("agent_port", "Connect"), ("enroll_port", "Enroll")):
+            if method == "Enroll":
+                connection = h2.Connection(loop.enroll_port, ca=loop.ca)
+            else:
+                connection = _connection(loop, guest)
+            try:
+                connection.open(1, method, huge, end=method == "Enroll")
+                answer = connection.read(1, timeout=5)
+                assert answer.ended or answer.reset or connection.closed, (port_name, answer)
+            except OSError:
+                pass  # closed in our face while we were still sending
+            connection.close()
+        body = loop.folder / "body"
+        body.write_bytes(b'{"x": "' + b"a" * (4 << 20))
+        url = f"https://localhost:{loop.https_port}/api/v1/updates"
+        token = (loop.state / "admin.token").read_text().strip()
+        status = os.popen(  # noqa: S605 - the command is ours
+            f"curl -sk -o /dev/null -w '%{{http_code}}' -H 'Authorization: Bearer {token}' "
+            f"--data-binary @{body} {url}"
+        ).read()
+        assert status in ("413", "400"), status
+        bystander.check()
+
+
+def slow_reader() -> None:
+    """It asks for answers and never reads them: its stream is ended, its queue never grows."""
+    with Loopback("slow-reader") as loop:
+        loop.start_gateway()
+        bystander = Bystander(loop)
+        guest = _guest(loop)
+        connection = _connection(loop, guest, receive_buffer=4096)
+        connection.open(1, "Connect", hello(guest))
+        status = h2.pb_bytes(1, "0" * 32) + h2.pb_bytes(4, "0.9.0") + h2.pb_bytes(5, "1.0.0")
+        flood = h2.pb_bytes(3, status + b"\x18\x03")
+        sent = 0
+        try:
+            connection.socket.settimeout(5)
+            for _ in range(200_000):
+                connection.send_message(1, flood)
+                sent += 1
+        except OSError:
+            pass  # the gateway has stopped taking it, or has closed it
+        bystander.check()
+        connection.close()
+        wait_for(lambda: loop.agent(guest).get("state") == "offline", 20, "the guest to be gone")
+
+
+def idle_connections() -> None:
+    """Hundreds that connect and say nothing do not keep an agent out."""
+    with Loopback("idle") as loop:
+        loop.start_gateway()
+        bystander = Bystander(loop)
+        idle = []
+        try:
+            for port in (loop.agent_port, loop.enroll_port, loop.https_port):
+                idle += [socket.create_connection(("127.0.0.1", port), 5) for _ in range(150)]
+            late = enrolled(loop, "late")
+            assert late.seen()["state"] == "online"
+            bystander.check()
+        finally:
+            for connection in idle:
+                connection.close()
+
+
+TESTS = [garbage, oversized, slow_reader, idle_connections]

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Joining, and refusing to join."""
+
+import re
+
+from harness.wait import wait_for
+
+from .loopback import Loopback, stays
+
+
+def enrol_and_return() -> None:
+    """A token is needed once; afterwards the certificate is the identity."""
+    with Loopback("enrol") as loop:
+        loop.start_gateway()
+        agent = loop.new_agent()
+        agent.start(loop.token())
+        agent.wait_online()
+        seen = agent.seen()
+        assert seen["version"] == "1.0.0" and seen["facts"]["kernel"], seen
+        for path in agent.state.rglob("*"):
+            if "key" in path.name and path.is_file():
+                assert path.stat().st_mode & 0o077 == 0, f"{path.name} can be read by others"
+        assert agent.program is not None and agent.program.stop() == 0
+        wait_for(lambda: agent.seen()["state"] == "offline", 10, "the gateway to see it leave")
+        agent.start(token=None)
+        agent.wait_online()
+
+
+def wrong_token() -> None:
+    """A wrong secret is refused with a reason; the agent stays, and joins with the right one later."""
+    with Loopback("wrong-token") as loop:
+        loop.start_gateway()
+        agent = loop.new_agent()
+        good = loop.token()
+        prefix, number, secret, pin = good.split("_")
+        bad = "_".join((prefix, number, "0" * len(secret), pin))
+        program = agent.start(bad)
+        wait_for(lambda: "token" in program.output().lower(), 15, "the agent to say why")
+        stays(lambda: program.running and not agent.seen(), 2, "running, and unknown to the gateway")
+        assert "0" * len(secret) not in program.output(), "the secret is in the log"
+        program.stop()
+        agent.start(good)
+        agent.wait_online()
+
+
+def used_up_token() -> None:
+    with Loopback("used-token") as loop:
+        loop.start_gateway()
+        token = loop.token(uses=1)
+        first, second = loop.new_agent("first"), loop.new_agent("second")
+        first.start(token)
+        first.wait_online()
+        program = second.start(token)
+        wait_for(lambda: "token" in program.output().lower(), 15, "the second to be refused")
+        stays(lambda: program.running and not second.seen(), 1, "running, and unknown to the gateway")
+
+
+def wrong_pin() -> None:
+    """A CA that is not the pinned one is told before the token leaves the machine."""
+    with Loopback("wrong-pin") as loop:
+        loop.start_gateway()
+        agent = loop.new_agent()
+        prefix, number, secret, pin = loop.token().split("_")
+        program = agent.start("_".join((prefix, number, secret, "0" * len(pin))))
+        wait_for(lambda: re.search(r"\bpin", program.output()), 15, "the agent to speak of the pin")
+        stays(lambda: program.running and not agent.seen(), 2, "running, and unknown to the gateway")
+        left = [t for t in loop.ctl("token", "list", "-o", "json").stdout.split() if t]
+        assert "uses_left" in " ".join(left), left
+        assert not (agent.state / "ca.pem").exists(), "it kept the wrong CA"
+
+
+def malformed_tokens() -> None:
+    with Loopback("bad-token") as loop:
+        loop.start_gateway()
+        agent = loop.new_agent()
+        for token in ("", "nonsense", "fjt1_x_y_z", "fjt1_" + "0" * 5000, "fjt2_00_00_00"):
+            program = agent.start(token)
+            wait_for(lambda: "token" in program.output().lower(), 15, f"a word about {token[:20]!r}")
+            stays(lambda: program.running, 0.5, "still running")
+            program.stop()
+            program.log.unlink()
+
+
+TESTS = [enrol_and_return, wrong_token, used_up_token, wrong_pin, malformed_tokens]

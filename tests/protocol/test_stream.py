@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sessions that end, return, and are taken over."""
+
+import socket
+import ssl
+import threading
+from pathlib import Path
+
+from harness.wait import wait_for
+
+from . import h2
+from .identity import issue
+from .loopback import Agent, Loopback
+
+
+def hello(agent_id: str, version: str = "1.0.0") -> bytes:
+    """AgentMessage { hello { agent_id, version } }"""
+    return h2.pb_bytes(1, h2.pb_bytes(1, agent_id) + h2.pb_bytes(2, version))
+
+
+def enrolled(loop: Loopback, name: str = "agent") -> Agent:
+    agent = loop.new_agent(name)
+    agent.start(loop.token())
+    agent.wait_online()
+    return agent
+
+
+def reconnect() -> None:
+    """The gateway dies and comes back, twice; nobody touches the agent."""
+    with Loopback("reconnect") as loop:
+        loop.start_gateway()
+        agent = enrolled(loop)
+        for kill in (True, False):
+            assert loop.gateway is not None
+            loop.gateway.stop(kill=kill)
+            loop.start_gateway()
+            agent.wait_online()
+
+
+def newest_wins() -> None:
+    """After a crash the old stream is a ghost: the new one must not wait for it."""
+    with Loopback("newest") as loop:
+        loop.start_gateway()
+        agent = enrolled(loop)
+        assert agent.program is not None
+        agent.program.stop()
+        identity = issue(loop.folder / "id", agent.id, ca=loop.ca, ca_key=loop.state / "ca.key")
+        old = h2.Connection(loop.agent_port, ca=loop.ca, identity=identity)
+        first = old.open(1, "Connect", hello(agent.id))
+        old.read(1, until_end=False)
+        assert first.data, "no Welcome for the first"
+        new = h2.Connection(loop.agent_port, ca=loop.ca, identity=identity)
+        second = new.open(1, "Connect", hello(agent.id))
+        new.read(1, until_end=False)
+        assert second.data and not second.ended, "no Welcome for the second"
+        old.read(1, until_end=True, timeout=5)
+        assert first.ended or first.reset or old.closed, "the old stream was left open"
+
+
+def wrong_identity() -> None:
+    """A certificate speaks for one id, is for clients, is of our CA, and has not expired."""
+    with Loopback("identity") as loop:
+        loop.start_gateway()
+        agent = enrolled(loop)
+        ca_key = loop.state / "ca.key"
+        other = issue(loop.folder / "other", "f" * 32, ca=loop.ca, ca_key=ca_key)
+        connection = h2.Connection(loop.agent_port, ca=loop.ca, identity=other)
+        connection.open(1, "Connect", hello(agent.id))
+        answer = connection.read(1)
+        assert not answer.data and (answer.ended or answer.reset or connection.closed), answer
+        assert agent.seen()["state"] == "online"
+
+        expired = issue(loop.folder / "old", agent.id, ca=loop.ca, ca_key=ca_key, expired=True)
+        server = issue(loop.folder / "srv", agent.id, ca=loop.ca, ca_key=ca_key, usage="serverAuth")
+        for what, identity in (("none", None), ("expired", expired), ("a server's", server)):
+            _refused(loop, agent, what, identity)
+        assert agent.seen()["state"] == "online"
+
+
+def _refused(loop: Loopback, agent: Agent, what: str, identity: tuple[Path, Path] | None) -> None:
+    try:
+        connection = h2.Connection(loop.agent_port, ca=loop.ca, identity=identity)
+        connection.open(1, "Connect", hello(agent.id))
+        answer = connection.read(1, timeout=5)
+    except OSError:
+        return  # refused in the handshake
+    assert not answer.data and (answer.ended or answer.reset or connection.closed), (what, answer)
+
+
+def strange_gateway() -> None:
+    """The agent meets a server with the right certificate that talks nonsense, then the real one."""
+    with Loopback("strange") as loop:
+        loop.start_gateway()
+        agent = enrolled(loop)
+        assert loop.gateway is not None
+        loop.gateway.stop()
+        met = threading.Event()
+        stop = threading.Event()
+        thread = threading.Thread(target=_talk_nonsense, args=(loop, met, stop), daemon=True)
+        thread.start()
+        try:
+            wait_for(met.is_set, 20, "the agent to meet the strange gateway")
+            assert agent.program is not None and agent.program.running
+        finally:
+            stop.set()
+            thread.join(10)
+        loop.start_gateway()
+        agent.wait_online(30)
+
+
+def _talk_nonsense(loop: Loopback, met: threading.Event, stop: threading.Event) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(loop.state / "server.pem", loop.state / "server.key")
+    context.set_alpn_protocols(["h2"])
+    answers = [
+        b"HTTP/1.1 200 OK\r\n\r\n" * 50,
+        h2.frame(h2.SETTINGS, 0, 0) + b"\xff" * 4096,
+        h2.frame(h2.SETTINGS, 0, 0) + h2.frame(h2.DATA, 0, 1, h2.message(b"\xff" * 1000)),
+    ]
+    with socket.create_server(("127.0.0.1", loop.agent_port)) as listener:
+        listener.settimeout(0.2)
+        count = 0
+        while not stop.is_set():
+            try:
+                raw, _ = listener.accept()
+            except TimeoutError:
+                continue
+            try:
+                raw.settimeout(2)
+                with context.wrap_socket(raw, server_side=True) as peer:
+                    peer.sendall(answers[count % len(answers)])
+                    peer.recv(4096)
+            except OSError:
+                pass
+            count += 1
+            if count > len(answers):
+                met.set()
+
+
+TESTS = [reconnect, newest_wins, wrong_identity, strange_gateway]
