@@ -19,6 +19,7 @@ typedef enum TufOutcome {
         TUF_TRANSPORT,             /* could not be fetched */
         TUF_NOT_FOUND,             /* the targets name no such release */
         TUF_NO_TRUSTED_ROOT,       /* this program was built without one */
+        TUF_FAILED,                /* something broke on this machine; the errno says what */
         _TUF_OUTCOME_MAX,
         _TUF_OUTCOME_INVALID = -EINVAL,
 } TufOutcome;

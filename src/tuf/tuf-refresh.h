@@ -40,7 +40,7 @@ int tuf_refresh_fail(TufRefresh *r, TufOutcome outcome, const char *message);   
 
 bool tuf_refresh_is_finished(const TufRefresh *r);
 TufOutcome tuf_refresh_outcome(const TufRefresh *r);       /* TUF_OK: everything is verified and current */
-int tuf_refresh_error(const TufRefresh *r);                /* 0, or negative: the outcome is then not meaningful */
+int tuf_refresh_error(const TufRefresh *r);                /* 0, or negative: the outcome is then TUF_FAILED */
 const char *tuf_refresh_message(const TufRefresh *r);      /* sentence for people; never NULL once finished */
 bool tuf_refresh_changed(const TufRefresh *r);             /* was any role newer than what the store had? */
 const TufTrustedSet *tuf_refresh_trusted(const TufRefresh *r);

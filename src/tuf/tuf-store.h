@@ -33,6 +33,8 @@ int tuf_store_read(TufStore *s, TufRole role, void **ret, size_t *ret_size);    
 int tuf_store_read_root(TufStore *s, uint64_t version, void **ret, size_t *ret_size);           /* -ENOENT */
 /* A root goes into the history first; version is only used for it. */
 int tuf_store_write(TufStore *s, TufRole role, uint64_t version, const void *data, size_t size);
+/* Deletes what is stored of a role other than root; nothing there is fine. */
+int tuf_store_forget(TufStore *s, TufRole role);
 
 /* The trusted root as told above; embedded may be NULL with size 0 only if the store has one. 0, TUF_NO_TRUSTED_ROOT,
  * TUF_MALFORMED (the one compiled in), negative. */

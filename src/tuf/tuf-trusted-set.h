@@ -17,6 +17,9 @@ DEFINE_POINTER_CLEANUP(TufTrustedSet, tuf_trusted_set_free);
 int tuf_trusted_set_load_root(TufTrustedSet *s, const void *data, size_t size, char **reterr_message);
 /* The next root: version exactly one higher, signed by the old threshold and by its own. May be expired. */
 int tuf_trusted_set_update_root(TufTrustedSet *s, const void *data, size_t size, char **reterr_message);
+/* Did a root of this refresh take a key away from timestamp or snapshot? Then what is stored of these two roles has to be
+ * deleted before that root is stored: their version numbers may have been driven up with the lost key. */
+bool tuf_trusted_set_needs_recovery(const TufTrustedSet *s);
 /* No more roots: the one that is trusted now must not be expired. Required before anything below. */
 int tuf_trusted_set_finish_root(TufTrustedSet *s, char **reterr_message);
 
