@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What should be done about one agent now. Pure: no I/O, no clock, nothing is changed; time and everything known are
+ * parameters. First desired_choose() finds the row that counts (agent over selector over all), then the caller looks up the
+ * last instruction that came from that row and generation, then desired_decide() says what to do and why.
+ *
+ * The rules that keep a fleet from looping: a release that failed on a machine is sent there again only for another
+ * generation (an operator's retry, another version); what was nobody's fault is tried again with growing pauses and not
+ * for ever; a machine that had the version and left it is left alone. */
+
+#include "record.h"
+#include "selector.h"
+
+typedef struct DesiredRow {
+        DesiredRecord record;
+        Selector *selector;                  /* of DESIRED_KIND_SELECTOR */
+} DesiredRow;
+
+typedef struct DesiredArtifact {
+        char *version, *arch;
+} DesiredArtifact;
+
+typedef struct DesiredPolicy {
+        uint64_t attempts_max;               /* of one generation */
+        usec_t pause, pause_max;             /* before the second attempt; doubled each time */
+} DesiredPolicy;
+
+typedef enum DesiredReason {
+        DESIRED_REASON_NONE_DESIRED,
+        DESIRED_REASON_UP_TO_DATE,
+        DESIRED_REASON_UPDATING,
+        DESIRED_REASON_DUE,
+        DESIRED_REASON_OFFLINE,
+        DESIRED_REASON_WAITING,
+        DESIRED_REASON_FAILED,
+        DESIRED_REASON_GAVE_UP,
+        DESIRED_REASON_WENT_BACK,
+        DESIRED_REASON_PINNED,
+        DESIRED_REASON_ALREADY_NEWER,
+        DESIRED_REASON_ARCH_MISSING,
+        DESIRED_REASON_NOT_RELEASED,
+        DESIRED_REASON_CONFLICT,
+        _DESIRED_REASON_MAX,
+} DesiredReason;
+
+const char *desired_reason_to_string(DesiredReason r);       /* "up-to-date" */
+const char *desired_reason_explain(DesiredReason r);         /* a sentence for people */
+
+typedef struct DesiredChoice {
+        const DesiredRow *row;               /* NULL: nothing is desired, or a conflict */
+        bool conflict;                       /* two selectors want different versions */
+} DesiredChoice;
+
+DesiredChoice desired_choose(const AgentRecord *agent, const DesiredRow *rows, size_t n_rows);
+
+typedef enum DesiredAction {
+        DESIRED_ACTION_NOTHING,
+        DESIRED_ACTION_INSTRUCT,             /* a new instruction */
+        DESIRED_ACTION_REPEAT,               /* the outstanding one stands: send it again after a reconnection */
+        DESIRED_ACTION_CANCEL,               /* withdraw the outstanding one */
+} DesiredAction;
+
+typedef struct DesiredInput {
+        const AgentRecord *agent;
+        bool connected;
+        DesiredChoice choice;
+        const DesiredArtifact *artifacts;
+        size_t n_artifacts;
+        const InstructionRecord *outstanding;        /* NULL: none */
+        const InstructionRecord *last;               /* of the chosen row and generation; NULL: none */
+        const DesiredPolicy *policy;
+        usec_t now;
+} DesiredInput;
+
+typedef struct DesiredDecision {
+        DesiredAction action;
+        DesiredReason reason;
+        uint64_t attempt;                    /* INSTRUCT */
+        bool retry;
+        usec_t not_before;                   /* WAITING: decide again then */
+} DesiredDecision;
+
+DesiredDecision desired_decide(const DesiredInput *in);

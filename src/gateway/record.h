@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What the gateway keeps about agents, tokens, releases, desired versions and instructions, as plain structures:
+ * the currency between store, desired state and API. Each owns its strings; *_done() frees what is inside, so that
+ * records may live on the stack (zero-initialised is empty). Times: Unix time in microseconds, 0: none. */
+
+#include "macro.h"
+#include "phase.h"
+#include "time-util.h"
+
+#define LABELS_MAX 64U
+
+typedef struct Label {
+        char *key, *value;
+} Label;
+
+typedef struct Labels {
+        Label *items;                        /* sorted by key */
+        size_t n, n_allocated;
+} Labels;
+
+int labels_set(Labels *l, const char *key, const char *value);     /* empty value removes; -E2BIG above LABELS_MAX */
+const char *labels_get(const Labels *l, const char *key);
+int labels_copy(Labels *to, const Labels *from);                    /* replaces */
+void labels_done(Labels *l);
+
+typedef enum AgentState {
+        AGENT_STATE_NEVER,
+        AGENT_STATE_OFFLINE,
+        AGENT_STATE_ONLINE,
+        _AGENT_STATE_MAX,
+        _AGENT_STATE_INVALID = -EINVAL,
+} AgentState;
+
+const char *agent_state_to_string(AgentState s);
+
+typedef struct AgentFacts {
+        char *hostname, *os_id, *os_version_id, *os_pretty_name, *kernel, *architecture, *boot_id;
+        uint64_t packaging;
+} AgentFacts;
+
+typedef struct AgentRecord {
+        char *id;
+        AgentState state;
+        char *version, *previous_version;
+        char *session_token;                 /* of the last Welcome */
+        uint64_t token_misses;               /* Hellos in a row that did not know it */
+        bool clone_suspected;
+        char *transaction_id, *config_revision;
+        usec_t metadata_expires;
+        bool pinned;
+        char *pinned_version;
+        usec_t enrolled, last_seen;
+        AgentFacts facts;
+        Labels labels;
+} AgentRecord;
+
+void agent_record_done(AgentRecord *a);
+/* A label, or "fact.os" and so on: a selector_lookup_t with an AgentRecord. */
+const char *agent_record_lookup(const char *key, void *agent);
+
+typedef struct JoinToken {
+        char *id, *hash;                     /* SHA-256 of the secret, hex */
+        uint64_t uses, uses_left;
+        usec_t created, expires;
+        char *description;
+        Labels labels;
+} JoinToken;
+void join_token_done(JoinToken *t);
+
+typedef enum ApiRole {
+        API_ROLE_PUBLIC,
+        API_ROLE_VIEWER,
+        API_ROLE_OPERATOR,
+        API_ROLE_ADMIN,
+        _API_ROLE_MAX,
+        _API_ROLE_INVALID = -EINVAL,
+} ApiRole;
+const char *api_role_to_string(ApiRole r);
+ApiRole api_role_from_string(const char *s);     /* viewer, operator, admin */
+
+typedef struct ApiToken {
+        char *id, *hash;
+        ApiRole role;
+        usec_t created, expires;             /* expires 0: never */
+        char *description;
+} ApiToken;
+void api_token_done(ApiToken *t);
+
+typedef struct ReleaseRecord {
+        char *version, *product;
+        usec_t imported;
+        char *floor, *requires, *severity;
+        uint64_t requires_packaging;
+} ReleaseRecord;
+void release_record_done(ReleaseRecord *r);
+
+typedef struct ArtifactRecord {
+        char *path, *version, *arch, *os, *sha256;
+        uint64_t length;
+} ArtifactRecord;
+void artifact_record_done(ArtifactRecord *a);
+
+typedef enum DesiredKind {
+        DESIRED_KIND_AGENT,                  /* the more specific comes first */
+        DESIRED_KIND_SELECTOR,
+        DESIRED_KIND_ALL,
+        _DESIRED_KIND_MAX,
+        _DESIRED_KIND_INVALID = -EINVAL,
+} DesiredKind;
+const char *desired_kind_to_string(DesiredKind k);
+
+typedef struct DesiredRecord {
+        uint64_t id;
+        DesiredKind kind;
+        char *target;                        /* agent id, selector in its one spelling, or "" */
+        char *version;
+        uint64_t generation;
+        bool retry;                          /* this generation was asked for explicitly */
+        usec_t created, updated;
+        char *actor;
+} DesiredRecord;
+void desired_record_done(DesiredRecord *d);
+
+typedef struct InstructionRecord {
+        uint64_t number;                     /* order of creation, given by the store */
+        char *id, *agent;
+        uint64_t desired, generation, attempt;
+        char *version, *from_version;
+        UpdatePhase phase;
+        UpdateVerdict verdict;
+        UpdatePhase failed_phase;            /* _UPDATE_PHASE_INVALID: none */
+        char *message;
+        bool retry, cancel_requested;
+        uint64_t sequence, bytes_done, bytes_total;
+        usec_t created, updated, deadline, finished;
+} InstructionRecord;
+void instruction_record_done(InstructionRecord *i);
+
+typedef struct EventRecord {
+        uint64_t id;                         /* 0: progress, not kept */
+        usec_t time;
+        char *topic, *agent, *data;          /* data: JSON in one line */
+} EventRecord;
+void event_record_done(EventRecord *e);
+EventRecord *event_record_free(EventRecord *e);
+DEFINE_POINTER_CLEANUP(EventRecord, event_record_free);

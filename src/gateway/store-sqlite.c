@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store-sqlite.h"
+
+#include "alloc-util.h"
+#include "log.h"
+
+static void sqlite_close(Store *store) {
+        SqliteStore *s = SQLITE_STORE(store);
+
+        for (size_t i = 0; i < s->n_statements; i++)
+                (void) sqlite3_finalize(s->statements[i].stmt);
+        (void) sqlite3_close_v2(s->db);
+        free(s);
+}
+
+static int sqlite_begin(Store *s) {
+        return sqlite_run(SQLITE_STORE(s), "BEGIN IMMEDIATE");
+}
+
+static int sqlite_commit(Store *s) {
+        return sqlite_run(SQLITE_STORE(s), "COMMIT");
+}
+
+/* A failed COMMIT may or may not have ended the transaction. */
+static void sqlite_rollback(Store *s) {
+        if (!sqlite3_get_autocommit(SQLITE_STORE(s)->db))
+                (void) sqlite_run(SQLITE_STORE(s), "ROLLBACK");
+}
+
+static int sqlite_savepoint(Store *s) {
+        return sqlite_run(SQLITE_STORE(s), "SAVEPOINT job");
+}
+
+static int sqlite_savepoint_release(Store *s) {
+        return sqlite_run(SQLITE_STORE(s), "RELEASE job");
+}
+
+/* Going back to a savepoint leaves it open. */
+static int sqlite_savepoint_rollback(Store *s) {
+        return sqlite_run(SQLITE_STORE(s), "ROLLBACK TO job; RELEASE job");
+}
+
+static const StoreOps sqlite_ops = {
+        .name = "sqlite",
+        .close = sqlite_close,
+        .begin = sqlite_begin,
+        .commit = sqlite_commit,
+        .rollback = sqlite_rollback,
+        .savepoint = sqlite_savepoint,
+        .savepoint_release = sqlite_savepoint_release,
+        .savepoint_rollback = sqlite_savepoint_rollback,
+        .agent_get = sqlite_agent_get,
+        .agent_put = sqlite_agent_put,
+        .agent_put_labels = sqlite_agent_put_labels,
+        .agent_seen = sqlite_agent_seen,
+        .agent_delete = sqlite_agent_delete,
+        .agents_each = sqlite_agents_each,
+        .agents_all_offline = sqlite_agents_all_offline,
+        .join_token_get = sqlite_join_token_get,
+        .join_token_put = sqlite_join_token_put,
+        .join_token_delete = sqlite_join_token_delete,
+        .join_tokens_each = sqlite_join_tokens_each,
+        .api_token_put = sqlite_api_token_put,
+        .api_token_delete = sqlite_api_token_delete,
+        .api_tokens_each = sqlite_api_tokens_each,
+        .release_put = sqlite_release_put,
+        .release_delete = sqlite_release_delete,
+        .releases_each = sqlite_releases_each,
+        .artifact_put = sqlite_artifact_put,
+        .artifacts_each = sqlite_artifacts_each,
+        .desired_get = sqlite_desired_get,
+        .desired_find = sqlite_desired_find,
+        .desired_put = sqlite_desired_put,
+        .desired_delete = sqlite_desired_delete,
+        .desired_each = sqlite_desired_each,
+        .instruction_get = sqlite_instruction_get,
+        .instruction_put = sqlite_instruction_put,
+        .instruction_outstanding = sqlite_instruction_outstanding,
+        .instruction_latest = sqlite_instruction_latest,
+        .instruction_last_for = sqlite_instruction_last_for,
+        .instructions_each = sqlite_instructions_each,
+        .instruction_next_deadline = sqlite_instruction_next_deadline,
+        .event_put = sqlite_event_put,
+        .events_each = sqlite_events_each,
+        .events_last = sqlite_events_last,
+        .events_prune = sqlite_events_prune,
+};
+
+int store_sqlite_open(const char *path, Store **ret) {
+        _cleanup_(store_closep) Store *store = NULL;
+        SqliteStore *s;
+        int r;
+
+        s = new0(SqliteStore, 1);
+        if (!s)
+                return -ENOMEM;
+        s->base.ops = &sqlite_ops;
+        store = &s->base;
+
+        r = sqlite3_open_v2(
+                        path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+                        NULL);
+        if (r != SQLITE_OK)
+                return sqlite_error(s, r, path);
+        (void) sqlite3_busy_timeout(s->db, 5000);        /* an online backup or a person with the sqlite3 shell */
+        (void) sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+        (void) sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+
+        /* An acknowledgement promises that power may fail now: FULL, because WAL with NORMAL would not keep that. */
+        r = sqlite_run(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
+        if (r < 0)
+                return r;
+        r = store_schema_update(s);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(store);
+        return 0;
+}

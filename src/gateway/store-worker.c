@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store-worker.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include "alloc-util.h"
+#include "log.h"
+
+struct StoreWorker {
+        Store *store;                /* the thread's, until it was joined */
+        Mailbox *mailbox;
+        store_on_event_t on_event;
+        void *userdata;
+
+        pthread_t thread;
+        bool started;
+        pthread_mutex_t mutex;       /* protects what follows */
+        pthread_cond_t wakeup;
+        StoreJob *first, *last;
+        bool quit;                   /* only the loop's thread sets it */
+};
+
+static void job_drop_events(StoreJob *j, size_t keep) {
+        while (j->n_events > keep)
+                event_record_free(j->events[--j->n_events]);
+        if (keep == 0) {
+                free(j->events);
+                j->events = NULL;
+                j->n_events_allocated = 0;
+        }
+}
+
+int store_job_emit(StoreJob *j, Store *s, const char *topic, const char *agent, char *data, bool progress, usec_t time) {
+        _cleanup_(event_record_freep) EventRecord *e = NULL;
+        int r;
+
+        e = new0(EventRecord, 1);
+        if (!e) {
+                free(data);
+                return -ENOMEM;
+        }
+        *e = (EventRecord){ .time = time, .data = data };
+        e->topic = strdup(topic);
+        e->agent = agent ? strdup(agent) : NULL;
+        if (!e->data || !e->topic || (agent && !e->agent))
+                return -ENOMEM;
+        if (!progress) {
+                r = s->ops->event_put(s, e);
+                if (r < 0)
+                        return r;
+        }
+        r = ARRAY_GROW(j->events, j->n_events_allocated, j->n_events + 1);
+        if (r < 0)
+                return r;
+        j->events[j->n_events++] = TAKE_PTR(e);
+        return 0;
+}
+
+static void job_run(StoreJob *j, Store *s) {
+        int r;
+
+        r = s->ops->savepoint(s);
+        if (r < 0) {
+                j->result = r;
+                return;
+        }
+        j->result = j->work(j, s);
+        if (j->result >= 0) {
+                r = s->ops->savepoint_release(s);
+                if (r >= 0)
+                        return;
+                j->result = r;
+        }
+        job_drop_events(j, 0);
+        r = s->ops->savepoint_rollback(s);
+        if (r < 0)
+                (void) log_error_errno(r, "Failed to take back a change in the store: %m");
+}
+
+static void batch_run(StoreWorker *w, StoreJob *first) {
+        Store *s = w->store;
+        int r;
+
+        r = s->ops->begin(s);
+        for (StoreJob *j = first; j && r >= 0; j = j->next)
+                job_run(j, s);
+        if (r >= 0)
+                r = s->ops->commit(s);
+        if (r >= 0)
+                return;
+
+        (void) log_error_errno(r, "Failed to write to the store: %m");
+        s->ops->rollback(s);
+        for (StoreJob *j = first; j; j = j->next) {
+                job_drop_events(j, 0);
+                j->result = r;
+        }
+}
+
+/* The first jobs that may share a transaction, or one that runs alone. NULL: the end. */
+static StoreJob *take_batch(StoreWorker *w) {
+        StoreJob *first, *last;
+        unsigned n = 1;
+
+        (void) pthread_mutex_lock(&w->mutex);
+        while (!w->first && !w->quit)
+                (void) pthread_cond_wait(&w->wakeup, &w->mutex);
+        first = last = w->first;
+        if (first) {
+                for (; !first->long_work && last->next && !last->next->long_work && n < STORE_BATCH_MAX; n++)
+                        last = last->next;
+                w->first = last->next;
+                if (!w->first)
+                        w->last = NULL;
+                last->next = NULL;
+        }
+        (void) pthread_mutex_unlock(&w->mutex);
+        return first;
+}
+
+static void *worker_main(void *userdata) {
+        StoreWorker *w = userdata;
+        StoreJob *first;
+
+        while ((first = take_batch(w))) {
+                if (first->long_work)
+                        first->result = first->work(first, w->store);
+                else
+                        batch_run(w, first);
+                for (StoreJob *j = first, *next; j; j = next) {
+                        next = j->next;      /* once posted it is the loop's */
+                        mailbox_post(w->mailbox, &j->item);
+                }
+        }
+        return NULL;
+}
+
+static void job_deliver(MailboxItem *item) {
+        StoreJob *j = container_of(item, StoreJob, item);
+        StoreWorker *w = j->worker;
+
+        if (w->on_event)
+                for (size_t i = 0; i < j->n_events; i++)
+                        w->on_event(&j->events[i], w->userdata);
+        job_drop_events(j, 0);
+        j->done(j, j->result);
+}
+
+int store_worker_submit(StoreWorker *w, StoreJob *j) {
+        int r;
+
+        if (w->quit)                 /* from a done() while the last results are delivered */
+                return -ESHUTDOWN;
+        r = mailbox_reserve(w->mailbox);
+        if (r < 0)
+                return r;
+        j->worker = w;
+        j->next = NULL;
+        j->result = -ECANCELED;
+        j->item.deliver = job_deliver;
+
+        (void) pthread_mutex_lock(&w->mutex);
+        if (w->last)
+                w->last->next = j;
+        else
+                w->first = j;
+        w->last = j;
+        (void) pthread_cond_signal(&w->wakeup);
+        (void) pthread_mutex_unlock(&w->mutex);
+        return 0;
+}
+
+unsigned store_worker_backlog(StoreWorker *w) {
+        return mailbox_reserved(w->mailbox);
+}
+
+/* Signals are for the loop's thread alone. */
+static int worker_start(StoreWorker *w) {
+        sigset_t all, old;
+        int r;
+
+        (void) sigfillset(&all);
+        (void) pthread_sigmask(SIG_SETMASK, &all, &old);
+        r = pthread_create(&w->thread, NULL, worker_main, w);
+        (void) pthread_sigmask(SIG_SETMASK, &old, NULL);
+        if (r != 0)
+                return -r;
+        (void) pthread_setname_np(w->thread, "store");
+        w->started = true;
+        return 0;
+}
+
+int store_worker_new(StoreWorker **ret, sd_event *event, Store *store, store_on_event_t on_event, void *userdata) {
+        _cleanup_(store_worker_freep) StoreWorker *w = NULL;
+        int r;
+
+        w = new0(StoreWorker, 1);
+        if (!w) {
+                (void) store_close(store);
+                return -ENOMEM;
+        }
+        *w = (StoreWorker){
+                .store = store,
+                .on_event = on_event,
+                .userdata = userdata,
+                .mutex = PTHREAD_MUTEX_INITIALIZER,
+                .wakeup = PTHREAD_COND_INITIALIZER,
+        };
+        r = mailbox_new(&w->mailbox, event, STORE_JOBS_MAX, "store-results");
+        if (r < 0)
+                return r;
+        r = worker_start(w);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(w);
+        return 0;
+}
+
+StoreWorker *store_worker_free(StoreWorker *w) {
+        if (!w)
+                return NULL;
+        if (w->started) {
+                (void) pthread_mutex_lock(&w->mutex);
+                w->quit = true;
+                (void) pthread_cond_signal(&w->wakeup);
+                (void) pthread_mutex_unlock(&w->mutex);
+                (void) pthread_join(w->thread, NULL);
+        }
+        w->quit = true;
+        mailbox_free(w->mailbox);    /* delivers the last results */
+        (void) store_close(w->store);
+        (void) pthread_cond_destroy(&w->wakeup);
+        (void) pthread_mutex_destroy(&w->mutex);
+        free(w);
+        return NULL;
+}

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store.h"
+
+Store *store_close(Store *s) {
+        if (s)
+                s->ops->close(s);
+        return NULL;
+}

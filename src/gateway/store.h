@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What the gateway must not forget, behind one table of operations; no SQL and no database header here. A Store is used
+ * by the worker's thread alone (store-worker.h), within the transaction that the worker opened, and blocks.
+ *
+ * Reading fills a zero-initialised record, which the caller empties with its *_done(). -ENOENT: there is no such
+ * thing. -EEXIST: a rule of uniqueness was hurt. -EUCLEAN: the database is damaged or of a newer gateway. A callback of
+ * an *_each() owns the record only while it runs; it may steal members; a negative errno ends the iteration and is
+ * returned, > 0 ends it early and 0 is returned. */
+
+#include "record.h"
+
+typedef struct Store Store;
+typedef struct StoreOps StoreOps;
+
+typedef int (*store_agent_t)(AgentRecord *a, void *userdata);
+typedef int (*store_join_token_t)(JoinToken *t, void *userdata);
+typedef int (*store_api_token_t)(ApiToken *t, void *userdata);
+typedef int (*store_release_t)(ReleaseRecord *r, void *userdata);
+typedef int (*store_artifact_t)(ArtifactRecord *a, void *userdata);
+typedef int (*store_desired_t)(DesiredRecord *d, void *userdata);
+typedef int (*store_instruction_t)(InstructionRecord *i, void *userdata);
+typedef int (*store_event_t)(EventRecord *e, void *userdata);
+
+typedef struct InstructionFilter {
+        const char *agent;           /* NULL: any */
+        uint64_t desired;            /* 0: any */
+        bool active;                 /* only those not ended */
+        usec_t expired_before;       /* 0: any; only those not ended with an earlier deadline */
+        uint64_t limit;
+} InstructionFilter;
+
+struct StoreOps {
+        const char *name;
+        void (*close)(Store *s);
+
+        /* Transactions, for the worker: one around a batch, a savepoint around each job. */
+        int (*begin)(Store *s);
+        int (*commit)(Store *s);
+        void (*rollback)(Store *s);
+        int (*savepoint)(Store *s);
+        int (*savepoint_release)(Store *s);
+        int (*savepoint_rollback)(Store *s);
+
+        int (*agent_get)(Store *s, const char *id, AgentRecord *ret);
+        int (*agent_put)(Store *s, const AgentRecord *a);                 /* without the labels */
+        int (*agent_put_labels)(Store *s, const char *id, const Labels *labels);
+        int (*agent_seen)(Store *s, const char *id, usec_t when);
+        int (*agent_delete)(Store *s, const char *id);
+        int (*agents_each)(Store *s, store_agent_t callback, void *userdata);   /* by id, with labels */
+        int (*agents_all_offline)(Store *s);
+
+        int (*join_token_get)(Store *s, const char *id, JoinToken *ret);
+        int (*join_token_put)(Store *s, const JoinToken *t);              /* labels only when it is new */
+        int (*join_token_delete)(Store *s, const char *id);
+        int (*join_tokens_each)(Store *s, store_join_token_t callback, void *userdata);
+
+        int (*api_token_put)(Store *s, const ApiToken *t);
+        int (*api_token_delete)(Store *s, const char *id);
+        int (*api_tokens_each)(Store *s, store_api_token_t callback, void *userdata);
+
+        int (*release_put)(Store *s, const ReleaseRecord *r);             /* drops its artifacts */
+        int (*release_delete)(Store *s, const char *version);
+        int (*releases_each)(Store *s, store_release_t callback, void *userdata);
+        int (*artifact_put)(Store *s, const ArtifactRecord *a);
+        int (*artifacts_each)(Store *s, store_artifact_t callback, void *userdata);
+
+        int (*desired_get)(Store *s, uint64_t id, DesiredRecord *ret);
+        int (*desired_find)(Store *s, DesiredKind kind, const char *target, DesiredRecord *ret);
+        int (*desired_put)(Store *s, DesiredRecord *d);                   /* id 0: new, the id is filled in */
+        int (*desired_delete)(Store *s, uint64_t id);
+        int (*desired_each)(Store *s, store_desired_t callback, void *userdata);
+
+        int (*instruction_get)(Store *s, const char *id, InstructionRecord *ret);
+        int (*instruction_put)(Store *s, InstructionRecord *i);           /* number 0: new */
+        int (*instruction_outstanding)(Store *s, const char *agent, InstructionRecord *ret);
+        int (*instruction_latest)(Store *s, const char *agent, InstructionRecord *ret);
+        /* The last one that came from this row and generation. */
+        int (*instruction_last_for)(Store *s, const char *agent, uint64_t desired, uint64_t generation, InstructionRecord *ret);
+        int (*instructions_each)(Store *s, const InstructionFilter *f, store_instruction_t callback, void *userdata);
+        int (*instruction_next_deadline)(Store *s, usec_t *ret);          /* USEC_INFINITY: none */
+
+        int (*event_put)(Store *s, EventRecord *e);                       /* fills in the id */
+        int (*events_each)(Store *s, uint64_t after, uint64_t limit, store_event_t callback, void *userdata);
+        int (*events_last)(Store *s, uint64_t *ret);
+        int (*events_prune)(Store *s, uint64_t keep);                     /* the newest */
+};
+
+struct Store {
+        const StoreOps *ops;
+};
+
+/* The embedded default. Opens or creates, and brings the schema up to date. */
+int store_sqlite_open(const char *path, Store **ret);
+
+Store *store_close(Store *s);
+DEFINE_POINTER_CLEANUP(Store, store_close);

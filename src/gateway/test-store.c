@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fs-util.h"
+#include "store-sqlite.h"
+#include "string-util.h"
+#include "tests.h"
+
+static char *directory;
+
+static char *db_path(const char *name) {
+        char *p = strjoinf("%s/%s", directory, name);
+
+        assert_se(p);
+        return p;
+}
+
+static int count_agent(AgentRecord *a, void *userdata) {
+        (*(unsigned *) userdata)++;
+        return 0;
+}
+
+static int find_labels(AgentRecord *a, void *userdata) {
+        Labels *l = userdata;
+
+        return streq(a->id, "b") ? labels_copy(l, &a->labels) : 0;
+}
+
+static int stop_at_first(AgentRecord *a, void *userdata) {
+        (*(unsigned *) userdata)++;
+        return 1;
+}
+
+static void test_agents(Store *s) {
+        _cleanup_(labels_done) Labels labels = {}, found = {};
+        _cleanup_(agent_record_done) AgentRecord back = {};
+        unsigned n = 0;
+
+        for (const char *id = "abc"; *id; id++) {
+                char name[2] = { *id, 0 };
+                AgentRecord a = { .id = name, .version = (char *) "1.0.0", .state = AGENT_STATE_ONLINE, .enrolled = 5, .pinned = true };
+
+                a.facts.kernel = (char *) "6.1";
+                assert_se(s->ops->agent_put(s, &a) == 0);
+                a.version = (char *) "1.1.0";
+                assert_se(s->ops->agent_put(s, &a) == 0);        /* the same again: an update */
+        }
+        assert_se(labels_set(&labels, "tier", "web") == 0);
+        assert_se(labels_set(&labels, "env", "test") == 0);
+        assert_se(s->ops->agent_put_labels(s, "b", &labels) == 0);
+        assert_se(s->ops->agent_put_labels(s, "nobody", &labels) == -ENOENT);
+
+        assert_se(s->ops->agent_get(s, "b", &back) == 0);
+        assert_se(streq(back.version, "1.1.0") && back.pinned && back.enrolled == 5 && streq(back.facts.kernel, "6.1"));
+        assert_se(!back.facts.hostname);
+        assert_se(streq(labels_get(&back.labels, "env"), "test") && back.labels.n == 2);
+        agent_record_done(&back);
+        assert_se(s->ops->agent_get(s, "d", &back) == -ENOENT);
+
+        assert_se(s->ops->agents_each(s, count_agent, &n) == 0 && n == 3);
+        assert_se(s->ops->agents_each(s, find_labels, &found) == 0 && found.n == 2);
+        n = 0;
+        assert_se(s->ops->agents_each(s, stop_at_first, &n) == 0 && n == 1);
+
+        assert_se(s->ops->agents_all_offline(s) == 0);
+        assert_se(s->ops->agent_get(s, "c", &back) == 0 && back.state == AGENT_STATE_OFFLINE);
+        assert_se(s->ops->agent_seen(s, "c", 77) == 0);
+        assert_se(s->ops->agent_seen(s, "d", 77) == -ENOENT);
+        assert_se(s->ops->agent_delete(s, "c") == 0);
+        assert_se(s->ops->agent_delete(s, "c") == -ENOENT);
+}
+
+static InstructionRecord instruction(const char *id, const char *agent) {
+        return (InstructionRecord){
+                .id = (char *) id, .agent = (char *) agent, .desired = 1, .generation = 1, .attempt = 1,
+                .version = (char *) "1.1.0", .phase = UPDATE_PHASE_QUEUED, .failed_phase = _UPDATE_PHASE_INVALID,
+                .created = 10, .updated = 10, .deadline = 100,
+        };
+}
+
+static int count_instruction(InstructionRecord *i, void *userdata) {
+        (*(unsigned *) userdata)++;
+        return 0;
+}
+
+static void test_instructions(Store *s) {
+        InstructionRecord i = instruction("one", "a"), k = instruction("two", "a"), m = instruction("three", "b");
+        _cleanup_(instruction_record_done) InstructionRecord back = {};
+        unsigned n = 0;
+        usec_t deadline;
+
+        assert_se(s->ops->instruction_next_deadline(s, &deadline) == 0 && deadline == USEC_INFINITY);
+        assert_se(s->ops->instruction_put(s, &i) == 0 && i.number > 0);
+        assert_se(s->ops->instruction_put(s, &k) == -EEXIST);            /* one machine, one thing at a time */
+        assert_se(s->ops->instruction_next_deadline(s, &deadline) == 0 && deadline == 100);
+        assert_se(s->ops->instruction_outstanding(s, "a", &back) == 0 && streq(back.id, "one"));
+        assert_se(back.failed_phase == _UPDATE_PHASE_INVALID && back.verdict == UPDATE_VERDICT_NONE);
+        instruction_record_done(&back);
+
+        i.phase = UPDATE_PHASE_ROLLED_BACK;
+        i.verdict = UPDATE_VERDICT_CRASHED;
+        i.failed_phase = UPDATE_PHASE_CONFIRMING;
+        i.finished = 50;
+        assert_se(s->ops->instruction_put(s, &i) == 0);
+        assert_se(s->ops->instruction_outstanding(s, "a", &back) == -ENOENT);
+        assert_se(s->ops->instruction_put(s, &k) == 0 && k.number > i.number);
+        assert_se(s->ops->instruction_put(s, &m) == 0);
+        assert_se(s->ops->instruction_get(s, "one", &back) == 0);
+        assert_se(back.verdict == UPDATE_VERDICT_CRASHED && back.failed_phase == UPDATE_PHASE_CONFIRMING && back.finished == 50);
+        instruction_record_done(&back);
+        assert_se(s->ops->instruction_latest(s, "a", &back) == 0 && streq(back.id, "two"));
+        instruction_record_done(&back);
+        assert_se(s->ops->instruction_last_for(s, "a", 1, 1, &back) == 0 && streq(back.id, "two"));
+        instruction_record_done(&back);
+        assert_se(s->ops->instruction_last_for(s, "a", 1, 2, &back) == -ENOENT);
+
+        assert_se(s->ops->instructions_each(s, &(InstructionFilter){ .limit = 10 }, count_instruction, &n) == 0 && n == 3);
+        n = 0;
+        assert_se(s->ops->instructions_each(s, &(InstructionFilter){ .agent = "a", .limit = 10 }, count_instruction, &n) == 0 && n == 2);
+        n = 0;
+        assert_se(s->ops->instructions_each(s, &(InstructionFilter){ .active = true, .limit = 10 }, count_instruction, &n) == 0 && n == 2);
+        n = 0;
+        assert_se(s->ops->instructions_each(s, &(InstructionFilter){ .limit = 1 }, count_instruction, &n) == 0 && n == 1);
+        n = 0;
+        assert_se(s->ops->instructions_each(s, &(InstructionFilter){ .expired_before = 100, .limit = 9 }, count_instruction, &n) == 0 && n == 0);
+        assert_se(s->ops->instructions_each(s, &(InstructionFilter){ .expired_before = 101, .limit = 9 }, count_instruction, &n) == 0 && n == 2);
+
+        assert_se(s->ops->agent_delete(s, "a") == 0);                     /* and its instructions with it */
+        assert_se(s->ops->instruction_get(s, "one", &back) == -ENOENT);
+}
+
+static void test_desired(Store *s) {
+        DesiredRecord d = { .kind = DESIRED_KIND_SELECTOR, .target = (char *) "env=test", .version = (char *) "1.1.0", .generation = 1 };
+        DesiredRecord twice = d;
+        _cleanup_(desired_record_done) DesiredRecord back = {};
+
+        assert_se(s->ops->desired_put(s, &d) == 0 && d.id > 0);
+        assert_se(s->ops->desired_put(s, &twice) == -EEXIST);
+        d.version = (char *) "1.2.0";
+        d.generation = 2;
+        assert_se(s->ops->desired_put(s, &d) == 0);
+        assert_se(s->ops->desired_find(s, DESIRED_KIND_SELECTOR, "env=test", &back) == 0);
+        assert_se(back.id == d.id && back.generation == 2 && streq(back.version, "1.2.0"));
+        assert_se(s->ops->desired_delete(s, d.id) == 0);
+        assert_se(s->ops->desired_delete(s, d.id) == -ENOENT);
+}
+
+static int take_release(ReleaseRecord *r, void *userdata) {
+        unsigned *n = userdata;
+
+        assert_se(streq(r->version, "1.0.0") && streq(r->floor, "0.9.0") && !r->requires);
+        (*n)++;
+        return 0;
+}
+
+static int count_artifact(ArtifactRecord *a, void *userdata) {
+        (*(unsigned *) userdata)++;
+        return 0;
+}
+
+static void test_releases(Store *s) {
+        ReleaseRecord r = { .version = (char *) "1.0.0", .product = (char *) "agent", .imported = 3, .floor = (char *) "0.9.0" };
+        ArtifactRecord a = {
+                .path = (char *) "agent/1.0.0/linux-x86_64/agent", .version = (char *) "1.0.0", .arch = (char *) "x86_64",
+                .os = (char *) "linux", .sha256 = (char *) "00", .length = 7,
+        };
+        unsigned n = 0;
+
+        assert_se(s->ops->artifact_put(s, &a) == -ENOENT);                /* of no release */
+        for (unsigned i = 0; i < 2; i++) {
+                assert_se(s->ops->release_put(s, &r) == 0);
+                assert_se(s->ops->artifact_put(s, &a) == 0);
+        }
+        assert_se(s->ops->releases_each(s, take_release, &n) == 0 && n == 1);
+        n = 0;
+        assert_se(s->ops->artifacts_each(s, count_artifact, &n) == 0 && n == 1);
+        assert_se(s->ops->release_delete(s, "1.0.0") == 0);
+        n = 0;
+        assert_se(s->ops->artifacts_each(s, count_artifact, &n) == 0 && n == 0);
+}
+
+static void test_tokens(Store *s) {
+        JoinToken t = { .id = (char *) "t1", .hash = (char *) "aa", .uses = 2, .uses_left = 2, .created = 1, .expires = 9 };
+        ApiToken a = { .id = (char *) "a1", .hash = (char *) "bb", .role = API_ROLE_OPERATOR, .created = 1 };
+        _cleanup_(join_token_done) JoinToken back = {};
+
+        assert_se(labels_set(&t.labels, "env", "test") == 0);
+        assert_se(s->ops->join_token_put(s, &t) == 0);
+        t.uses_left = 1;
+        assert_se(s->ops->join_token_put(s, &t) == 0);
+        assert_se(s->ops->join_token_get(s, "t1", &back) == 0);
+        assert_se(back.uses == 2 && back.uses_left == 1 && streq(labels_get(&back.labels, "env"), "test"));
+        assert_se(s->ops->join_token_delete(s, "t1") == 0);
+        labels_done(&t.labels);
+
+        assert_se(s->ops->api_token_put(s, &a) == 0);
+        assert_se(s->ops->api_token_put(s, &a) == -EEXIST);
+        assert_se(s->ops->api_token_delete(s, "a1") == 0);
+        assert_se(s->ops->api_token_delete(s, "a1") == -ENOENT);
+}
+
+static int check_event(EventRecord *e, void *userdata) {
+        uint64_t *last = userdata;
+
+        assert_se(e->id > *last && streq(e->topic, "agent") && streq(e->data, "{}"));
+        *last = e->id;
+        return 0;
+}
+
+static void test_events(Store *s) {
+        uint64_t last;
+
+        assert_se(s->ops->events_last(s, &last) == 0 && last == 0);
+        for (unsigned i = 0; i < 10; i++) {
+                EventRecord e = { .time = i, .topic = (char *) "agent", .data = (char *) "{}" };
+
+                assert_se(s->ops->event_put(s, &e) == 0 && e.id == i + 1);
+        }
+        last = 4;
+        assert_se(s->ops->events_each(s, 4, 100, check_event, &last) == 0 && last == 10);
+        assert_se(s->ops->events_prune(s, 3) == 0);
+        last = 0;
+        assert_se(s->ops->events_each(s, 0, 1, check_event, &last) == 0 && last == 8);
+        assert_se(s->ops->events_prune(s, 0) == 0);
+        assert_se(s->ops->events_last(s, &last) == 0 && last == 10);      /* numbers are never used twice */
+}
+
+static void test_transactions(Store *s) {
+        AgentRecord a = { .id = (char *) "kept" }, b = { .id = (char *) "dropped" };
+        _cleanup_(agent_record_done) AgentRecord back = {};
+
+        assert_se(s->ops->begin(s) == 0);
+        assert_se(s->ops->savepoint(s) == 0);
+        assert_se(s->ops->agent_put(s, &a) == 0);
+        assert_se(s->ops->savepoint_release(s) == 0);
+        assert_se(s->ops->savepoint(s) == 0);
+        assert_se(s->ops->agent_put(s, &b) == 0);
+        assert_se(s->ops->savepoint_rollback(s) == 0);
+        assert_se(s->ops->commit(s) == 0);
+        assert_se(s->ops->agent_get(s, "kept", &back) == 0);
+        agent_record_done(&back);
+        assert_se(s->ops->agent_get(s, "dropped", &back) == -ENOENT);
+        assert_se(s->ops->agent_delete(s, "kept") == 0);
+}
+
+static void test_reopen(void) {
+        _cleanup_free_ char *path = db_path("store.db"), *bad = db_path("bad.db"), *newer = db_path("newer.db");
+        _cleanup_(store_closep) Store *s = NULL;
+        _cleanup_(agent_record_done) AgentRecord back = {};
+
+        assert_se(store_sqlite_open(path, &s) == 0);
+        assert_se(s->ops->agent_get(s, "b", &back) == 0);
+        s = store_close(s);
+
+        assert_se(file_write_atomic_at(AT_FDCWD, bad, "this is not a database, whatever its name says", 46, 0600) == 0);
+        assert_se(store_sqlite_open(bad, &s) == -EUCLEAN);
+
+        assert_se(store_sqlite_open(newer, &s) == 0);
+        assert_se(sqlite_run(SQLITE_STORE(s), "PRAGMA user_version = 1000") == 0);
+        s = store_close(s);
+        assert_se(store_sqlite_open(newer, &s) == -EUCLEAN);
+        assert_se(!s);
+}
+
+/* Every step alone, from the empty database on. */
+static void test_migrations(void) {
+        for (uint64_t v = 0; v < store_schema_version(); v++) {
+                SqliteStore s = {};
+
+                assert_se(sqlite3_open(":memory:", &s.db) == SQLITE_OK);
+                assert_se(store_schema_update_to(&s, v) == 0);
+                assert_se(store_schema_update(&s) == 0);
+                assert_se(store_schema_update(&s) == 0);
+                for (size_t i = 0; i < s.n_statements; i++)
+                        assert_se(sqlite3_finalize(s.statements[i].stmt) == SQLITE_OK);
+                assert_se(sqlite3_close(s.db) == SQLITE_OK);
+        }
+}
+
+int main(void) {
+        char template[] = "/tmp/test-store-XXXXXX";
+        _cleanup_free_ char *path = NULL;
+        _cleanup_(store_closep) Store *s = NULL;
+
+        directory = mkdtemp(template);
+        assert_se(directory);
+        path = db_path("store.db");
+        assert_se(store_sqlite_open(path, &s) == 0);
+        test_agents(s);
+        test_instructions(s);
+        test_desired(s);
+        test_releases(s);
+        test_tokens(s);
+        test_events(s);
+        test_transactions(s);
+        s = store_close(s);
+        test_reopen();
+        test_migrations();
+        assert_se(tree_remove_at(AT_FDCWD, directory) == 0);
+        return 0;
+}

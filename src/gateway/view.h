@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Records as the JSON of docs/api.md, for answers and for events. Pure; may run on the worker's thread. All of them
+ * return a new reference, or NULL for lack of memory. */
+
+#include "desired-state.h"
+#include "json.h"
+#include "record.h"
+
+json_t *view_agent(const AgentRecord *a);                /* without what is desired and the last update */
+json_t *view_instruction(const InstructionRecord *i);
+json_t *view_desired(const DesiredRecord *d);
+json_t *view_release(const ReleaseRecord *r);            /* with an empty "artifacts" */
+json_t *view_artifact(const ArtifactRecord *a);
+json_t *view_join_token(const JoinToken *t);
+json_t *view_api_token(const ApiToken *t);
+
+/* RFC 3339; 0: the member is left out. */
+int view_set_time(json_t *object, const char *key, usec_t t);
+/* Text for an event; takes the reference, which may be NULL. NULL on lack of memory. */
+char *view_event_text(json_t *object);
