@@ -20,7 +20,7 @@
 
 static const char *program_name = "cli";
 
-static void print_escaped(FILE *f, const char *prefix, const char *format, va_list ap) {
+static void _printf_(3, 0) print_escaped(FILE *f, const char *prefix, const char *format, va_list ap) {
         _cleanup_free_ char *text = NULL, *safe = NULL;
 
         if (vasprintf(&text, format, ap) < 0)
