@@ -59,14 +59,14 @@ static int request_next(TufFetch *f) {
         HttpOptions options = {
                 .url = url,
                 .ca_pem = f->ca_pem,
-                .max_size = max,
+                .max_size = MAX(max, (size_t) 1), /* a signed length of 0 is refused by what arrives */
                 .timeout = left,
                 .on_finish = on_request_finish,
                 .userdata = f,
         };
         r = http_request_start(f->http, &options, &f->request);
-        if (r == -EINVAL) {
-                r = tuf_refresh_fail(f->refresh, TUF_TRANSPORT, "the URL of the repository is not valid");
+        if (IN_SET(r, -EINVAL, -EPROTONOSUPPORT)) {
+                r = tuf_refresh_fail(f->refresh, TUF_TRANSPORT, "the URL of the repository is no valid https:// URL");
                 return r < 0 ? r : finish_later(f);
         }
         return r;

@@ -200,7 +200,7 @@ int tuf_secret_key_parse(const void *data, size_t size, const char *passphrase, 
                         0 :
                         tuf_refuse(TUF_MALFORMED, reterr_message, "the key file is damaged: its secret cannot be read");
         else
-                r = tuf_refuse(TUF_MALFORMED, reterr_message, "this file holds a public key alone, the secret one is needed");
+                r = tuf_refuse(TUF_NOT_FOUND, reterr_message, "this file holds a public key alone, the secret one is needed");
         if (r != 0)
                 return r;
 

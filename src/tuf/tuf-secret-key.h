@@ -22,7 +22,7 @@ int tuf_secret_key_sign(const TufSecretKey *k, const void *message, size_t size,
 
 /* The text of a key file. passphrase NULL: in the clear. The caller wipes it. */
 int tuf_secret_key_format(const TufSecretKey *k, const char *passphrase, char **ret);
-/* 0; TUF_MALFORMED; -ENOKEY: sealed and no passphrase given; -EKEYREJECTED: wrong passphrase. */
+/* 0; TUF_MALFORMED; TUF_NOT_FOUND: a .pub file; -ENOKEY: sealed and no passphrase given; -EKEYREJECTED: wrong passphrase. */
 int tuf_secret_key_parse(const void *data, size_t size, const char *passphrase, TufSecretKey **ret, char **reterr_message);
 
 /* The text of a .pub file, and the public key of either kind of file. */

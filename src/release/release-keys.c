@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "release-keys.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "alloc-util.h"
+#include "errno-util.h"
+#include "fd-util.h"
+#include "log.h"
+#include "string-util.h"
+
+#define PASSPHRASE_MIN 8U
+#define PASSPHRASE_TRIES 3
+
+void passphrase_free(char **p) {
+        if (*p)
+                secret_free(*p, strlen(*p));
+        *p = NULL;
+}
+
+void key_ring_done(KeyRing *k) {
+        for (size_t i = 0; i < k->n; i++)
+                tuf_secret_key_free(k->keys[i]);
+        k->n = 0;
+}
+
+/* The first line of a file, which may be a pipe. */
+static int passphrase_read_file(const char *path, char **ret) {
+        void *data;
+        size_t size;
+
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return log_error_errno(negative_errno(), "Cannot open the passphrase file '%s': %m", path);
+        int r = fd_read_all(fd, TUF_PASSPHRASE_MAX, &data, &size);
+        if (r < 0)
+                return log_error_errno(r, "Cannot read the passphrase file '%s': %m", path);
+        char *text = data;
+        if (strlen(text) != size) {
+                secret_free(data, size);
+                return log_error_errno(-EINVAL, "The passphrase file '%s' is no text.", path);
+        }
+        text[strcspn(text, "\n")] = '\0';
+        if (isempty(text)) {
+                secret_free(data, size);
+                return log_error_errno(-EINVAL, "The passphrase file '%s' begins with an empty line.", path);
+        }
+        *ret = text;
+        return 0;
+}
+
+/* A line from the terminal itself, whatever standard input is, without echo. */
+static int passphrase_ask(const char *question, char **ret) {
+        struct termios saved, silent;
+        char line[TUF_PASSPHRASE_MAX + 2] = {};
+
+        _cleanup_close_ int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return log_error_errno(-ENOTTY, "There is no terminal to ask for a passphrase on: use --passphrase-file.");
+        if (tcgetattr(fd, &saved) < 0)
+                return log_error_errno(negative_errno(), "Cannot switch off the terminal's echo: %m");
+        silent = saved;
+        silent.c_lflag &= ~(tcflag_t) (ECHO | ECHOE | ECHOK);
+        if (tcsetattr(fd, TCSAFLUSH, &silent) < 0)
+                return log_error_errno(negative_errno(), "Cannot switch off the terminal's echo: %m");
+
+        (void) dprintf(fd, "%s ", question);
+        ssize_t n = read(fd, line, sizeof(line) - 1); /* canonical mode: one line */
+        int error = n < 0 ? negative_errno() : 0;
+        (void) tcsetattr(fd, TCSAFLUSH, &saved);
+        (void) dprintf(fd, "\n");
+
+        char *text = NULL;
+        if (error == 0 && n > 0) {
+                line[strcspn(line, "\n")] = '\0';
+                text = strdup(line);
+        }
+        memory_wipe(line, sizeof(line));
+        if (!text)
+                return log_error_errno(error ?: -ENODATA, "No passphrase was given.");
+        *ret = text;
+        return 0;
+}
+
+int passphrase_for_new_key(char *const *passphrase_files, char **ret) {
+        _cleanup_(passphrase_free) char *one = NULL, *two = NULL;
+        int r;
+
+        if (passphrase_files)
+                r = passphrase_read_file(passphrase_files[0], &one);
+        else
+                r = passphrase_ask("Passphrase for the new key:", &one);
+        if (r < 0)
+                return r;
+        if (strlen(one) < PASSPHRASE_MIN)
+                return log_error_errno(-EINVAL, "The passphrase is shorter than %u characters.", PASSPHRASE_MIN);
+        if (!passphrase_files) {
+                r = passphrase_ask("Again:", &two);
+                if (r < 0)
+                        return r;
+                if (!streq(one, two))
+                        return log_error_errno(-EINVAL, "The two passphrases differ; nothing was made.");
+        }
+        *ret = TAKE_PTR(one);
+        return 0;
+}
+
+static int read_key_file(const char *path, void **ret, size_t *ret_size) {
+        struct stat st;
+
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return log_error_errno(negative_errno(), "Cannot open the key file '%s': %m", path);
+        int r = fd_read_all(fd, TUF_KEY_FILE_MAX, ret, ret_size);
+        if (r == -EFBIG)
+                return log_error_errno(r, "'%s' is too large to be a key file.", path);
+        if (r < 0)
+                return log_error_errno(r, "Cannot read the key file '%s': %m", path);
+        if (fstat(fd, &st) >= 0 && S_ISREG(st.st_mode) && (st.st_mode & 0077) && !endswith(path, ".pub"))
+                log_warning("The key file '%s' can be read by others: chmod 600 it.", path);
+        return 0;
+}
+
+static int refused(const char *path, char **why) {
+        _cleanup_free_ char *text = TAKE_PTR(*why);
+        return log_error_errno(-EBADMSG, "'%s': %s.", path, strna(text));
+}
+
+/* Each passphrase file is tried; then the terminal. */
+static int open_sealed(const void *data, size_t size, const char *path, char *const *passphrase_files, TufSecretKey **ret) {
+        _cleanup_free_ char *why = NULL;
+        int r = -EKEYREJECTED;
+
+        STRV_FOREACH(file, passphrase_files) {
+                _cleanup_(passphrase_free) char *passphrase = NULL;
+
+                r = passphrase_read_file(*file, &passphrase);
+                if (r < 0)
+                        return r;
+                r = tuf_secret_key_parse(data, size, passphrase, ret, &why);
+                if (r > 0)
+                        return refused(path, &why);
+                if (r != -EKEYREJECTED)
+                        return r < 0 ? log_error_errno(r, "Cannot open the key '%s': %m", path) : 0;
+        }
+        for (int i = 0; !passphrase_files && i < PASSPHRASE_TRIES; i++) {
+                _cleanup_(passphrase_free) char *passphrase = NULL;
+
+                _cleanup_free_ char *question = strjoinf("Passphrase for %s:", path);
+                if (!question)
+                        return log_oom();
+                r = passphrase_ask(question, &passphrase);
+                if (r < 0)
+                        return r;
+                r = tuf_secret_key_parse(data, size, passphrase, ret, &why);
+                if (r > 0)
+                        return refused(path, &why);
+                if (r != -EKEYREJECTED)
+                        return r < 0 ? log_error_errno(r, "Cannot open the key '%s': %m", path) : 0;
+        }
+        return log_error_errno(r, "The passphrase for '%s' is wrong.", path);
+}
+
+static int load_one(KeyRing *k, const char *path, char *const *passphrase_files, bool public_is_fine) {
+        _cleanup_free_ void *data = NULL;
+        _cleanup_free_ char *why = NULL;
+        TufSecretKey *key;
+        size_t size;
+        int r;
+
+        if (k->n >= KEY_RING_MAX)
+                return log_error_errno(-E2BIG, "More than %u keys were named.", KEY_RING_MAX);
+        r = read_key_file(path, &data, &size);
+        if (r < 0)
+                return r;
+        r = tuf_secret_key_parse(data, size, /* passphrase= */ NULL, &key, &why);
+        if (r == -ENOKEY)
+                r = open_sealed(data, size, path, passphrase_files, &key);
+        else if (r > 0 && !(r == TUF_NOT_FOUND && public_is_fine))
+                r = refused(path, &why);
+        else if (r < 0)
+                log_error_errno(r, "Cannot load the key '%s': %m", path);
+        memory_wipe(data, size);
+        if (r != 0)
+                return r < 0 ? r : 0;
+
+        for (size_t i = 0; i < k->n; i++)
+                if (tuf_key_same_material(tuf_secret_key_public(k->keys[i]), tuf_secret_key_public(key))) {
+                        tuf_secret_key_free(key);
+                        return 0;
+                }
+        k->keys[k->n++] = key;
+        return 0;
+}
+
+int key_ring_load(KeyRing *k, char *const *files, char *const *passphrase_files) {
+        STRV_FOREACH(file, files) {
+                int r = load_one(k, *file, passphrase_files, /* public_is_fine= */ false);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int key_ring_load_secret_ones(KeyRing *k, char *const *files, char *const *passphrase_files) {
+        STRV_FOREACH(file, files) {
+                int r = load_one(k, *file, passphrase_files, /* public_is_fine= */ true);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int key_ring_sign(const KeyRing *k, json_t *envelope, const TufMetadata *root, TufRole role) {
+        int n = 0;
+
+        for (size_t i = 0; i < k->n; i++) {
+                const char *keyid = tuf_secret_key_public(k->keys[i])->keyid;
+                bool listed = false;
+
+                for (size_t j = 0; j < root->roles[role].n_keyids && !listed; j++)
+                        listed = streq(root->roles[role].keyids[j], keyid);
+                if (!listed)
+                        continue;
+                int r = tuf_envelope_sign(envelope, k->keys[i]);
+                if (r < 0)
+                        return log_error_errno(r, "Cannot sign: %m");
+                n++;
+        }
+        return n;
+}
+
+int public_key_load(const char *path, TufKey **ret) {
+        _cleanup_free_ void *data = NULL;
+        _cleanup_free_ char *why = NULL;
+        size_t size;
+
+        int r = read_key_file(path, &data, &size);
+        if (r < 0)
+                return r;
+        r = tuf_public_key_parse(data, size, ret, &why);
+        memory_wipe(data, size);
+        if (r > 0)
+                return refused(path, &why);
+        return r < 0 ? log_error_errno(r, "Cannot load the key '%s': %m", path) : 0;
+}
