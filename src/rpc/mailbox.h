@@ -33,3 +33,4 @@ unsigned mailbox_dispatch(Mailbox *m, unsigned max);
 /* Waits for something to be queued, at most timeout_ms. Loop's thread, while shutting down only. */
 int mailbox_wait(Mailbox *m, int timeout_ms);
 unsigned mailbox_reserved(Mailbox *m);                     /* places in use: reserved or queued */
+bool mailbox_has_room(Mailbox *m, unsigned n);             /* would n reservations succeed now? */
