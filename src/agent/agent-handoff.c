@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent-handoff.h"
+
+#include "alloc-util.h"
+#include "bus-util.h"
+#include "log.h"
+#include "names.h"
+#include "parse-util.h"
+#include "string-util.h"
+#include "update-record.h"
+
+#define ASK_TIMEOUT (25 * USEC_PER_SEC)
+#define INSTALL_TIMEOUT (60 * USEC_PER_SEC)
+#define ERROR_PREFIX "org.fleetagent.Error."
+
+struct AgentHandoff {
+        const AgentHandoffHandlers *handlers;
+        void *userdata;
+        sd_bus *bus;
+        UpdaterView view;
+        sd_bus_slot *match_slot, *view_slot, *result_slot, *install_slot;
+};
+
+/* ---- decoding ---- */
+
+UpdateVerdict agent_handoff_verdict(const char *error_name) {
+        char verdict[64];
+        size_t n = 0;
+
+        const char *camel = error_name ? startswith(error_name, ERROR_PREFIX) : NULL;
+        if (!camel)
+                return UPDATE_VERDICT_INTERNAL;
+        for (; *camel && n + 2 < sizeof(verdict); camel++) {
+                if (*camel >= 'A' && *camel <= 'Z') {
+                        if (n > 0)
+                                verdict[n++] = '-';
+                        verdict[n++] = (char) (*camel - 'A' + 'a');
+                } else
+                        verdict[n++] = *camel;
+        }
+        verdict[n] = '\0';
+        UpdateVerdict v = *camel ? _UPDATE_VERDICT_INVALID : update_verdict_from_string(verdict);
+        return v < 0 || v == UPDATE_VERDICT_NONE ? UPDATE_VERDICT_INTERNAL : v;
+}
+
+/* An object path or the bare id; anything else is no transaction. */
+static const char *transaction_id(const char *s) {
+        const char *slash = strrchr(s, '/');
+        if (slash)
+                s = slash + 1;
+        return update_id_is_valid(s) ? s : "";
+}
+
+static void view_clear(UpdaterView *v) {
+        free(v->version);
+        free(v->state);
+        free(v->transaction);
+        free(v->current_version);
+        free(v->previous_version);
+        free(v->pending_version);
+        free(v->floor);
+        free(v->pinned_version);
+        *v = (UpdaterView){ 0 };
+}
+
+static int view_fill(UpdaterView *v) {
+        char **texts[] = {
+                &v->version, &v->state, &v->transaction, &v->current_version, &v->previous_version,
+                &v->pending_version, &v->floor, &v->pinned_version,
+        };
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+                if (!*texts[i] && !(*texts[i] = strdup("")))
+                        return -ENOMEM;
+        return 0;
+}
+
+static int view_read_text(UpdaterView *v, sd_bus_message *m, const char *name, const char *type) {
+        const struct {
+                const char *name;
+                char **target;
+        } fields[] = {
+                { "Version", &v->version },
+                { "State", &v->state },
+                { "Transaction", &v->transaction },
+                { "CurrentVersion", &v->current_version },
+                { "PreviousVersion", &v->previous_version },
+                { "PendingVersion", &v->pending_version },
+                { "Floor", &v->floor },
+                { "PinnedVersion", &v->pinned_version },
+        };
+        const char *value;
+        int r = sd_bus_message_read(m, "v", "s", &value);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < ELEMENTSOF(fields); i++)
+                if (streq(name, fields[i].name))
+                        return free_and_strdup(fields[i].target,
+                                               streq(name, "Transaction") ? transaction_id(value) : value);
+        return 0;
+}
+
+static int view_read_number(UpdaterView *v, sd_bus_message *m, const char *name, const char *type) {
+        uint64_t value;
+        uint32_t small;
+        int r = type[0] == 'u' ? sd_bus_message_read(m, "v", "u", &small) : sd_bus_message_read(m, "v", "t", &value);
+        if (r < 0)
+                return r;
+        if (type[0] == 'u')
+                value = small;
+        if (streq(name, "Deadline"))
+                v->deadline = value;
+        else if (streq(name, "RootVersion"))
+                v->root_version = value;
+        else if (streq(name, "Packaging"))
+                v->packaging = (uint32_t) value;
+        return 0;
+}
+
+static int view_read(sd_bus_message *m, UpdaterView *ret) {
+        UpdaterView v = { 0 };
+        const char *name, *contents;
+
+        int r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                r = sd_bus_message_read(m, "s", &name);
+                if (r >= 0)
+                        r = sd_bus_message_peek_type(m, NULL, &contents);
+                if (r >= 0)
+                        r = streq(contents, "s") ? view_read_text(&v, m, name, contents) :
+                            streq(contents, "t") || streq(contents, "u") ? view_read_number(&v, m, name, contents) :
+                                                                           sd_bus_message_skip(m, "v");
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        if (r >= 0)
+                r = view_fill(&v);
+        if (r < 0) {
+                view_clear(&v);
+                return r;
+        }
+        v.known = true;
+        *ret = v;
+        return 0;
+}
+
+static void result_clear(UpdaterResult *x) {
+        free(x->transaction);
+        free(x->instruction);
+        free(x->from);
+        free(x->to);
+        free(x->message);
+        *x = (UpdaterResult){ 0 };
+}
+
+static int result_set(UpdaterResult *x, const char *key, const char *value) {
+        if (streq(key, "transaction"))
+                return free_and_strdup(&x->transaction, transaction_id(value));
+        if (streq(key, "instruction"))
+                return free_and_strdup(&x->instruction, update_id_is_valid(value) ? value : "");
+        if (streq(key, "from"))
+                return free_and_strdup(&x->from, value);
+        if (streq(key, "to"))
+                return free_and_strdup(&x->to, value);
+        if (streq(key, "message"))
+                return free_and_strdup(&x->message, value);
+        if (streq(key, "phase"))
+                x->phase = update_phase_from_string(value);
+        else if (streq(key, "failed_phase"))
+                x->failed_phase = update_phase_from_string(value);
+        else if (streq(key, "verdict"))
+                x->verdict = isempty(value) ? UPDATE_VERDICT_NONE : update_verdict_from_string(value);
+        else if (streq(key, "time_usec"))
+                (void) parse_u64(value, &x->time_usec);
+        return 0;
+}
+
+static int result_read(sd_bus_message *m, UpdaterResult *ret) {
+        UpdaterResult x = { .phase = _UPDATE_PHASE_INVALID, .failed_phase = _UPDATE_PHASE_INVALID };
+        const char *key, *value;
+
+        int r = sd_bus_message_enter_container(m, 'a', "{ss}");
+        while (r >= 0 && (r = sd_bus_message_read(m, "{ss}", &key, &value)) > 0)
+                r = result_set(&x, key, value);
+        char **texts[] = { &x.transaction, &x.instruction, &x.from, &x.to, &x.message };
+        for (size_t i = 0; i < ELEMENTSOF(texts) && r >= 0; i++)
+                if (!*texts[i] && !(*texts[i] = strdup("")))
+                        r = -ENOMEM;
+        if (r < 0) {
+                result_clear(&x);
+                return r;
+        }
+        if (x.verdict < 0)
+                x.verdict = UPDATE_VERDICT_INTERNAL;
+        *ret = x;
+        return *x.transaction && update_phase_is_terminal(x.phase);
+}
+
+/* ---- calls ---- */
+
+static int on_properties(sd_bus_message *m, void *userdata, sd_bus_error *unused) {
+        AgentHandoff *h = userdata;
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+        UpdaterView v;
+
+        h->view_slot = sd_bus_slot_unref(h->view_slot);
+        int r = e ? -sd_bus_message_get_errno(m) : view_read(m, &v);
+        if (!e && r >= 0) {
+                view_clear(&h->view);
+                h->view = v;
+        }
+        h->handlers->on_view(h, MIN(r, 0), bus_error_text(e, r), h->userdata);
+        return 0;
+}
+
+int agent_handoff_ask_view(AgentHandoff *h) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+
+        if (!h->bus)
+                return -ENOTCONN;
+        if (h->view_slot)
+                return -EALREADY;
+        int r = sd_bus_message_new_method_call(h->bus, &m, FLEET_UPDATER_BUS_NAME, FLEET_UPDATER_BUS_PATH,
+                                               "org.freedesktop.DBus.Properties", "GetAll");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", FLEET_UPDATER_BUS_INTERFACE);
+        if (r >= 0)
+                r = sd_bus_call_async(h->bus, &h->view_slot, m, on_properties, h, ASK_TIMEOUT);
+        return r < 0 ? r : 0;
+}
+
+static int on_last_result(sd_bus_message *m, void *userdata, sd_bus_error *unused) {
+        AgentHandoff *h = userdata;
+        UpdaterResult x = { 0 };
+
+        h->result_slot = sd_bus_slot_unref(h->result_slot);
+        int r = sd_bus_message_get_error(m) ? -sd_bus_message_get_errno(m) : result_read(m, &x);
+        h->handlers->on_result(h, MIN(r, 0), r > 0 ? &x : NULL, h->userdata);
+        result_clear(&x);
+        return 0;
+}
+
+int agent_handoff_ask_result(AgentHandoff *h) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+
+        if (!h->bus)
+                return -ENOTCONN;
+        if (h->result_slot)
+                return -EALREADY;
+        int r = sd_bus_message_new_method_call(h->bus, &m, FLEET_UPDATER_BUS_NAME, FLEET_UPDATER_BUS_PATH,
+                                               FLEET_UPDATER_BUS_INTERFACE, "GetLastResult");
+        if (r >= 0)
+                r = sd_bus_call_async(h->bus, &h->result_slot, m, on_last_result, h, ASK_TIMEOUT);
+        return r < 0 ? r : 0;
+}
+
+static int on_installed(sd_bus_message *m, void *userdata, sd_bus_error *unused) {
+        AgentHandoff *h = userdata;
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+        const char *path = "";
+
+        h->install_slot = sd_bus_slot_unref(h->install_slot);
+        if (e) {
+                int r = -sd_bus_message_get_errno(m);
+                h->handlers->on_install(h, r < 0 ? r : -EIO, agent_handoff_verdict(e->name), bus_error_text(e, r),
+                                        h->userdata);
+                return 0;
+        }
+        int r = sd_bus_message_read(m, "o", &path);
+        if (r >= 0 && isempty(transaction_id(path)))
+                r = -EBADMSG;
+        if (r < 0)
+                h->handlers->on_install(h, r, UPDATE_VERDICT_INTERNAL, "The updater's answer makes no sense.", h->userdata);
+        else
+                h->handlers->on_install(h, 0, UPDATE_VERDICT_NONE, transaction_id(path), h->userdata);
+        return 0;
+}
+
+static int append_metadata(sd_bus_message *m, const TufBytes *metadata) {
+        const char *name;
+        const void *data;
+        size_t size;
+
+        int r = sd_bus_message_open_container(m, 'a', "(say)");
+        for (size_t i = 0; r >= 0 && tuf_bytes_item(metadata, i, &name, &data, &size); i++) {
+                r = sd_bus_message_open_container(m, 'r', "say");
+                if (r >= 0)
+                        r = sd_bus_message_append(m, "s", name);
+                if (r >= 0)
+                        r = sd_bus_message_append_array(m, 'y', data, size);
+                if (r >= 0)
+                        r = sd_bus_message_close_container(m);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+int agent_handoff_install(AgentHandoff *h, const char *version, const TufBytes *metadata,
+                          const AgentHandoffTarget targets[], size_t n_targets, const char *instruction, bool retry) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+
+        if (!h->bus)
+                return -ENOTCONN;
+        if (h->install_slot)
+                return -EALREADY;
+        int r = sd_bus_message_new_method_call(h->bus, &m, FLEET_UPDATER_BUS_NAME, FLEET_UPDATER_BUS_PATH,
+                                               FLEET_UPDATER_BUS_INTERFACE, "Install");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", version);
+        if (r >= 0)
+                r = append_metadata(m, metadata);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "(sh)");
+        for (size_t i = 0; r >= 0 && i < n_targets; i++)
+                r = sd_bus_message_append(m, "(sh)", targets[i].path, targets[i].fd);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "a{sv}", 2, "instruction", "s", strempty(instruction), "retry", "b", (int) retry);
+        if (r >= 0)
+                r = sd_bus_call_async(h->bus, &h->install_slot, m, on_installed, h, INSTALL_TIMEOUT);
+        return r < 0 ? r : 0;
+}
+
+/* ---- life ---- */
+
+/* Signals carry only what changed; one GetAll afterwards keeps the view whole and simple. */
+static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *unused) {
+        AgentHandoff *h = userdata;
+        int r = agent_handoff_ask_view(h);
+        if (r < 0 && r != -EALREADY)
+                log_debug_errno(r, "Cannot read the updater's properties: %m");
+        return 0;
+}
+
+int agent_handoff_new(AgentHandoff **ret, const AgentHandoffHandlers *handlers, void *userdata) {
+        _cleanup_(agent_handoff_freep) AgentHandoff *h = new0(AgentHandoff, 1);
+        if (!h)
+                return -ENOMEM;
+        h->handlers = handlers;
+        h->userdata = userdata;
+        int r = view_fill(&h->view);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(h);
+        return 0;
+}
+
+static void handoff_drop_bus(AgentHandoff *h) {
+        h->match_slot = sd_bus_slot_unref(h->match_slot);
+        h->view_slot = sd_bus_slot_unref(h->view_slot);
+        h->result_slot = sd_bus_slot_unref(h->result_slot);
+        h->install_slot = sd_bus_slot_unref(h->install_slot);
+        h->bus = sd_bus_unref(h->bus);
+}
+
+AgentHandoff *agent_handoff_free(AgentHandoff *h) {
+        if (!h)
+                return NULL;
+        handoff_drop_bus(h);
+        view_clear(&h->view);
+        free(h);
+        return NULL;
+}
+
+int agent_handoff_set_bus(AgentHandoff *h, sd_bus *bus) {
+        bool asked_view = h->view_slot, asked_result = h->result_slot, installing = h->install_slot;
+
+        handoff_drop_bus(h);
+        if (!bus) {
+                if (asked_view)
+                        h->handlers->on_view(h, -ENOTCONN, "The system bus is away.", h->userdata);
+                if (asked_result)
+                        h->handlers->on_result(h, -ENOTCONN, NULL, h->userdata);
+                if (installing)
+                        h->handlers->on_install(h, -ENOTCONN, UPDATE_VERDICT_INTERNAL, "The system bus went away.", h->userdata);
+                return 0;
+        }
+        h->bus = sd_bus_ref(bus);
+        int r = sd_bus_match_signal_async(bus, &h->match_slot, FLEET_UPDATER_BUS_NAME, FLEET_UPDATER_BUS_PATH,
+                                          "org.freedesktop.DBus.Properties", "PropertiesChanged", on_signal, NULL, h);
+        return r < 0 ? r : 0;
+}
+
+const UpdaterView *agent_handoff_view(const AgentHandoff *h) {
+        return &h->view;
+}
