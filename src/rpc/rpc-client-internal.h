@@ -4,6 +4,7 @@
 /* Internal to src/rpc: what calls and streams need of the client that makes them. */
 
 #include "rpc-client.h"
+#include "rpc-credentials-internal.h"
 #include "rpc-internal.h"
 
 /* A call on a channel that is not sulking about an earlier failure. NULL on lack of memory. */
@@ -18,9 +19,11 @@ typedef struct RpcEnd {
         grpc_slice details;
         const char *debug;
         char *text;
+        RpcProof *proof;
+        unsigned proof_before;             /* the call began */
 } RpcEnd;
 
-void rpc_end_init(RpcEnd *e);
+void rpc_end_init(RpcEnd *e, RpcClient *c);
 void rpc_end_done(RpcEnd *e);
 grpc_op rpc_end_op(RpcEnd *e);
 /* The texts of the result are e's. */

@@ -8,7 +8,6 @@
 #include "log.h"
 #include "rpc-buffer.h"
 #include "rpc-client-internal.h"
-#include "rpc-credentials-internal.h"
 #include "string-util.h"
 
 #define DEFAULT_CONNECT_TIMEOUT (20 * USEC_PER_SEC)
@@ -22,6 +21,7 @@ struct RpcClient {
         RpcQueue *queue;
         char *target, *server_name, *user_agent;
         grpc_channel_credentials *credentials;
+        RpcProof *proof;
         grpc_channel *channel;             /* made by the first call */
         usec_t connect_timeout, keepalive_time, keepalive_timeout;
         bool no_proxy;
@@ -38,7 +38,6 @@ static void channel_open(RpcClient *c) {
 #define INTEGER(name, number) args[n++] = (grpc_arg) { .type = GRPC_ARG_INTEGER, .key = (char *) (name), .value.integer = (number) }
 #define STRING(name, text) args[n++] = (grpc_arg) { .type = GRPC_ARG_STRING, .key = (char *) (name), .value.string = (text) }
         INTEGER(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, RPC_DOWN_MAX);
-        INTEGER(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, RPC_UP_MAX);
         INTEGER(GRPC_ARG_MAX_METADATA_SIZE, METADATA_MAX);
         INTEGER(GRPC_ARG_KEEPALIVE_TIME_MS, to_ms(c->keepalive_time));
         INTEGER(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, to_ms(c->keepalive_timeout));
@@ -82,7 +81,10 @@ int rpc_client_new(RpcClient **ret, RpcQueue *queue, const RpcClientOptions *o) 
         if (!c->target || free_and_strdup(&c->server_name, o->server_name) < 0 ||
             free_and_strdup(&c->user_agent, o->user_agent) < 0)
                 return -ENOMEM;
-        c->credentials = rpc_credentials_channel(o->credentials);
+        c->proof = rpc_proof_new();
+        if (!c->proof)
+                return -ENOMEM;
+        c->credentials = rpc_credentials_channel(o->credentials, c->proof);
         if (!c->credentials)
                 return -EKEYREJECTED;
         *ret = TAKE_PTR(c);
@@ -96,6 +98,7 @@ RpcClient *rpc_client_free(RpcClient *c) {
                 grpc_channel_destroy(c->channel);
         if (c->credentials)
                 grpc_channel_credentials_release(c->credentials);
+        rpc_proof_unref(c->proof);
         free(c->target);
         free(c->server_name);
         free(c->user_agent);
@@ -126,8 +129,13 @@ usec_t rpc_client_connect_timeout(const RpcClient *c) {
 
 /* ---- how a call ends ---- */
 
-void rpc_end_init(RpcEnd *e) {
-        *e = (RpcEnd) { .code = GRPC_STATUS_UNKNOWN, .details = grpc_empty_slice() };
+void rpc_end_init(RpcEnd *e, RpcClient *c) {
+        *e = (RpcEnd) {
+                .code = GRPC_STATUS_UNKNOWN,
+                .details = grpc_empty_slice(),
+                .proof = rpc_proof_ref(c->proof),
+                .proof_before = atomic_load(&c->proof->count),
+        };
         grpc_metadata_array_init(&e->trailing);
 }
 
@@ -136,6 +144,7 @@ void rpc_end_done(RpcEnd *e) {
         grpc_slice_unref(e->details);
         gpr_free((void *) e->debug);
         free(e->text);
+        rpc_proof_unref(e->proof);
 }
 
 grpc_op rpc_end_op(RpcEnd *e) {
@@ -160,9 +169,11 @@ RpcResult rpc_end_result(RpcEnd *e) {
 
         if (status != RPC_STATUS_OK)
                 log_debug("Call ended with %s: %s", rpc_status_to_string(status), e->debug ?: strempty(e->text));
+        bool proven = atomic_load(&e->proof->count) != e->proof_before;
+
         return (RpcResult) {
                 .status = status,
-                .failure = rpc_failure_classify(status, e->text, e->debug),
+                .failure = rpc_failure_classify(status, e->text, e->debug, proven),
                 .text = isempty(e->text) ? rpc_status_to_string(status) : e->text,
         };
 }
@@ -265,7 +276,7 @@ int rpc_call_start(
         c->on_response = on_response;
         c->userdata = userdata;
         grpc_metadata_array_init(&c->initial);
-        rpc_end_init(&c->end);
+        rpc_end_init(&c->end, client);
         rpc_op_init(&c->op, client->queue, call_on_done, c);
 
         r = rpc_buffer_pack(request, method->request_max, &slice);

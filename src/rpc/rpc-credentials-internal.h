@@ -6,7 +6,20 @@
 
 #include <grpc/grpc_security.h>
 
+#include <stdatomic.h>
+
 #include "rpc-credentials.h"
 
-grpc_channel_credentials *rpc_credentials_channel(const RpcCredentials *c);
+/* Counts how often the server has proven who it is. Written by the library's threads during handshakes. */
+typedef struct RpcProof {
+        atomic_uint n_ref;
+        atomic_uint count;
+} RpcProof;
+
+RpcProof *rpc_proof_new(void);
+RpcProof *rpc_proof_ref(RpcProof *p);
+RpcProof *rpc_proof_unref(RpcProof *p);
+
+/* The result keeps a reference on proof. */
+grpc_channel_credentials *rpc_credentials_channel(const RpcCredentials *c, RpcProof *proof);
 grpc_server_credentials *rpc_credentials_server(const RpcCredentials *c);

@@ -77,10 +77,50 @@ RpcCredentials *rpc_credentials_free(RpcCredentials *c) {
         return NULL;
 }
 
-grpc_channel_credentials *rpc_credentials_channel(const RpcCredentials *c) {
-        grpc_ssl_pem_key_cert_pair pair = { .private_key = c->key, .cert_chain = c->chain };
+RpcProof *rpc_proof_new(void) {
+        RpcProof *p = new0(RpcProof, 1);
 
-        return c->server ? NULL : grpc_ssl_credentials_create_ex(c->ca, c->key ? &pair : NULL, NULL, NULL);
+        if (p)
+                atomic_init(&p->n_ref, 1);
+        return p;
+}
+
+RpcProof *rpc_proof_ref(RpcProof *p) {
+        atomic_fetch_add(&p->n_ref, 1);
+        return p;
+}
+
+RpcProof *rpc_proof_unref(RpcProof *p) {
+        if (p && atomic_fetch_sub(&p->n_ref, 1) == 1)
+                free(p);
+        return NULL;
+}
+
+/* Both run on a thread of the library; the chain and the name have been verified when the first one is called. */
+static int on_server_verified(const char *target_name, const char *pem, void *userdata) {
+        RpcProof *p = userdata;
+
+        atomic_fetch_add(&p->count, 1);
+        return 0;
+}
+
+static void on_verifier_destroyed(void *userdata) {
+        rpc_proof_unref(userdata);
+}
+
+grpc_channel_credentials *rpc_credentials_channel(const RpcCredentials *c, RpcProof *proof) {
+        grpc_ssl_pem_key_cert_pair pair = { .private_key = c->key, .cert_chain = c->chain };
+        grpc_ssl_verify_peer_options verify = {
+                .verify_peer_callback = on_server_verified,
+                .verify_peer_callback_userdata = rpc_proof_ref(proof),
+                .verify_peer_destruct = on_verifier_destroyed,
+        };
+        grpc_channel_credentials *credentials;
+
+        credentials = c->server ? NULL : grpc_ssl_credentials_create_ex(c->ca, c->key ? &pair : NULL, &verify, NULL);
+        if (!credentials)
+                rpc_proof_unref(proof);
+        return credentials;
 }
 
 grpc_server_credentials *rpc_credentials_server(const RpcCredentials *c) {

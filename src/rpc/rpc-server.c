@@ -5,7 +5,6 @@
 #include <grpc/grpc_security.h>
 #include <grpc/support/alloc.h>
 #include <netdb.h>
-#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,7 +13,6 @@
 #include "event-util.h"
 #include "fd-util.h"
 #include "log.h"
-#include "parse-util.h"
 #include "rpc-credentials-internal.h"
 #include "rpc-server-internal.h"
 #include "string-util.h"
@@ -94,7 +92,6 @@ static grpc_server *create_server(const RpcServerOptions *o) {
         /* otherwise a second gateway on the same port starts without a word and takes half of the agents */
         INTEGER(GRPC_ARG_ALLOW_REUSEPORT, 0);
         INTEGER(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, RPC_UP_MAX);
-        INTEGER(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, RPC_DOWN_MAX);
         INTEGER(GRPC_ARG_MAX_METADATA_SIZE, METADATA_MAX);
         INTEGER(GRPC_ARG_MAX_CONCURRENT_STREAMS, STREAMS_PER_CONNECTION);
         INTEGER(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS);
@@ -222,19 +219,23 @@ unsigned rpc_server_sessions(const RpcServer *s) {
 
 /* Why could the address not be taken? The library does not tell, so it is tried once more. */
 static int bind_error(const char *address) {
-        const struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_PASSIVE, .ai_socktype = SOCK_STREAM };
+        const struct addrinfo hints = {
+                .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
+                .ai_socktype = SOCK_STREAM,
+        };
+        const char *colon = strrchr(address, ':');
         _cleanup_free_ char *host = NULL;
         _cleanup_close_ int fd = -EBADF;
         struct addrinfo *info = NULL;
-        char service[6];
-        uint16_t port;
         int r;
 
-        r = parse_host_port(address, 0, &host, &port);
-        if (r < 0)
+        if (!colon || colon == address)
                 return -EINVAL;
-        snprintf(service, sizeof(service), "%u", port);
-        if (getaddrinfo(host, service, &hints, &info) != 0)
+        bool brackets = address[0] == '[' && colon[-1] == ']';
+        host = strndup(address + brackets, (size_t) (colon - address) - 2 * brackets);
+        if (!host)
+                return -ENOMEM;
+        if (getaddrinfo(host, colon + 1, &hints, &info) != 0)
                 return -EADDRNOTAVAIL;
         fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
         r = fd < 0 ? negative_errno() : 0;

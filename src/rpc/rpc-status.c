@@ -46,7 +46,7 @@ static bool mentions(const char *text, const char *detail, const char *words) {
         return (text && strcasestr(text, words)) || (detail && strcasestr(detail, words));
 }
 
-RpcFailure rpc_failure_classify(RpcStatus status, const char *text, const char *detail) {
+RpcFailure rpc_failure_classify(RpcStatus status, const char *text, const char *detail, bool server_proven) {
         /* TLS alerts that the server sends about our certificate, in OpenSSL's spelling */
         static const char *const client_certificate[] = {
                 "alert certificate required", "alert certificate expired", "alert certificate unknown",
@@ -71,6 +71,8 @@ RpcFailure rpc_failure_classify(RpcStatus status, const char *text, const char *
                 for (size_t i = 0; i < ELEMENTSOF(server_certificate); i++)
                         if (mentions(text, detail, server_certificate[i]))
                                 return RPC_FAILURE_SERVER_CERTIFICATE;
+                if (server_proven && mentions(text, detail, "failed to connect"))
+                        return RPC_FAILURE_CLIENT_CERTIFICATE;
                 return RPC_FAILURE_UNREACHABLE;
         }
         return RPC_FAILURE_LOCAL;

@@ -235,7 +235,7 @@ int rpc_stream_open(
         s->userdata = userdata;
         s->connect_timeout = rpc_client_connect_timeout(client);
         grpc_metadata_array_init(&s->initial);
-        rpc_end_init(&s->end);
+        rpc_end_init(&s->end, client);
         rpc_op_init(&s->receive_op, s->queue, stream_on_received, s);
         rpc_op_init(&s->status_op, s->queue, stream_on_status, s);
         s->call = rpc_client_create_call(client, method, USEC_INFINITY);
