@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "updater-rollback.h"
+
+#include "fd-util.h"
+#include "log.h"
+#include "names.h"
+#include "string-util.h"
+#include "updater-mend.h"
+#include "updater-revive.h"
+
+#define LOCK_PATIENCE (10 * USEC_PER_SEC)
+#define STOP_PATIENCE (75 * USEC_PER_SEC)                  /* settle runs while it stops */
+
+int updater_settle(Updater *u) {
+        _cleanup_close_ int lock = -EBADF;
+
+        int r = updater_root_lock(u->root, LOCK_PATIENCE, &lock);
+        if (r == -EBUSY)
+                return log_info("Somebody else is at it already."), 0;
+        if (r < 0)
+                log_warning_errno(r, "Cannot take the updater's lock, going on without: %m");
+        return updater_mend(u, UPDATER_SETTLE);
+}
+
+int updater_recover(Updater *u) {
+        _cleanup_close_ int lock = -EBADF;
+
+        int r = updater_root_lock(u->root, LOCK_PATIENCE, &lock);
+        if (r == -EBUSY)
+                return log_info("Somebody else is at it already."), 0;
+        if (r < 0)
+                log_warning_errno(r, "Cannot take the updater's lock, going on without: %m");
+        return updater_mend(u, UPDATER_RECOVER);
+}
+
+/* Somebody has held the lock for longer than anything that goes well takes. 1: go on with what *ret_lock says (which
+ * may be nothing). 0: they are to be left alone. */
+static int take_over(Updater *u, int *ret_lock) {
+        _cleanup_(transaction_freep) Transaction *t = NULL;
+        _cleanup_links_ Links links = {};
+        char boot_id[TRANSACTION_ID_MAX];
+        Situation s;
+
+        int r = updater_look(u, UPDATER_ROLLBACK, &links, &t, boot_id, &s);
+        if (r < 0)
+                return r;
+        if (!links_differ(&links) && (!t || t->phase == UPDATE_PHASE_STAGING)) {
+                /* a version is being staged, which has nothing to do with why the agent failed */
+                r = updater_revive_only_start(u);
+                return r < 0 ? r : 0;
+        }
+        if (!s.agent_failed && t && s.now_usec < t->deadline_usec)
+                return log_info("A trial is going on and has time left."), 0;
+
+        log_warning("The trial does not come to an end; stopping " FLEET_UPDATE_UNIT ".");
+        r = u->units ? units_stop(u->units, FLEET_UPDATE_UNIT, STOP_PATIENCE) : -ENOTCONN;
+        if (r < 0)
+                log_error_errno(r, "Failed to stop " FLEET_UPDATE_UNIT ", going on: %m");
+        r = updater_root_lock(u->root, LOCK_PATIENCE, ret_lock);
+        if (r < 0) /* whoever it is cannot be stopped, so it cannot be running either */
+                log_error_errno(r, "Cannot take the updater's lock, going on without: %m");
+        return 1;
+}
+
+int updater_rollback(Updater *u) {
+        _cleanup_close_ int lock = -EBADF;
+
+        if (rollback_was_done(u))
+                return 0;
+
+        int r = updater_root_lock(u->root, LOCK_PATIENCE, &lock);
+        if (r == -EBUSY) {
+                r = take_over(u, &lock);
+                if (r <= 0)
+                        return r;
+        } else if (r < 0)
+                log_warning_errno(r, "Cannot take the updater's lock, going on without: %m");
+
+        r = updater_mend(u, UPDATER_ROLLBACK);
+        if (r >= 0)
+                rollback_mark_done(u);
+        return r;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Runs --self-test of both staged binaries in a locked-down transient unit, while the loop goes on. */
+
+#include <systemd/sd-bus.h>
+
+#include "updater.h"
+
+typedef struct SelfTest SelfTest;
+
+/* result: 1 passed, 0 not passed, negative: it could not be run. Freeing it from here is allowed. */
+typedef void (*self_test_on_finish_t)(SelfTest *t, int result, void *userdata);
+
+/* bus: the system bus, attached to the loop. directory: absolute. on_finish is not called from within this. */
+int self_test_start(SelfTest **ret, Updater *u, sd_bus *bus, const char *directory, self_test_on_finish_t on_finish,
+                    void *userdata);
+SelfTest *self_test_free(SelfTest *t);
+DEFINE_POINTER_CLEANUP(SelfTest, self_test_free);
