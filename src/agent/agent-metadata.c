@@ -118,7 +118,6 @@ static void metadata_done(AgentMetadata *m, int error, TufOutcome outcome, const
 }
 
 static void on_fetched(TufFetch *f, int error, TufOutcome outcome, const char *message, void *userdata) {
-        _cleanup_(tuf_fetch_freep) TufFetch *fetch = f; /* holds the store's lock and the targets until the end */
         AgentMetadata *m = userdata;
         bool well = error == 0 && outcome == TUF_OK;
 
@@ -142,6 +141,7 @@ static void on_fetched(TufFetch *f, int error, TufOutcome outcome, const char *m
         metadata_plan(m);
         metadata_done(m, error, outcome, message, well ? tuf_refresh_targets(tuf_fetch_refresh(f)) : NULL);
         m->o.on_change(m->o.userdata);
+        tuf_fetch_free(f); /* held the store's lock and the targets until here */
 }
 
 static int metadata_start_fetch(AgentMetadata *m, const char *repository_url, bool own) {
