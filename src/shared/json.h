@@ -17,6 +17,11 @@ int json_parse(const void *data, size_t size, size_t max, json_t **ret, char **r
 int json_get_string(json_t *object, const char *key, const char **ret);
 int json_get_u64(json_t *object, const char *key, uint64_t *ret);
 int json_get_bool(json_t *object, const char *key, bool *ret);
+/* For showing: "" when it is absent or no string. The object may be NULL. */
+static inline const char *json_text(json_t *object, const char *key) {
+        const char *s = json_string_value(json_object_get(object, key));
+        return s ? s : "";
+}
 /* NULL is fine as v: then the member is left out. 0 or -ENOMEM. */
 int json_set_string(json_t *object, const char *key, const char *v);
 int json_set_u64(json_t *object, const char *key, uint64_t v);
