@@ -69,12 +69,6 @@ const char *agentctl_property_name(BusSide side, const char *property) {
         return p ? p->json : NULL;
 }
 
-const char *json_text(json_t *object, const char *key) {
-        const char *s;
-
-        return json_get_string(object, key, &s) >= 0 ? s : "";
-}
-
 CliExit agentctl_bus_open(AgentCtl *c) {
         int r;
 

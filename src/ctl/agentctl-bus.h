@@ -33,5 +33,3 @@ int agentctl_parse_last_result(sd_bus_message *m, json_t **ret);
 
 /* Prints what went wrong and what to do about it; the exit code follows from the kind of error. */
 CliExit agentctl_fail_bus(BusSide side, const char *what, int error, const sd_bus_error *e);
-
-const char *json_text(json_t *object, const char *key);    /* "" if absent */

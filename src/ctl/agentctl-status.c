@@ -40,7 +40,7 @@ static const char *gateway_text(json_t *agent, CliStyle *ret_style) {
 
         *ret_style = streq(state, "connected") ? CLI_GOOD : streq(state, "unconfigured") ? CLI_BAD : CLI_BUSY;
         if (streq(state, "unconfigured"))
-                return "not configured: set Gateway= in agent.conf(5)";
+                return "not configured: set Address= in agent.conf(5)";
         if (streq(state, "waiting"))
                 return "not connected, waiting before the next attempt";
         return state;

@@ -155,6 +155,13 @@ const char *cli_format_bytes(uint64_t n, char buf[static CLI_BYTES_MAX]) {
         return buf;
 }
 
+static const CliOption *option_by_name(const CliProgram *p, const char *name) {
+        for (const CliOption *o = p->options; o->name; o++)
+                if (streq(o->name, name))
+                        return o;
+        return NULL;
+}
+
 /* ---- help ---------------------------------------------------------------------------------------------- */
 
 static void print_option(const CliOption *o) {
@@ -180,7 +187,8 @@ static void print_help(const CliProgram *p) {
         for (const CliOption *o = p->options; o->name; o++)
                 print_option(o);
         print_option(&(CliOption) { .letter = 'h', .name = "help", .help = "This text" });
-        print_option(&(CliOption) { .name = "version", .help = "The version of this program" });
+        if (!option_by_name(p, "version"))
+                print_option(&(CliOption) { .name = "version", .help = "The version of this program" });
         printf("\nExit status: 0 done, 1 error, 2 wrong command line or declined, 3 not found, 4 not allowed,\n"
                "5 conflict, 6 timeout, 7 the update failed or went back.\n");
         if (p->footer)
@@ -231,7 +239,8 @@ static void build_getopt(const CliProgram *p, struct option longs[], char shorts
 
         shorts[k++] = 'h';
         longs[n++] = (struct option) { "help", no_argument, NULL, OPTION_HELP };
-        longs[n++] = (struct option) { "version", no_argument, NULL, OPTION_VERSION };
+        if (!option_by_name(p, "version"))
+                longs[n++] = (struct option) { "version", no_argument, NULL, OPTION_VERSION };
         for (const CliOption *o = p->options; o->name && n < OPTIONS_MAX + 1; o++) {
                 longs[n++] = (struct option) {
                         o->name, o->value ? required_argument : no_argument, NULL, OPTION_FIRST + (int) o->id,
@@ -348,7 +357,10 @@ static CliExit run_command_line(const CliProgram *p, int argc, char *argv[], voi
         size_t n_words = 0;
         CliExit code;
 
-        if (parse_options(p, argc, argv, &line) < 0)
+        /* alone it is always this question, also where a verb has an option of the same name */
+        if (argc == 2 && streq(argv[1], "--version"))
+                line.version = true;
+        else if (parse_options(p, argc, argv, &line) < 0)
                 return CLI_USAGE;
         if (line.version) {
                 printf("%s %s\n", p->name, fleet_version);

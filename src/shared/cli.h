@@ -54,7 +54,7 @@ typedef struct CliProgram {
 #define CLI_BIT(id) (UINT64_C(1) << (id))
 
 /* Parses, runs the verb, flushes standard output (a full disk is an error), and returns the exit status. --help (-h)
- * and --version are understood everywhere. */
+ * and --version (alone, if the program has an option of this name) are understood everywhere. */
 int cli_main(const CliProgram *program, int argc, char *argv[], void *userdata);
 
 /* "name: sentence" on standard error; returns the code, so that it can be returned in one line. */

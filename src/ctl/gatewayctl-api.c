@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Requests to the gateway's REST interface, one at a time, and what its errors mean for an exit status. */
+
+#include <ctype.h>
+
+#include "alloc-util.h"
+#include "cli-table.h"
+#include "crypto.h"
+#include "event-util.h"
+#include "gatewayctl.h"
+#include "string-util.h"
+
+#define CALL_TIMEOUT (5 * USEC_PER_MINUTE)                 /* an import is verified within this */
+#define CONNECT_TIMEOUT (10 * USEC_PER_SEC)
+#define ANSWER_MAX MIB(64)
+
+char *url_escape(const char *s) {
+        static const char digits[] = "0123456789ABCDEF";
+        char *out, *p;
+
+        p = out = calloc(strlen(s) + 1, 3);
+        if (!out)
+                return NULL;
+        for (; *s; s++) {
+                unsigned char c = (unsigned char) *s;
+
+                if ((c < 0x80 && isalnum(c)) || strchr("-._~", c))
+                        *p++ = (char) c;
+                else {
+                        *p++ = '%';
+                        *p++ = digits[c >> 4];
+                        *p++ = digits[c & 15];
+                }
+        }
+        return out;
+}
+
+bool agent_id_is_plain(const char *s) {
+        return filename_is_plain(s) && strlen(s) <= 64;
+}
+
+CliExit print_json(const GatewayCtl *c, json_t *v) {
+        int r = cli_json_print(v, c->json);
+
+        return r < 0 ? cli_fail(CLI_ERROR, "Cannot print the answer: %s", strerror(-r)) : CLI_OK;
+}
+
+CliExit api_open(GatewayCtl *c) {
+        CliExit code;
+        int r;
+
+        if (c->http)
+                return CLI_OK;
+        code = gatewayctl_configure(c);
+        if (code != CLI_OK)
+                return code;
+        r = sd_event_new(&c->event);
+        if (r >= 0)
+                r = http_client_new(&c->http, c->event, "fleet-gatewayctl");
+        return r < 0 ? cli_fail(CLI_ERROR, "Cannot start: %s", strerror(-r)) : CLI_OK;
+}
+
+int api_url(const GatewayCtl *c, const char *path, char **ret) {
+        *ret = strjoinf("%s%s", c->gateway, path);
+        return *ret ? 0 : -ENOMEM;
+}
+
+int api_headers(const GatewayCtl *c, const char *more, char ***ret) {
+        _cleanup_strv_free_ char **headers = NULL;
+        char *authorization;
+        int r;
+
+        authorization = strjoinf("Authorization: Bearer %s", c->token);
+        r = authorization ? strv_consume(&headers, authorization) : -ENOMEM;
+        if (r >= 0 && more)
+                r = strv_extend(&headers, more);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(headers);
+        return 0;
+}
+
+static CliExit exit_from_status(unsigned status, const char *type) {
+        switch (status) {
+        case 400:
+        case 413:
+                return CLI_USAGE;
+        case 401:
+        case 403:
+                return CLI_AUTH;
+        case 404:
+                return CLI_NOT_FOUND;
+        case 409:
+        case 412:
+        case 428:
+                return CLI_CONFLICT;
+        case 422:
+                return endswith(type, ":unknown-version") ? CLI_NOT_FOUND : CLI_ERROR;
+        default:
+                return CLI_ERROR;
+        }
+}
+
+static CliExit fail_network(const GatewayCtl *c, int error, const char *message) {
+        switch (error) {
+        case -EKEYREJECTED:
+                return cli_fail(CLI_ERROR, "The certificate of %s is not to be trusted: %s. Is %s the gateway's CA?",
+                                c->gateway, message, c->ca_pem ? c->ca_path : "one of the system's authorities");
+        case -ECONNREFUSED:
+        case -EHOSTUNREACH:
+        case -ENETUNREACH:
+                return cli_fail(CLI_ERROR,
+                                "The gateway at %s cannot be reached: %s. Is fleet-gateway.service running there, and is "
+                                "the address right (--gateway=, FLEET_GATEWAY)?", c->gateway, message);
+        default:
+                return cli_fail(CLI_ERROR, "The request to %s failed: %s", c->gateway, message);
+        }
+}
+
+CliExit api_fail(const GatewayCtl *c, int error, unsigned status, const char *message, const void *body, size_t size) {
+        _cleanup_json_ json_t *problem = NULL;
+        const char *detail, *title, *id;
+        CliExit code;
+
+        if (error < 0)
+                return fail_network(c, error, message);
+        (void) json_parse(body, size, KIB(64), &problem, NULL);
+        code = exit_from_status(status, json_text(problem, "type"));
+        title = json_text(problem, "title");
+        detail = json_text(problem, "detail");
+        id = json_text(problem, "request_id");
+        if (isempty(title) && isempty(detail))
+                return cli_fail(code, "The gateway at %s answered %u. Is that fleet-agent's gateway?", c->gateway, status);
+        return cli_fail(code, "%s%s%s%s%s%s", title, isempty(title) || isempty(detail) || endswith(title, ".") ? "" : ".",
+                        isempty(title) || isempty(detail) ? "" : " ", detail, status >= 500 && !isempty(id) ? " Request id: " : "",
+                        status >= 500 ? id : "");
+}
+
+/* ---- one request ---- */
+
+typedef struct Answer {
+        bool finished;
+        int error;
+        unsigned status;
+        char *message;
+        HttpRequest *request;
+} Answer;
+
+static void on_finish(HttpRequest *r, int error, unsigned status, const char *message, void *userdata) {
+        Answer *a = userdata;
+
+        a->finished = true;
+        a->error = error;
+        a->status = status;
+        a->message = strdup(message);
+}
+
+static void answer_done(Answer *a) {
+        http_request_free(a->request);
+        free(a->message);
+}
+
+static CliExit api_run(GatewayCtl *c, HttpOptions *o, const char *path, const char *header, Answer *ret) {
+        _cleanup_strv_free_ char **headers = NULL;
+        _cleanup_free_ char *url = NULL;
+        CliExit code;
+        int r;
+
+        code = api_open(c);
+        if (code != CLI_OK)
+                return code;
+        r = api_url(c, path, &url);
+        if (r >= 0)
+                r = api_headers(c, header, &headers);
+        if (r >= 0) {
+                o->url = url;
+                o->headers = headers;
+                o->ca_pem = c->ca_pem;
+                o->max_size = ANSWER_MAX;
+                o->timeout = CALL_TIMEOUT;
+                o->connect_timeout = CONNECT_TIMEOUT;
+                o->low_speed_time = USEC_INFINITY;         /* the timeout above counts */
+                o->on_finish = on_finish;
+                o->userdata = ret;
+                r = http_request_start(c->http, o, &ret->request);
+        }
+        while (r >= 0 && !ret->finished)
+                r = sd_event_run(c->event, UINT64_MAX);
+        if (headers)
+                memory_wipe(headers[0], strlen(headers[0]));
+        if (r < 0)
+                return cli_fail(CLI_ERROR, "The request to %s cannot be made: %s", c->gateway, strerror(-r));
+        return CLI_OK;
+}
+
+static CliExit api_check(GatewayCtl *c, const Answer *a) {
+        const void *body;
+        size_t size;
+
+        if (a->error == 0 && a->status >= 200 && a->status < 300)
+                return CLI_OK;
+        body = http_request_body(a->request, &size);
+        return api_fail(c, a->error, a->status, strempty(a->message), body, size);
+}
+
+CliExit api_call(GatewayCtl *c, const char *method, const char *path, json_t *body, json_t **ret) {
+        _cleanup_free_ char *text = NULL, *why = NULL;
+        _cleanup_(answer_done) Answer a = { 0 };
+        HttpOptions o = { .method = method };
+        const void *answer;
+        CliExit code;
+        size_t size;
+        int r;
+
+        if (body) {
+                text = json_format(body, false);
+                if (!text)
+                        return cli_fail(CLI_ERROR, "Out of memory.");
+                o.body = text;
+                o.body_size = strlen(text);
+        }
+        code = api_run(c, &o, path, body ? "Content-Type: application/json" : NULL, &a);
+        if (code == CLI_OK)
+                code = api_check(c, &a);
+        if (code != CLI_OK || !ret)
+                return code;
+
+        answer = http_request_body(a.request, &size);
+        r = json_parse(answer, size, ANSWER_MAX, ret, &why);
+        if (r < 0)
+                return cli_fail(CLI_ERROR, "The gateway's answer is no JSON: %s", why ?: strerror(-r));
+        return CLI_OK;
+}
+
+CliExit api_put(GatewayCtl *c, const char *path, const void *data, size_t size) {
+        HttpOptions o = { .method = "PUT", .body = data, .body_size = size, .body_borrowed = true };
+        _cleanup_(answer_done) Answer a = { 0 };
+        CliExit code;
+
+        code = api_run(c, &o, path, "Content-Type: application/octet-stream", &a);
+        return code == CLI_OK ? api_check(c, &a) : code;
+}
+
+CliExit api_exists(GatewayCtl *c, const char *path, bool *ret) {
+        HttpOptions o = { .method = "HEAD" };
+        _cleanup_(answer_done) Answer a = { 0 };
+        CliExit code;
+
+        code = api_run(c, &o, path, NULL, &a);
+        if (code != CLI_OK)
+                return code;
+        *ret = a.error == 0 && a.status == 200;
+        return a.error == 0 && IN_SET(a.status, 200, 404) ? CLI_OK : api_check(c, &a);
+}

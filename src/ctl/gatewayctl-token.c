@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* token create: the token alone on standard output, so that it can be put straight into a file. */
+
+#include "cli-table.h"
+#include "gatewayctl.h"
+#include "selector.h"
+#include "string-util.h"
+
+static CliExit add_labels(const GatewayCtl *c, json_t *body) {
+        json_t *labels = json_object();
+
+        if (json_set_take(body, "labels", labels) < 0)
+                return cli_fail(CLI_ERROR, "Out of memory.");
+        STRV_FOREACH(l, c->labels) {
+                const char *equals = strchr(*l, '=');
+                _cleanup_free_ char *key = equals ? strndup(*l, (size_t) (equals - *l)) : NULL;
+
+                if (!key || !label_key_is_valid(key) || !label_value_is_valid(equals + 1) || startswith(key, SELECTOR_FACT_PREFIX))
+                        return cli_fail(CLI_USAGE, "--label=%s: it must be KEY=VALUE, of letters, digits, '-', '_' and '.'.", *l);
+                if (json_object_get(labels, key))
+                        return cli_fail(CLI_USAGE, "--label=%s: \"%s\" is given twice.", *l, key);
+                if (json_set_string(labels, key, equals + 1) < 0)
+                        return cli_fail(CLI_ERROR, "Out of memory.");
+        }
+        return CLI_OK;
+}
+
+CliExit gatewayctl_token_create(char *const *arguments, void *userdata) {
+        GatewayCtl *c = userdata;
+        _cleanup_json_ json_t *body = json_object(), *answer = NULL;
+        uint64_t uses = 0;
+        CliExit code = CLI_OK;
+        int r;
+
+        r = body ? json_set_string(body, "description", c->description) : -ENOMEM;
+        if (r >= 0 && c->uses > 0)
+                r = json_set_u64(body, "uses", c->uses);
+        if (r >= 0 && c->expires_in > 0)
+                r = json_set_u64(body, "expires_in_sec", (c->expires_in + USEC_PER_SEC - 1) / USEC_PER_SEC);
+        if (r < 0)
+                return cli_fail(CLI_ERROR, "Out of memory.");
+        if (c->labels)
+                code = add_labels(c, body);
+        if (code == CLI_OK)
+                code = api_call(c, "POST", "/api/v1/join-tokens", body, &answer);
+        if (code != CLI_OK)
+                return code;
+
+        if (c->output == OUTPUT_JSON)
+                return print_json(c, answer);
+        if (c->output == OUTPUT_NAME) {
+                cli_print("%s", json_text(answer, "id"));
+                return CLI_OK;
+        }
+        (void) json_get_u64(answer, "uses", &uses);
+        cli_note("Join token %s, for %" PRIu64 " %s, until %s. It is shown this once.", json_text(answer, "id"), uses,
+                 uses == 1 ? "machine" : "machines", json_text(answer, "expires"));
+        cli_print("%s", json_text(answer, "token"));
+        return CLI_OK;
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* fleet-gatewayctl: the operators' command line, over the gateway's HTTPS interface. See fleet-gatewayctl(1). */
+
+#include "gatewayctl.h"
+
+#include "crypto.h"
+#include "daemon.h"
+#include "parse-util.h"
+#include "string-util.h"
+
+enum {
+        OPTION_GATEWAY,
+        OPTION_CA,
+        OPTION_TOKEN_FILE,
+        OPTION_OUTPUT,
+        OPTION_JSON,
+        OPTION_NO_LEGEND,
+        OPTION_SELECTOR,
+        OPTION_ALL,
+        OPTION_VERSION,
+        OPTION_RETRY,
+        OPTION_WAIT,
+        OPTION_TIMEOUT,
+        OPTION_YES,
+        OPTION_USES,
+        OPTION_EXPIRES_IN,
+        OPTION_LABEL,
+        OPTION_DESCRIPTION,
+};
+
+static int set_output(GatewayCtl *c, const char *value, const char **reterr_why) {
+        *reterr_why = "it must be table, wide, json or name";
+        if (streq(value, "table"))
+                c->output = OUTPUT_TABLE;
+        else if (streq(value, "wide"))
+                c->output = OUTPUT_WIDE;
+        else if (streq(value, "name"))
+                c->output = OUTPUT_NAME;
+        else if (streq(value, "json")) {
+                c->output = OUTPUT_JSON;
+                c->json = CLI_JSON_PRETTY;
+        } else
+                return -EINVAL;
+        return 0;
+}
+
+static int set_json(GatewayCtl *c, const char *value, const char **reterr_why) {
+        CliJson j = cli_json_from_string(value);
+
+        *reterr_why = "it must be short, pretty or off";
+        if (j < 0)
+                return -EINVAL;
+        if (j != CLI_JSON_OFF) {
+                c->output = OUTPUT_JSON;
+                c->json = j;
+        } else if (c->output == OUTPUT_JSON)
+                c->output = OUTPUT_TABLE;
+        return 0;
+}
+
+static int set_text(const char **target, const char *value, const char **reterr_why) {
+        *reterr_why = "it must not be empty";
+        if (isempty(value))
+                return -EINVAL;
+        *target = value;
+        return 0;
+}
+
+static int set_copy(char **target, const char *value, const char **reterr_why) {
+        const char *ignored;
+        int r;
+
+        r = set_text(&ignored, value, reterr_why);
+        return r < 0 ? r : MIN(free_and_strdup(target, value), 0);
+}
+
+static int on_option(unsigned id, const char *value, void *userdata, const char **reterr_why) {
+        GatewayCtl *c = userdata;
+
+        switch (id) {
+        case OPTION_GATEWAY:
+                return set_copy(&c->gateway, value, reterr_why);
+        case OPTION_CA:
+                return set_copy(&c->ca_path, value, reterr_why);
+        case OPTION_TOKEN_FILE:
+                return set_copy(&c->token_path, value, reterr_why);
+        case OPTION_OUTPUT:
+                return set_output(c, value, reterr_why);
+        case OPTION_JSON:
+                return set_json(c, value, reterr_why);
+        case OPTION_NO_LEGEND:
+                c->no_legend = true;
+                return 0;
+        case OPTION_SELECTOR:
+                return set_text(&c->selector, value, reterr_why);
+        case OPTION_ALL:
+                c->all = true;
+                return 0;
+        case OPTION_VERSION:
+                return set_text(&c->version, value, reterr_why);
+        case OPTION_RETRY:
+                c->retry = true;
+                return 0;
+        case OPTION_WAIT:
+                c->wait = true;
+                return 0;
+        case OPTION_TIMEOUT:
+                *reterr_why = "not a time span such as 90, 30s or 5min";
+                return parse_sec(value, &c->timeout);
+        case OPTION_YES:
+                c->yes = true;
+                return 0;
+        case OPTION_USES:
+                *reterr_why = "a number from 1 to 100000 is expected";
+                return parse_u32(value, &c->uses) < 0 || c->uses < 1 || c->uses > 100000 ? -EINVAL : 0;
+        case OPTION_EXPIRES_IN:
+                *reterr_why = "a time span from 1min to 30d is expected";
+                return parse_sec(value, &c->expires_in) < 0 || c->expires_in < USEC_PER_MINUTE ||
+                                       c->expires_in > 30 * USEC_PER_DAY ? -EINVAL : 0;
+        case OPTION_LABEL:
+                return strv_extend(&c->labels, value);
+        case OPTION_DESCRIPTION:
+                return set_text(&c->description, value, reterr_why);
+        default:
+                return -EINVAL;
+        }
+}
+
+#define BIT(o) CLI_BIT(OPTION_##o)
+
+static const CliVerb verbs[] = {
+        { "agents list", NULL, 0, 0, BIT(SELECTOR) | BIT(NO_LEGEND), gatewayctl_agents_list, "Agents and their state" },
+        { "agents show", "ID", 1, 1, BIT(NO_LEGEND), gatewayctl_agents_show, "One agent and its last updates" },
+        { "releases list", NULL, 0, 0, BIT(NO_LEGEND), gatewayctl_releases_list, "Releases in the registry" },
+        { "releases import", "DIRECTORY", 1, 1, 0, gatewayctl_releases_import,
+          "Send a published repository; the gateway verifies it" },
+        { "token create", NULL, 0, 0, BIT(USES) | BIT(EXPIRES_IN) | BIT(LABEL) | BIT(DESCRIPTION), gatewayctl_token_create,
+          "Make a join token for new machines" },
+        { "update", "[AGENT]", 0, 1,
+          BIT(SELECTOR) | BIT(ALL) | BIT(VERSION) | BIT(RETRY) | BIT(WAIT) | BIT(TIMEOUT) | BIT(YES), gatewayctl_update,
+          "Set the desired version of an agent, a selection, or all" },
+        { "watch", "[AGENT]", 0, 1, 0, gatewayctl_watch, "A line for each event, until interrupted" },
+        { 0 },
+};
+
+static const CliOption options[] = {
+        { OPTION_GATEWAY, 0, "gateway", "URL", "The gateway (https://localhost:8443)" },
+        { OPTION_CA, 0, "ca", "FILE", "Its CA certificate, in PEM" },
+        { OPTION_TOKEN_FILE, 0, "token-file", "FILE", "Token to show it" },
+        { OPTION_OUTPUT, 'o', "output", "FORM", "table, wide, json or name" },
+        { OPTION_JSON, 0, "json", "MODE", "Output as JSON: short, pretty or off" },
+        { OPTION_NO_LEGEND, 0, "no-legend", NULL, "No titles above tables" },
+        { OPTION_SELECTOR, 'l', "selector", "SELECTOR", "Agents with these labels: env=staging,!legacy" },
+        { OPTION_ALL, 0, "all", NULL, "Every agent" },
+        { OPTION_VERSION, 0, "version", "VERSION", "The version that shall run" },
+        { OPTION_RETRY, 0, "retry", NULL, "Also where this version has failed before" },
+        { OPTION_WAIT, 'w', "wait", NULL, "Show how it goes, until all have ended" },
+        { OPTION_TIMEOUT, 0, "timeout", "TIME", "Stop waiting after this time (30min)" },
+        { OPTION_YES, 'y', "yes", NULL, "Do not ask" },
+        { OPTION_USES, 0, "uses", "N", "For so many machines (1)" },
+        { OPTION_EXPIRES_IN, 0, "expires-in", "TIME", "Valid for so long (1d)" },
+        { OPTION_LABEL, 0, "label", "KEY=VALUE", "Label for machines that join with it; repeatable" },
+        { OPTION_DESCRIPTION, 0, "description", "TEXT", "What it is for" },
+        { 0 },
+};
+
+static const CliProgram program = {
+        .name = "fleet-gatewayctl",
+        .summary = "Shows and steers a fleet of agents through its gateway.",
+        .verbs = verbs,
+        .options = options,
+        .common = BIT(GATEWAY) | BIT(CA) | BIT(TOKEN_FILE) | BIT(OUTPUT) | BIT(JSON),
+        .footer = "Environment: FLEET_GATEWAY, FLEET_CA, FLEET_TOKEN_FILE, FLEET_TOKEN. Tokens are never taken from the\n"
+                  "command line. On the gateway's own machine root needs none of these.\n",
+        .on_option = on_option,
+};
+
+int main(int argc, char *argv[]) {
+        GatewayCtl c = { .timeout = 30 * USEC_PER_MINUTE };
+        int code;
+
+        if (daemon_protect_memory() < 0 || crypto_init() < 0)
+                return CLI_ERROR;
+        code = cli_main(&program, argc, argv, &c);
+        gatewayctl_done(&c);
+        return code;
+}
