@@ -4,6 +4,7 @@
 import json
 import os
 import shutil
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,10 @@ from .run import Run
 from .wait import wait_for
 
 SOURCE = Path(__file__).resolve().parents[2]
+
+# Machines are installed from several threads at once.
+_strip_lock = threading.Lock()
+_install_lock = threading.Lock()
 
 # What a package's script does after its files are in place.
 _ACTIVATE = (
@@ -38,6 +43,7 @@ class Build:
         self.folder = folder or Path(os.environ.get("FLEET_TEST_BUILD", SOURCE / "build"))
         if not (self.folder / "trust").is_dir():
             raise SystemExit(f"{self.folder} is not built; run tools/build")
+        self._machine_files: Path | None = None
 
     def program(self, name: str) -> Path:
         place = {
@@ -49,24 +55,41 @@ class Build:
         return self.folder / "src" / place[name] / name
 
     def payload(self, version: str) -> tuple[Path, Path]:
-        """Agent and updater of a version of src/payloads/meson.build."""
+        """Agent and updater of a version of src/payloads/meson.build, stripped as in a release."""
         folder = self.folder / "src" / "payloads"
-        return folder / f"agent-{version}", folder / f"updater-{version}"
+        return (
+            self._stripped(folder / f"agent-{version}"),
+            self._stripped(folder / f"updater-{version}"),
+        )
+
+    def _stripped(self, program: Path) -> Path:
+        target = self.folder / "stripped" / program.name
+        with _strip_lock:
+            if not target.exists() or target.stat().st_mtime < program.stat().st_mtime:
+                target.parent.mkdir(exist_ok=True)
+                partial = target.with_name(f"{target.name}.{os.getpid()}")
+                execute(["strip", "-o", str(partial), str(program)])
+                partial.rename(target)
+        return target
 
     @property
     def key(self) -> Path:
         return self.folder / "trust" / "key"
 
-    @cached_property
+    @property
     def machine_files(self) -> Path:
-        """An installation tree as a package would have it."""
-        tree = self.folder / "machine-files"
-        shutil.rmtree(tree, ignore_errors=True)
-        execute(
-            ["meson", "install", "-C", str(self.folder), "--no-rebuild", "--quiet"],
-            env={**os.environ, "DESTDIR": str(tree.resolve())},
-        )
-        return tree
+        """An installation tree as a package would have it, made once per process."""
+        with _install_lock:
+            if self._machine_files is None:
+                tree = self.folder / "machine-files"
+                shutil.rmtree(tree, ignore_errors=True)
+                execute(
+                    ["meson", "install", "-C", str(self.folder), "--no-rebuild", "--quiet"],
+                    env={**os.environ, "DESTDIR": str(tree.resolve())},
+                    timeout=120,
+                )
+                self._machine_files = tree
+            return self._machine_files
 
 
 class Repository:
@@ -115,12 +138,16 @@ class Repository:
 
 @dataclass
 class Gateway:
-    """fleet-gatewayd on the gateway's side of the network."""
+    """fleet-gatewayd on the gateway's side of the network.
+
+    All gateways of a run share one address; those after the first listen on other ports.
+    """
 
     run: Run
     build: Build
     name: str = "gateway"
     settings: str = ""
+    number: int = 0
     process: Process | None = None
 
     def __post_init__(self) -> None:
@@ -128,15 +155,21 @@ class Gateway:
         self.state.mkdir(exist_ok=True)
         self.config = self.run.folder / f"{self.name}.conf"
         self.address = self.run.gateway_address
+        self.agent_port = 7443 + 10 * self.number
+        self.enroll_port = 7444 + 10 * self.number
+        self.https_port = 8443 + 10 * self.number
 
     @property
     def url(self) -> str:
-        return f"https://{self.address}:8443"
+        return f"https://{self.address}:{self.https_port}"
 
     def start(self) -> None:
-        self.config.write_text(
-            f"[Gateway]\nName=gateway\nName={self.address}\nHeartbeatIntervalSec=2\n{self.settings}\n"
-        )
+        """Starts it on what an earlier start has left, if anything."""
+        lines = ["[Gateway]", f"Name=gateway {self.address}", "HeartbeatIntervalSec=2"]
+        lines += [f"AgentListen={self.address}:{self.agent_port}"]
+        lines += [f"EnrollListen={self.address}:{self.enroll_port}"]
+        lines += [f"HttpListen={self.address}:{self.https_port}", self.settings]
+        self.config.write_text("\n".join(lines) + "\n")
         argv = [str(self.build.program("fleet-gatewayd")), f"--config={self.config}"]
         argv.append(f"--state-directory={self.state}")
         self.process = self.run.spawn(argv, name=self.name)
@@ -177,6 +210,16 @@ class Gateway:
     def ctl_json(self, *arguments: str | Path) -> Any:
         return json.loads(self.ctl(*arguments, "-o", "json").stdout)
 
+    def api(self, method: str, path: str, body: Any = None) -> Any:
+        """One call of docs/api.md; the decoded answer. An error is a CommandError."""
+        token = (self.state / "admin.token").read_text().strip()
+        argv = ["curl", "-sS", "--fail-with-body", "--max-time", "20", "--request", method]
+        argv += ["--cacert", str(self.state / "ca.pem"), "--header", f"Authorization: Bearer {token}"]
+        if body is not None:
+            argv += ["--header", "Content-Type: application/json", "--data", json.dumps(body)]
+        text = self.inside([*argv, f"{self.url}/api/v1{path}"]).stdout
+        return json.loads(text) if text else None
+
     def import_releases(self, repository: Repository) -> None:
         self.ctl("releases", "import", repository.folder)
 
@@ -185,7 +228,7 @@ class Gateway:
 
     def agent(self, agent_id: str) -> dict[str, Any]:
         shown = self.ctl("agents", "show", agent_id, "-o", "json", check=False)
-        return json.loads(shown.stdout) if shown.returncode == 0 else {}
+        return dict(json.loads(shown.stdout)) if shown.returncode == 0 else {}
 
     def updates(self, agent_id: str) -> list[dict[str, Any]]:
         """The instructions of one agent, newest first."""
@@ -221,8 +264,10 @@ class Machine:
         box.write_file("/opt/fleet-agent/package/VERSION", f"{version}\n")
         box.write_file(
             "/etc/fleet-agent/agent.conf",
-            "[Gateway]\nAddress=gateway:7443\nUrl=https://gateway:8443\nReconnectMaxSec=2\n"
-            + agent_settings,
+            f"[Gateway]\nAddress=gateway:{self.gateway.agent_port}\n"
+            f"EnrollAddress=gateway:{self.gateway.enroll_port}\n"
+            f"Url=https://gateway:{self.gateway.https_port}\n"
+            f"ReconnectMinSec=200ms\nReconnectMaxSec=2\n{agent_settings}\n",
         )
         box.write_file("/etc/fleet-agent/updater.conf", f"[Updater]\n{updater_settings}")
         box.path("/etc/credstore").mkdir(mode=0o700, exist_ok=True)
@@ -241,7 +286,7 @@ class Machine:
     @cached_property
     def agent_id(self) -> str:
         def known() -> str:
-            return str(self.status().get("agent_id", ""))
+            return str(self.status().get("agent", {}).get("id", ""))
 
         return wait_for(known, 30, f"{self.name} to know its id", 0.2)
 

@@ -12,7 +12,7 @@ class WaitTimeout(AssertionError):
     """Something did not come true in time. An assertion, since that is what a test makes of it."""
 
 
-def wait_for(predicate: Callable[[], T], timeout: float, what: str, interval: float = 0.05) -> T:
+def wait_for(predicate: Callable[[], T | None], timeout: float, what: str, interval: float = 0.05) -> T:
     """Polls until predicate() is true, and returns its value.
 
     The last value goes into the error: "state: downloading" tells more than "timed out". A

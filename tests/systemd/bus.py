@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Agent and updater over the system bus of a machine, by busctl."""
+
+import json
+from typing import Any
+
+from harness import CommandError
+from harness.product import Machine
+
+AGENT = ("org.fleetagent.Agent1", "/org/fleetagent/Agent1", "org.fleetagent.Agent1")
+UPDATER = ("org.fleetagent.Updater1", "/org/fleetagent/Updater1", "org.fleetagent.Updater1")
+
+
+def get_property(machine: Machine, what: tuple[str, str, str], name: str) -> Any:
+    argv = ["busctl", "--json=short", "get-property", *what, name]
+    return json.loads(machine.container.run(argv).stdout)["data"]
+
+
+def call(machine: Machine, what: tuple[str, str, str], method: str, *arguments: str) -> Any:
+    argv = ["busctl", "--json=short", "call", *what, method, *arguments]
+    text = machine.container.run(argv).stdout.strip()
+    return json.loads(text)["data"] if text else None
+
+
+def refused(machine: Machine, what: tuple[str, str, str], method: str, *arguments: str) -> str:
+    """The words of a call that must fail."""
+    try:
+        answer = call(machine, what, method, *arguments)
+    except CommandError as error:
+        return str(error)
+    raise AssertionError(f"{method} was answered with {answer}")
+
+
+def agent(machine: Machine, name: str) -> Any:
+    return get_property(machine, AGENT, name)
+
+
+def updater(machine: Machine, name: str) -> Any:
+    return get_property(machine, UPDATER, name)
+
+
+def last_result(machine: Machine) -> dict[str, str]:
+    """Of the last finished transaction; empty if there was none."""
+    (result,) = call(machine, UPDATER, "GetLastResult")
+    return dict(result)
+
+
+def installed(machine: Machine) -> dict[str, str]:
+    """What ListVersions says: version to remarks."""
+    (versions,) = call(machine, UPDATER, "ListVersions")
+    return {version: remarks for version, remarks, _digest in versions}

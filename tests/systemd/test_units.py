@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is installed, as systemd sees it."""
+
+import json
+
+from harness import wait_for
+
+from .lab import Lab
+from .suite import Group, case
+
+_UNITS = "/usr/lib/systemd/system"
+_AGENT_UNITS = (
+    "agent.service",
+    "agent.socket",
+    "agent-updater.service",
+    "agent-rollback.service",
+    "agent-recover.service",
+)
+_SWAPPED = "6f2d3a0f5b7e4b0d9c1f6f6f0a1c4e07"
+
+
+@case()
+def units_verify_clean(lab: Lab) -> str:
+    found = lab.box.run(["sh", "-c", f"ls {_UNITS}/fleet-*"]).stdout.split()
+    assert {f"{_UNITS}/fleet-{name}" for name in _AGENT_UNITS} <= set(found), found
+    told = lab.box.run(
+        ["systemd-analyze", "verify", "--recursive-errors=no", "--man=no", *found], check=False
+    )
+    lines = [line for line in (told.stdout + told.stderr).splitlines() if "fleet-" in line]
+    assert told.returncode == 0 and not lines, (told.returncode, lines)
+    return "1.0.0"
+
+
+@case()
+def exposure_is_low(lab: Lab) -> str:
+    """systemd-analyze security: at most 1.5 for what talks to the network."""
+    for unit, limit in (
+        ("fleet-agent.service", 15),
+        ("fleet-gateway.service", 15),
+        ("fleet-agent-updater.service", 40),
+    ):
+        told = lab.box.run(
+            [
+                "systemd-analyze",
+                "security",
+                "--offline=yes",
+                f"--threshold={limit}",
+                f"{_UNITS}/{unit}",
+            ],
+            check=False,
+        )
+        last = told.stdout.strip().splitlines()[-1:]
+        assert told.returncode == 0, (unit, last, told.stderr)
+    return "1.0.0"
+
+
+@case()
+def unit_settings_that_matter(lab: Lab) -> str:
+    show = lab.box.show
+    assert show("fleet-agent.service", "Type") == "notify"
+    assert show("fleet-agent.service", "Restart") == "always"
+    assert show("fleet-agent.service", "WatchdogUSec") not in ("0", "infinity")
+    assert "fleet-agent-rollback.service" in show("fleet-agent.service", "OnFailure")
+    assert show("fleet-agent.service", "User") == "fleet-agent"
+    assert show("fleet-agent-updater.service", "PrivateNetwork") == "yes"
+    required = show("fleet-agent-recover.service", "RequiredBy")
+    assert "fleet-agent.service" not in required, "a failed recovery would keep the agent down"
+    assert "fleet-agent.service" in show("fleet-agent-recover.service", "Before")
+    return "1.0.0"
+
+
+@case()
+def journal_explains_itself(lab: Lab) -> str:
+    """journalctl -x shows the catalog's text with the fields filled in."""
+    lab.update("1.1.0")
+    text = lab.box.run(["journalctl", "-x", "--no-pager", f"MESSAGE_ID={_SWAPPED}"]).stdout
+    assert 'The link "current" now points at version 1.1.0' in text, text
+    assert "@FLEET_" not in text, text
+    entries = lab.journal(MESSAGE_ID=_SWAPPED)
+    assert [e["FLEET_VERSION"] for e in entries] == ["1.1.0"], entries
+    secrets = lab.box.run(
+        ["sh", "-c", "journalctl --no-pager -o export | grep -a -c 'fjt1_[0-9a-f]' || true"]
+    )
+    assert secrets.stdout.strip() == "0", "a join token is in the journal"
+    return "1.1.0"
+
+
+@case(start="1.1.0")
+def status_for_people_and_programs(lab: Lab) -> str:
+    human = lab.box.run(["fleet-agentctl", "status"]).stdout
+    assert "1.1.0" in human and "connected" in human, human
+    status = json.loads(lab.box.run(["fleet-agentctl", "status", "--json=short"]).stdout)
+    assert (
+        status["agent"]["version"] == "1.1.0" and status["agent"]["gateway_state"] == "connected"
+    ), status
+    assert status["updater"]["current_version"] == "1.1.0", status
+    versions = lab.box.run(["fleet-agentctl", "versions"]).stdout
+    assert "1.0.0" in versions and "1.1.0" in versions, versions
+    lab.release("1.4.0")
+    found = lab.box.run(["fleet-agentctl", "check-update", "--json=short"]).stdout
+    assert json.loads(found)["version"] == "1.4.0", found
+    return "1.1.0"
+
+
+@case(start="1.1.0")
+def gateway_runs_as_a_service(lab: Lab) -> str:
+    """On a machine of its own: started through its socket, serving, restarted without losing the port."""
+    box = lab.box
+    box.write_file("/etc/fleet-agent/gateway.conf", f"[Gateway]\nName={box.name} localhost\n")
+    box.run(
+        ["systemctl", "enable", "--now", "--quiet", "fleet-gateway.socket", "fleet-gateway.service"]
+    )
+    state = lambda: box.show("fleet-gateway.service", "ActiveState")  # noqa: E731
+    wait_for(lambda: state() == "active", 30, "the gateway's service", 0.2)
+    ask = f"curl -ksSf --max-time 5 https://{box.address}:8443/healthz"
+    answer = lab.gateway.inside(["sh", "-c", ask]).stdout
+    assert json.loads(answer)["status"] == "ok", answer
+    pid = box.show("fleet-gateway.service", "MainPID")
+    box.run(["kill", "-KILL", pid])
+    answer = lab.gateway.inside(["sh", "-c", ask.replace("--max-time 5", "--max-time 20")]).stdout
+    assert json.loads(answer)["status"] == "ok", answer
+    assert box.show("fleet-gateway.service", "MainPID") != pid
+    mode = box.run(
+        ["stat", "-c", "%U %a", "/var/lib/fleet-gateway", "/var/lib/fleet-gateway/admin.token"]
+    ).stdout.split()
+    assert mode[0] == "fleet-gateway" and mode[3] == "600", mode
+    status = box.run(["cat", f"/proc/{box.show('fleet-gateway.service', 'MainPID')}/status"]).stdout
+    assert "CapEff:\t0000000000000000" in status, status
+    box.run(
+        [
+            "systemctl",
+            "disable",
+            "--now",
+            "--quiet",
+            "fleet-gateway.socket",
+            "fleet-gateway.service",
+        ]
+    )
+    return "1.1.0"
+
+
+GROUPS = [
+    Group(
+        "units",
+        (
+            units_verify_clean,
+            exposure_is_low,
+            unit_settings_that_matter,
+            journal_explains_itself,
+            status_for_people_and_programs,
+            gateway_runs_as_a_service,
+        ),
+        minutes=0.8,
+    ),
+]

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Updates that go well, and what they leave behind."""
+
+from harness import wait_for
+
+from . import bus, faults
+from .lab import Lab, Settings, stays
+from .suite import Group, case
+
+_WANTED = ("Downloading", "Verifying", "Restarting", "Back Online")
+
+
+@case()
+def succeeds(lab: Lab) -> str:
+    """Phases in order at the gateway, links moved, floor raised."""
+    pid = lab.machine.main_pid()
+    lab.release("1.1.0", options=["--floor", "1.0.0"])
+    update = lab.update("1.1.0")
+    assert update.get("from_version") == "1.0.0" and "verdict" not in update, update
+    titles = lab.events.titles(lab.machine.agent_id, "1.1.0")
+    lab.events.wait_title(lab.machine.agent_id, "1.1.0", "Back Online")
+    titles = lab.events.titles(lab.machine.agent_id, "1.1.0")
+    assert [t for t in titles if t in _WANTED] == list(_WANTED), titles
+    assert lab.machine.main_pid() != pid
+    assert bus.updater(lab.machine, "Floor") == "1.0.0"
+    assert bus.updater(lab.machine, "PreviousVersion") == "1.0.0"
+    assert bus.last_result(lab.machine)["instruction"] == update["id"]
+    assert lab.machine.versions() == ["1.0.0", "1.1.0"]
+    _packaged_payload_is_untouched(lab)
+    return "1.1.0"
+
+
+@case(start="1.1.0")
+def prunes_old_versions(lab: Lab) -> str:
+    """KeepVersions=2: what ran before the previous version goes; the previous one stays."""
+    before = set(lab.machine.versions())
+    lab.update("1.4.0")
+    wait_for(lambda: lab.machine.versions() == ["1.1.0", "1.4.0"], 10, "old versions to be gone")
+    assert "1.0.0" in before
+    remarks = bus.installed(lab.machine)
+    assert set(remarks) == {"1.1.0", "1.4.0"}, remarks
+    assert {"current", "good"} <= set(remarks["1.4.0"].split(",")), remarks
+    assert "previous" in remarks["1.1.0"].split(","), remarks
+    return "1.4.0"
+
+
+@case(fresh=True)
+def repeated_instruction_is_done_once(lab: Lab) -> str:
+    """The gateway goes and comes back twice within one update, and repeats what it asked for."""
+    # Slowly, so that there is time for the gateway to go: 2 MB a second.
+    lab.box.write_file("/etc/fleet-agent/agent.conf.d/slow.conf", "[Update]\nSpeedLimit=2M\n")
+    lab.box.run(["systemctl", "restart", "fleet-agent.service"])
+    lab.machine.wait_online()
+    pid = lab.machine.main_pid()
+    lab.order("1.1.0")
+    for _ in range(2):
+        lab.events.wait_title(lab.machine.agent_id, "1.1.0", "Downloading")
+        lab.gateway.stop(kill=True)
+        lab.gateway.start()
+        lab.machine.wait_online("1.0.0")
+        assert lab.machine.main_pid() == pid, "it has been updated already: the case is too slow"
+    update = lab.machine.wait_finished("1.1.0", "succeeded", 90)
+    assert [u["id"] for u in lab.gateway.updates(lab.machine.agent_id)] == [update["id"]]
+    swaps = lab.journal(MESSAGE_ID="6f2d3a0f5b7e4b0d9c1f6f6f0a1c4e07")
+    assert len(swaps) == 1, swaps
+    # And once more after it is finished: nothing is done again.
+    lab.gateway.stop(kill=True)
+    lab.gateway.start()
+    lab.machine.wait_online("1.1.0")
+    pid = lab.machine.main_pid()
+    stays(lambda: lab.machine.main_pid() == pid, 3, "the agent that was updated")
+    return "1.1.0"
+
+
+@case(fresh=True)
+def final_status_is_repeated(lab: Lab) -> str:
+    """The gateway is away when the update ends well, and hears of it later."""
+    lab.order("1.1.0")
+    wait_for(
+        lambda: faults.record(lab.box).get("phase") == "confirming",
+        30,
+        "the new version to be soaking",
+        0.01,
+    )
+    lab.gateway.stop(kill=True)
+    # A session is needed to commit: without one the machine would go back.
+    lab.gateway.start()
+    lab.machine.wait_links("1.1.0", "1.1.0")
+    lab.gateway.stop(kill=True)
+    lab.gateway.start()
+    lab.machine.wait_finished("1.1.0", "succeeded")
+    return "1.1.0"
+
+
+@case(fresh=True)
+def two_steps_in_one_go(lab: Lab) -> str:
+    """1.0.0 to 1.1.0 to 1.4.0, the second ordered as soon as the first has ended."""
+    lab.update("1.1.0")
+    lab.update("1.4.0")
+    return "1.4.0"
+
+
+def _packaged_payload_is_untouched(lab: Lab) -> None:
+    agent, updater = lab.build.payload("1.0.0")
+    for path, name in ((agent, "agent"), (updater, "updater")):
+        packaged = lab.box.path(f"/opt/fleet-agent/package/{name}")
+        assert packaged.read_bytes() == path.read_bytes(), f"package/{name} was changed"
+
+
+GROUPS = [
+    Group(
+        "update",
+        (succeeds, prunes_old_versions),
+        Settings(updater="ConfirmTimeoutSec=20\nSoakSec=2\nKeepVersions=2\n"),
+    ),
+    Group(
+        "repeat",
+        (repeated_instruction_is_done_once, final_status_is_repeated, two_steps_in_one_go),
+        minutes=1,
+    ),
+]
