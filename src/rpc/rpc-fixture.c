@@ -13,6 +13,12 @@
 #include "log.h"
 #include "string-util.h"
 
+/* For ThreadSanitizer, see tests/tsan.supp; unused in other builds. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void) {
+        return "ignore_noninstrumented_modules=1";
+}
+
 static void identity_finish(PkiKey *key, PkiCert *cert, Identity *ret) {
         assert_ok(pki_key_format_pem(key, &ret->key, NULL));
         assert_ok(pki_cert_format_pem(cert, &ret->chain));
