@@ -14,7 +14,7 @@
 #include "string-util.h"
 
 /* For ThreadSanitizer, see tests/tsan.supp; unused in other builds. */
-const char *__tsan_default_options(void);
+__attribute__((visibility("default"))) const char *__tsan_default_options(void);
 const char *__tsan_default_options(void) {
         return "ignore_noninstrumented_modules=1";
 }
