@@ -149,8 +149,8 @@ int release_verify(
                 UpdaterRoot *root, const TufBytes *metadata, const char *version, SignedRelease **ret,
                 UpdateVerdict *reterr_verdict, char **reterr_message) {
 
+        _cleanup_(tuf_store_freep) TufStore *store = NULL; /* freed last: the refresh holds its lock */
         _cleanup_(tuf_refresh_freep) TufRefresh *refresh = NULL;
-        _cleanup_(tuf_store_freep) TufStore *store = NULL;
         int r;
 
         if (fleet_trusted_root_size == 0)
