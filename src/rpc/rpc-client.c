@@ -169,11 +169,14 @@ RpcResult rpc_end_result(RpcEnd *e) {
 
         if (status != RPC_STATUS_OK)
                 log_debug("Call ended with %s: %s", rpc_status_to_string(status), e->debug ?: strempty(e->text));
+        bool marked = false;
+        for (size_t i = 0; i < e->trailing.count && !marked; i++)
+                marked = grpc_slice_str_cmp(e->trailing.metadata[i].key, RPC_MARK_KEY) == 0;
         bool proven = atomic_load(&e->proof->count) != e->proof_before;
 
         return (RpcResult) {
                 .status = status,
-                .failure = rpc_failure_classify(status, e->text, e->debug, proven),
+                .failure = rpc_failure_classify(status, e->text, e->debug, marked, proven),
                 .text = isempty(e->text) ? rpc_status_to_string(status) : e->text,
         };
 }

@@ -40,6 +40,10 @@ bool rpc_queue_has_room(RpcQueue *q, unsigned n);
 /* Scratch for unpacking on the loop: one message at a time, gone with the next. */
 RpcArena *rpc_queue_arena(RpcQueue *q);
 
+/* Goes with every status that our server sends, by which a client tells its words from a lost connection. */
+#define RPC_MARK_KEY "fleet-status"
+grpc_metadata rpc_mark(void);
+
 gpr_timespec rpc_deadline(usec_t timeout);
 
 /* Peer as the library names it ("ipv4:192.0.2.1:5", "ipv6:%5B::1%5D:5") made readable; NULL on lack of memory. */

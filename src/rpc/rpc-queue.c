@@ -237,6 +237,13 @@ RpcArena *rpc_queue_arena(RpcQueue *q) {
         return q->arena;
 }
 
+grpc_metadata rpc_mark(void) {
+        return (grpc_metadata) {
+                .key = grpc_slice_from_static_string(RPC_MARK_KEY),
+                .value = grpc_slice_from_static_string("1"),
+        };
+}
+
 gpr_timespec rpc_deadline(usec_t timeout) {
         if (timeout == USEC_INFINITY)
                 return gpr_inf_future(GPR_CLOCK_MONOTONIC);

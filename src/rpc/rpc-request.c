@@ -76,6 +76,7 @@ static void request_on_answered(RpcOp *op) {
 /* Sends an answer (message may be NULL) and a status. */
 static int request_finish(RpcRequest *r, grpc_byte_buffer *message, RpcStatus status, const char *text) {
         grpc_slice details = grpc_slice_from_copied_buffer(text, MIN(strlen(text), (size_t) TEXT_MAX));
+        grpc_metadata mark = rpc_mark();
         grpc_op ops[3] = { { .op = GRPC_OP_SEND_INITIAL_METADATA } };
         size_t n = 1;
         int k;
@@ -84,7 +85,12 @@ static int request_finish(RpcRequest *r, grpc_byte_buffer *message, RpcStatus st
                 ops[n++] = (grpc_op) { .op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = message };
         ops[n++] = (grpc_op) {
                 .op = GRPC_OP_SEND_STATUS_FROM_SERVER,
-                .data.send_status_from_server = { .status = (grpc_status_code) status, .status_details = &details },
+                .data.send_status_from_server = {
+                        .trailing_metadata_count = 1,
+                        .trailing_metadata = &mark,
+                        .status = (grpc_status_code) status,
+                        .status_details = &details,
+                },
         };
 
         k = event_timer_arm(rpc_queue_event(r->server->queue), &r->timer, ANSWER_TIMEOUT, request_on_timeout, r,

@@ -322,6 +322,7 @@ static void refusal_done(RpcOp *op) {
 
 static int refusal_start(RpcServer *s, grpc_call *call, RpcStatus status, const char *text) {
         grpc_slice details = grpc_slice_from_static_string(text);
+        grpc_metadata mark = rpc_mark();
         Refusal *f = new0(Refusal, 1);
 
         if (!f)
@@ -334,7 +335,12 @@ static int refusal_start(RpcServer *s, grpc_call *call, RpcStatus status, const 
                 { .op = GRPC_OP_SEND_INITIAL_METADATA },
                 {
                         .op = GRPC_OP_SEND_STATUS_FROM_SERVER,
-                        .data.send_status_from_server = { .status = (grpc_status_code) status, .status_details = &details },
+                        .data.send_status_from_server = {
+                                .trailing_metadata_count = 1,
+                                .trailing_metadata = &mark,
+                                .status = (grpc_status_code) status,
+                                .status_details = &details,
+                        },
                 },
                 { .op = GRPC_OP_RECV_CLOSE_ON_SERVER, .data.recv_close_on_server.cancelled = &f->cancelled },
         };

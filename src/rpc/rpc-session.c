@@ -109,9 +109,15 @@ static void session_send_status(RpcSession *s) {
         s->status_sent = true;
 
         grpc_slice details = grpc_slice_from_copied_string(strempty(s->text));
+        grpc_metadata mark = rpc_mark();
         const grpc_op op = {
                 .op = GRPC_OP_SEND_STATUS_FROM_SERVER,
-                .data.send_status_from_server = { .status = (grpc_status_code) s->status, .status_details = &details },
+                .data.send_status_from_server = {
+                        .trailing_metadata_count = 1,
+                        .trailing_metadata = &mark,
+                        .status = (grpc_status_code) s->status,
+                        .status_details = &details,
+                },
         };
         int r = rpc_sender_run(&s->sender, &op, 1, s->sender.limits.write_timeout);
         grpc_slice_unref(details);

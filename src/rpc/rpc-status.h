@@ -50,7 +50,8 @@ typedef struct RpcResult {
         const char *text;                 /* for people, never NULL; valid in the callback */
 } RpcResult;
 
-/* detail: the library's own account of a status, in which "Error received from peer" tells who said it.
+/* detail: the library's own account of a status, in which "Error received from peer" tells who said it, except that
+ * it says so of lost connections too. marked: the status carries the mark of our server, so that it did speak.
  * server_proven: the server has shown its certificate during this very call. When the connection then ends before
  * anything was said on it, it is our certificate that was refused: the library sends no TLS alert that would say so. */
-RpcFailure rpc_failure_classify(RpcStatus status, const char *text, const char *detail, bool server_proven);
+RpcFailure rpc_failure_classify(RpcStatus status, const char *text, const char *detail, bool marked, bool server_proven);

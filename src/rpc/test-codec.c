@@ -135,15 +135,27 @@ static void test_limits(void) {
 }
 
 static void test_classify(void) {
-        assert_se(rpc_failure_classify(RPC_STATUS_OK, "", NULL, false) == RPC_FAILURE_NONE);
-        assert_se(rpc_failure_classify(RPC_STATUS_UNAVAILABLE, "x", "Error received from peer ipv4:1", false) == RPC_FAILURE_PEER);
-        assert_se(rpc_failure_classify(RPC_STATUS_UNAVAILABLE, "Connection refused", NULL, false) == RPC_FAILURE_UNREACHABLE);
-        assert_se(rpc_failure_classify(RPC_STATUS_UNAVAILABLE, NULL, NULL, true) == RPC_FAILURE_UNREACHABLE);
-        assert_se(rpc_failure_classify(RPC_STATUS_UNAVAILABLE, "failed to connect to all addresses", NULL, true) ==
-                  RPC_FAILURE_CLIENT_CERTIFICATE);
-        assert_se(rpc_failure_classify(RPC_STATUS_UNAVAILABLE, "certificate verify failed", NULL, false) ==
-                  RPC_FAILURE_SERVER_CERTIFICATE);
-        assert_se(rpc_failure_classify(RPC_STATUS_CANCELLED, "", NULL, false) == RPC_FAILURE_LOCAL);
+        static const char peer[] = "Error received from peer ipv4:192.0.2.1:1";
+        static const struct {
+                RpcStatus status;
+                const char *text, *detail;
+                bool marked, proven;
+                RpcFailure failure;
+        } table[] = {
+                { RPC_STATUS_OK, "", NULL, true, true, RPC_FAILURE_NONE },
+                { RPC_STATUS_UNAVAILABLE, "draining", peer, true, true, RPC_FAILURE_PEER },
+                { RPC_STATUS_UNAVAILABLE, "Socket closed", peer, false, true, RPC_FAILURE_UNREACHABLE },
+                { RPC_STATUS_UNAVAILABLE, "Connection refused", NULL, false, false, RPC_FAILURE_UNREACHABLE },
+                { RPC_STATUS_UNAVAILABLE, "failed to connect to all addresses", NULL, false, true, RPC_FAILURE_CLIENT_CERTIFICATE },
+                { RPC_STATUS_UNAVAILABLE, "certificate verify failed", NULL, false, false, RPC_FAILURE_SERVER_CERTIFICATE },
+                { RPC_STATUS_PERMISSION_DENIED, "", peer, false, false, RPC_FAILURE_PEER },
+                { RPC_STATUS_DEADLINE_EXCEEDED, "", peer, true, false, RPC_FAILURE_DEADLINE },
+                { RPC_STATUS_CANCELLED, "", NULL, false, false, RPC_FAILURE_LOCAL },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                assert_se(rpc_failure_classify(table[i].status, table[i].text, table[i].detail, table[i].marked,
+                                               table[i].proven) == table[i].failure);
         for (int i = 0; i < _RPC_STATUS_MAX; i++)
                 assert_se(rpc_status_to_string((RpcStatus) i));
         assert_streq(rpc_status_to_string((RpcStatus) 99), "unknown");
