@@ -73,7 +73,7 @@ static int request_next(TufFetch *f) {
 }
 
 static void on_request_finish(HttpRequest *request, int error, unsigned status, const char *message, void *userdata) {
-        _cleanup_(http_request_freep) HttpRequest *finished = request;
+        _cleanup_(http_request_freep) _unused_ HttpRequest *finished = request;
         TufFetch *f = userdata;
         const void *body;
         size_t size;
