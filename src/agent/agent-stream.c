@@ -277,7 +277,7 @@ AgentStream *agent_stream_free(AgentStream *s) {
 }
 
 int agent_stream_start(AgentStream *s) {
-        if (s->state != AGENT_STREAM_IDLE)
+        if (s->state != AGENT_STREAM_IDLE || s->attempt_source)
                 return -EALREADY;
         return event_timer_arm(s->event, &s->attempt_source, 0, on_attempt_timer, s, "gateway-reconnect");
 }
