@@ -69,6 +69,7 @@ int main(int argc, char *argv[]) {
         (void) setlocale(LC_CTYPE, "");
         log_setup("fleet-release");
         umask(0022);
+        (void) setvbuf(stdout, NULL, _IOLBF, 0); /* in order with what goes to standard error */
 
         if (crypto_init() < 0) {
                 log_error("The cryptographic library does not work on this machine.");
