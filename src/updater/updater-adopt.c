@@ -72,7 +72,7 @@ static int adopt_transaction(Updater *u, Stage *stage, const Links *links, const
         _cleanup_(transaction_freep) Transaction *t = NULL;
         int r;
 
-        r = transaction_new(&t, TRANSACTION_ADOPT, links->current, version, NULL);
+        r = transaction_new(&t, u->root, TRANSACTION_ADOPT, links->current, version, NULL);
         if (r < 0)
                 return log_oom();
         /* a machine without a gateway before the upgrade will have none after it: then running is enough */

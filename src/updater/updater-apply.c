@@ -236,6 +236,7 @@ static int apply_open(Apply *a) {
 /* The new updater has to answer a real activation before it becomes the one that mends things. */
 static bool new_updater_answers(Apply *a) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *get = NULL, *reply = NULL;
+        _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL; /* the loop's is closed when the loop has ended */
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
         const char *version;
 
@@ -244,13 +245,15 @@ static bool new_updater_answers(Apply *a) {
                 log_warning_errno(r, "Failed to stop " FLEET_UPDATER_UNIT ", going on: %m");
         (void) units_reset_failed(a->updater->units, FLEET_UPDATER_UNIT);
 
-        r = sd_bus_message_new_method_call(
-                        a->bus, &get, FLEET_UPDATER_BUS_NAME, FLEET_UPDATER_BUS_PATH,
+        r = sd_bus_open_system(&bus);
+        if (r >= 0)
+                r = sd_bus_message_new_method_call(
+                        bus, &get, FLEET_UPDATER_BUS_NAME, FLEET_UPDATER_BUS_PATH,
                         "org.freedesktop.DBus.Properties", "Get");
         if (r >= 0)
                 r = sd_bus_message_append(get, "ss", FLEET_UPDATER_BUS_INTERFACE, "Version");
         if (r >= 0)
-                r = sd_bus_call(a->bus, get, UPDATER_ANSWER_PATIENCE, &error, &reply);
+                r = sd_bus_call(bus, get, UPDATER_ANSWER_PATIENCE, &error, &reply);
         if (r >= 0)
                 r = sd_bus_message_read(reply, "v", "s", &version);
         if (r < 0) {

@@ -243,7 +243,7 @@ static int install_prepare(
         r = check(u, i->release, current, q->retry, reterr_verdict, reterr_message);
         if (r != 0)
                 return r;
-        r = transaction_new(&i->transaction, TRANSACTION_INSTALL, current, q->version, q->instruction);
+        r = transaction_new(&i->transaction, u->root, TRANSACTION_INSTALL, current, q->version, q->instruction);
         if (r < 0)
                 return r;
         memcpy(i->transaction->digest, i->release->digest, sizeof(i->transaction->digest));
@@ -355,7 +355,7 @@ int rollback_start(
         if (r != 0)
                 return r;
 
-        r = transaction_new(&t, TRANSACTION_ROLLBACK, current, version, NULL);
+        r = transaction_new(&t, u->root, TRANSACTION_ROLLBACK, current, version, NULL);
         if (r < 0)
                 return r;
         /* somebody who goes back because the gateway cannot be reached must not be brought forward again for that */

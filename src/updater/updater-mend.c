@@ -38,7 +38,7 @@ int updater_look(
                         log_warning_errno(r, "Failed to ask for the state of " FLEET_AGENT_UNIT ", going on: %m");
                 failed = r >= 0 && streq(state, "failed");
         }
-        boot_id_read(boot_id);
+        boot_id_read(u->root, boot_id);
 
         *ret = (Situation) {
                 .verb = verb,

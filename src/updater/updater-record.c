@@ -14,6 +14,7 @@
 
 #define RECORD_NAME "transaction"
 #define RESULT_NAME "last-result"
+#define BOOT_NAME "boot-id"
 
 static const char *const kind_table[_TRANSACTION_KIND_MAX] = {
         [TRANSACTION_INSTALL] = "install",
@@ -32,11 +33,26 @@ TransactionKind transaction_kind_from_string(const char *s) {
         return _TRANSACTION_KIND_INVALID;
 }
 
-void boot_id_read(char ret[static TRANSACTION_ID_MAX]) {
+void boot_id_read(UpdaterRoot *root, char ret[static TRANSACTION_ID_MAX]) {
+        _cleanup_free_ void *data = NULL;
         sd_id128_t id;
+        size_t size;
 
         ret[0] = '\0';
-        if (sd_id128_get_boot(&id) >= 0)
+        if (root->runtime_fd < 0)
+                return;
+        if (file_read_at(root->runtime_fd, BOOT_NAME, TRANSACTION_ID_MAX, &data, &size) >= 0 &&
+            hex_is_valid(string_strip(data), sizeof(id))) {
+                memcpy(ret, string_strip(data), TRANSACTION_ID_MAX);
+                return;
+        }
+
+        char line[TRANSACTION_ID_MAX + 1];
+        if (sd_id128_get_boot(&id) < 0)
+                return;
+        hex_encode(&id, sizeof(id), line);
+        strcat(line, "\n");
+        if (file_write_atomic_at(root->runtime_fd, BOOT_NAME, line, strlen(line), 0600) >= 0)
                 hex_encode(&id, sizeof(id), ret);
 }
 
@@ -62,7 +78,7 @@ int release_digest_hex(const char *agent, const char *updater, char ret[static S
 }
 
 int transaction_new(
-                Transaction **ret, TransactionKind kind, const char *from, const char *to, const char *instruction) {
+                Transaction **ret, UpdaterRoot *root, TransactionKind kind, const char *from, const char *to, const char *instruction) {
 
         _cleanup_(transaction_freep) Transaction *t = new0(Transaction, 1);
         uint8_t id[16];
@@ -81,7 +97,7 @@ int transaction_new(
         }
         random_bytes(id, sizeof(id));
         hex_encode(id, sizeof(id), t->id);
-        boot_id_read(t->boot_id);
+        boot_id_read(root, t->boot_id);
 
         *ret = TAKE_PTR(t);
         return 0;

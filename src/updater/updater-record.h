@@ -45,7 +45,7 @@ typedef struct Transaction {
 } Transaction;
 
 /* A new id, this boot's id, phase STAGING. instruction may be NULL. */
-int transaction_new(Transaction **ret, TransactionKind kind, const char *from, const char *to, const char *instruction);
+int transaction_new(Transaction **ret, UpdaterRoot *root, TransactionKind kind, const char *from, const char *to, const char *instruction);
 Transaction *transaction_free(Transaction *t);
 DEFINE_POINTER_CLEANUP(Transaction, transaction_free);
 
@@ -60,8 +60,10 @@ int transaction_set_verdict(Transaction *t, UpdateVerdict verdict, const char *m
 int result_save(UpdaterRoot *root, const Transaction *t, UpdatePhase phase);
 int result_load(UpdaterRoot *root, StateFile **ret);                       /* -ENOENT, -EBADMSG */
 
-/* This boot, as 32 hexadecimal digits; empty if the kernel does not tell. */
-void boot_id_read(char ret[static TRANSACTION_ID_MAX]);
+/* This boot, as 32 hexadecimal digits; empty if it cannot be told. The kernel's id, as the first of our processes in
+ * this boot saw it, kept in the runtime directory: sandboxes and containers may show different ids to different units
+ * of one boot, and /run is as old as the boot in all of them. */
+void boot_id_read(UpdaterRoot *root, char ret[static TRANSACTION_ID_MAX]);
 
 /* What the denylist knows a release by: both binaries together. */
 void release_digest(const uint8_t agent[static SHA256_SIZE], const uint8_t updater[static SHA256_SIZE],

@@ -12,25 +12,29 @@
 #define LOCK_PATIENCE (10 * USEC_PER_SEC)
 #define STOP_PATIENCE (75 * USEC_PER_SEC)                  /* settle runs while it stops */
 
+/* The lock, or -EBUSY; without a state directory it goes on without. */
+static int lock_or_go_on(Updater *u, usec_t patience, int *ret_lock) {
+        int r = updater_root_lock(u->root, patience, ret_lock);
+        if (r < 0 && r != -EBUSY)
+                log_warning_errno(r, "Cannot take the updater's lock, going on without: %m");
+        return r == -EBUSY ? r : 0;
+}
+
 int updater_settle(Updater *u) {
         _cleanup_close_ int lock = -EBADF;
 
-        int r = updater_root_lock(u->root, LOCK_PATIENCE, &lock);
-        if (r == -EBUSY)
+        /* whoever ran in this unit is dead and has let go; so if the lock is taken, somebody else is at work (who may
+         * even wait for this unit to stop) */
+        if (lock_or_go_on(u, 0, &lock) < 0)
                 return log_info("Somebody else is at it already."), 0;
-        if (r < 0)
-                log_warning_errno(r, "Cannot take the updater's lock, going on without: %m");
         return updater_mend(u, UPDATER_SETTLE);
 }
 
 int updater_recover(Updater *u) {
         _cleanup_close_ int lock = -EBADF;
 
-        int r = updater_root_lock(u->root, LOCK_PATIENCE, &lock);
-        if (r == -EBUSY)
+        if (lock_or_go_on(u, LOCK_PATIENCE, &lock) < 0)
                 return log_info("Somebody else is at it already."), 0;
-        if (r < 0)
-                log_warning_errno(r, "Cannot take the updater's lock, going on without: %m");
         return updater_mend(u, UPDATER_RECOVER);
 }
 
@@ -69,13 +73,12 @@ int updater_rollback(Updater *u) {
         if (rollback_was_done(u))
                 return 0;
 
-        int r = updater_root_lock(u->root, LOCK_PATIENCE, &lock);
-        if (r == -EBUSY) {
+        int r = lock_or_go_on(u, LOCK_PATIENCE, &lock);
+        if (r < 0) {
                 r = take_over(u, &lock);
                 if (r <= 0)
                         return r;
-        } else if (r < 0)
-                log_warning_errno(r, "Cannot take the updater's lock, going on without: %m");
+        }
 
         r = updater_mend(u, UPDATER_ROLLBACK);
         if (r >= 0)

@@ -118,7 +118,7 @@ int transaction_go_back(
 
         if (!t) {
                 /* The record is gone; what follows still needs one. Who to blame is not known. */
-                r = transaction_new(&lost, TRANSACTION_ADOPT, good, current ?: good, NULL);
+                r = transaction_new(&lost, u->root, TRANSACTION_ADOPT, good, current ?: good, NULL);
                 if (r < 0)
                         return log_oom();
                 lost->phase = UPDATE_PHASE_CONFIRMING;

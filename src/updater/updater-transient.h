@@ -13,7 +13,8 @@ typedef struct ApplyUnit {
 } ApplyUnit;
 int fill_apply_unit(sd_bus_message *m, const void *apply_unit);
 
-/* A timer that starts the rollback unit after a while. */
+/* A timer that starts the rollback unit after a while. A transient timer has no Unit=: it starts the service of its own
+ * name, and the services of both timers' names are aliases of the rollback unit. */
 typedef struct TimerUnit {
         const char *description;
         usec_t after_usec;
