@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api.h"
+#include "parse-util.h"
+#include "pki-cert.h"
+#include "string-util.h"
+
+static void events_on_wakeup(void *userdata) {
+        http_stream_wakeup(userdata);
+}
+
+static ssize_t events_pull(HttpExchange *x, char *buffer, size_t size, void *userdata) {
+        return (ssize_t) event_subscriber_pull(userdata, buffer, size);
+}
+
+static int events_topics(HttpExchange *x, char ***ret) {
+        static const char *const known[] = { "agent", "update", "desired", "release", NULL };
+        const char *text = http_exchange_parameter(x, "topics");
+        _cleanup_strv_free_ char **topics = NULL;
+        int r;
+
+        if (!text)
+                return 0;
+        r = strv_split(text, ",", &topics);
+        if (r < 0)
+                return r;
+        STRV_FOREACH(t, topics)
+                if (!strv_contains((char *const *) known, *t)) {
+                        http_reply_problem(x, HTTP_PROBLEM_BAD_REQUEST, NULL, "topics= may name agent, update, desired and release.");
+                        return -EINVAL;
+                }
+        *ret = TAKE_PTR(topics);
+        return 0;
+}
+
+void api_events(HttpExchange *x, void *userdata) {
+        static const char *const known[] = { "topics", "agent", NULL };
+        Gateway *g = userdata;
+        const char *agent = http_exchange_parameter(x, "agent"), *last = http_exchange_header(x, "Last-Event-ID");
+        _cleanup_strv_free_ char **topics = NULL;
+        EventSubscriber *subscriber;
+        uint64_t last_id = 0;
+        int r;
+
+        if (http_exchange_check_parameters(x, known) < 0)
+                return;
+        r = events_topics(x, &topics);
+        if (r < 0) {
+                if (!http_exchange_is_answered(x))
+                        http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "Out of memory.");
+                return;
+        }
+        if (agent && !pki_agent_id_is_valid(agent)) {
+                http_reply_problem(x, HTTP_PROBLEM_BAD_REQUEST, NULL, "agent= is no agent id.");
+                return;
+        }
+        if (!isempty(last) && parse_u64(last, &last_id) < 0)
+                last_id = UINT64_MAX;        /* of something else: reset */
+        if (http_exchange_is_head(x)) {
+                http_reply_data(x, 200, "text/event-stream", NULL, 0);
+                return;
+        }
+        r = event_ring_subscribe(g->events, topics, agent, last_id, events_on_wakeup, x, &subscriber);
+        if (r < 0) {
+                http_reply_problem(x, r == -ENOBUFS ? HTTP_PROBLEM_TOO_MANY : HTTP_PROBLEM_INTERNAL, NULL,
+                                   "There are too many event streams now.");
+                return;
+        }
+        http_exchange_set_context(x, subscriber);
+        http_reply_header(x, "Cache-Control", "no-store");
+        http_reply_header(x, "X-Accel-Buffering", "no");
+        http_reply_stream(x, "text/event-stream", events_pull, subscriber);
+}
+
+void api_events_end(HttpExchange *x, void *userdata) {
+        event_subscriber_free(http_exchange_get_context(x));
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Bodies of requests, as JSON, into structures: every member known, of the right type and within its range, or refused
+ * with a pointer to it and a sentence. Pure. -EINVAL: refused, see the error; -ENOMEM. */
+
+#include "http.h"
+#include "json.h"
+#include "record.h"
+
+typedef struct RequestError {
+        HttpProblem problem;
+        const char *pointer;                 /* static; NULL: the whole body */
+        char *detail;
+} RequestError;
+void request_error_done(RequestError *e);
+
+typedef struct UpdateRequest {
+        DesiredKind kind;
+        char *target;                        /* agent id, selector in its one spelling, "" */
+        char *version;
+        bool retry, has_expected_count;
+        uint64_t expected_count;
+} UpdateRequest;
+int update_request_parse(json_t *body, UpdateRequest *ret, RequestError *reterr);
+void update_request_done(UpdateRequest *r);
+
+typedef struct JoinTokenRequest {
+        uint64_t uses, expires_in_sec;
+        Labels labels;
+        char *description;
+} JoinTokenRequest;
+int join_token_request_parse(json_t *body, JoinTokenRequest *ret, RequestError *reterr);
+void join_token_request_done(JoinTokenRequest *r);
+
+typedef struct ApiTokenRequest {
+        ApiRole role;
+        uint64_t expires_in_sec;             /* 0: never */
+        char *description;
+} ApiTokenRequest;
+int api_token_request_parse(json_t *body, ApiTokenRequest *ret, RequestError *reterr);
+void api_token_request_done(ApiTokenRequest *r);
+
+/* Of PATCH on an agent: what to set (with a value) and to remove (empty), in the order of the body. */
+typedef struct AgentRequest {
+        Label *changes;
+        size_t n, n_allocated;
+} AgentRequest;
+int agent_request_parse(json_t *body, AgentRequest *ret, RequestError *reterr);
+void agent_request_done(AgentRequest *r);

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "alloc-util.h"
+#include "api.h"
+#include "crypto.h"
+#include "hex.h"
+#include "log.h"
+#include "string-util.h"
+#include "view.h"
+
+typedef struct TokenJob {
+        ApiJob api;
+        JoinToken join;
+        ApiToken token;
+        char *secret;                        /* the whole token, shown once */
+        char *id;
+        json_t *list;                        /* borrowed from the answer */
+} TokenJob;
+
+static void token_job_free(ApiJob *a) {
+        TokenJob *j = container_of(a, TokenJob, api);
+
+        join_token_done(&j->join);
+        api_token_done(&j->token);
+        if (j->secret)
+                secret_free(j->secret, strlen(j->secret));
+        free(j->id);
+        api_job_done(a);
+        free(j);
+}
+
+static TokenJob *token_job_new(HttpExchange *x, int (*run)(ApiJob *a, Store *s)) {
+        TokenJob *j = new0(TokenJob, 1);
+
+        if (!j) {
+                http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "Out of memory.");
+                return NULL;
+        }
+        j->api.run = run;
+        j->api.free = token_job_free;
+        return j;
+}
+
+static int begin_list(ApiJob *a, const char *key, json_t **ret) {
+        *ret = json_array();
+        a->answer = json_object();
+        if (*ret && a->answer)
+                return json_set_take(a->answer, key, *ret);
+        json_decref(*ret);
+        return -ENOMEM;
+}
+
+static TokenJob *token_job_new_for_id(HttpExchange *x, int (*run)(ApiJob *a, Store *s)) {
+        const char *id = http_exchange_argument(x, 0);
+        TokenJob *j;
+
+        if (!hex_is_valid(id, TOKEN_ID_HEX / 2)) {
+                http_reply_problem(x, HTTP_PROBLEM_NOT_FOUND, NULL, "A token's id is 16 hexadecimal digits.");
+                return NULL;
+        }
+        j = token_job_new(x, run);
+        if (!j)
+                return NULL;
+        j->id = strdup(id);
+        if (j->id)
+                return j;
+        http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "Out of memory.");
+        token_job_free(&j->api);
+        return NULL;
+}
+
+/* ---- join tokens ---------------------------------------------------------------------------------------------------- */
+
+static int join_create_run(ApiJob *a, Store *s) {
+        TokenJob *j = container_of(a, TokenJob, api);
+        int r;
+
+        r = s->ops->join_token_put(s, &j->join);
+        if (r < 0)
+                return r;
+        a->status = 201;
+        a->answer = view_join_token(&j->join);
+        return a->answer ? json_set_string(a->answer, "token", j->secret) : -ENOMEM;
+}
+
+static int join_fill(TokenJob *j, Gateway *g, JoinTokenRequest *q) {
+        char *token = NULL;
+        usec_t t = now(CLOCK_REALTIME);
+        int r;
+
+        j->join.uses = j->join.uses_left = q->uses;
+        j->join.created = t;
+        j->join.expires = usec_add(t, q->expires_in_sec * USEC_PER_SEC);
+        j->join.labels = TAKE_GENERIC(q->labels, Labels, (Labels){});
+        j->join.description = TAKE_PTR(q->description);
+        r = token_generate("fjt1", &j->join.id, &token, &j->join.hash);
+        if (r < 0)
+                return r;
+        j->secret = strjoinf("%s_%s", token, gateway_ca_pin(g->ca));
+        secret_free(token, strlen(token));
+        return j->secret ? 0 : -ENOMEM;
+}
+
+void api_join_tokens_create(HttpExchange *x, void *userdata) {
+        _cleanup_(join_token_request_done) JoinTokenRequest q = {};
+        _cleanup_json_ json_t *body = NULL;
+        RequestError error = {};
+        TokenJob *j;
+        int r;
+
+        if (http_exchange_json(x, &body) < 0)
+                return;
+        j = token_job_new(x, join_create_run);
+        if (!j)
+                return;
+        r = join_token_request_parse(body, &q, &error);
+        if (r >= 0)
+                r = join_fill(j, userdata, &q);
+        if (r < 0) {
+                api_reply_request_error(x, r, &error);
+                token_job_free(&j->api);
+                return;
+        }
+        log_info("Join token %s for %" PRIu64 " machines, by API token %s.", j->join.id, j->join.uses, http_exchange_token(x)->id);
+        api_submit(&j->api, userdata, x);
+}
+
+static int take_join(JoinToken *t, void *userdata) {
+        json_t *v = view_join_token(t);
+
+        return v && json_array_append_new(userdata, v) >= 0 ? 0 : -ENOMEM;
+}
+
+static int join_list_run(ApiJob *a, Store *s) {
+        json_t *list;
+        int r = begin_list(a, "join_tokens", &list);
+
+        return r < 0 ? r : s->ops->join_tokens_each(s, take_join, list);
+}
+
+void api_join_tokens_list(HttpExchange *x, void *userdata) {
+        TokenJob *j = token_job_new(x, join_list_run);
+
+        if (j)
+                api_submit(&j->api, userdata, x);
+}
+
+static int refuse_unknown(ApiJob *a) {
+        return api_job_refuse(a, HTTP_PROBLEM_NOT_FOUND, NULL, "There is no token of that id.");
+}
+
+static int join_delete_run(ApiJob *a, Store *s) {
+        int r = s->ops->join_token_delete(s, container_of(a, TokenJob, api)->id);
+
+        a->status = 204;
+        return r == -ENOENT ? refuse_unknown(a) : r;
+}
+
+void api_join_tokens_delete(HttpExchange *x, void *userdata) {
+        TokenJob *j = token_job_new_for_id(x, join_delete_run);
+
+        if (j)
+                api_submit(&j->api, userdata, x);
+}
+
+/* ---- API tokens ----------------------------------------------------------------------------------------------------- */
+
+static int token_create_run(ApiJob *a, Store *s) {
+        TokenJob *j = container_of(a, TokenJob, api);
+        int r;
+
+        r = s->ops->api_token_put(s, &j->token);
+        if (r < 0)
+                return r;
+        a->status = 201;
+        a->answer = view_api_token(&j->token);
+        return a->answer ? json_set_string(a->answer, "token", j->secret) : -ENOMEM;
+}
+
+static void token_create_after(ApiJob *a) {
+        TokenJob *j = container_of(a, TokenJob, api);
+        int r;
+
+        r = auth_add(a->gateway->auth, &j->token);
+        if (r < 0)
+                (void) log_error_errno(r, "API token %s works only after the gateway's next start: %m", j->token.id);
+        log_notice("API token %s with the role %s, by API token %s.", j->token.id, api_role_to_string(j->token.role),
+                   http_exchange_token(a->exchange)->id);
+}
+
+static int token_fill(TokenJob *j, ApiTokenRequest *q) {
+        usec_t t = now(CLOCK_REALTIME);
+
+        j->token.role = q->role;
+        j->token.created = t;
+        j->token.expires = q->expires_in_sec > 0 ? usec_add(t, q->expires_in_sec * USEC_PER_SEC) : 0;
+        j->token.description = TAKE_PTR(q->description);
+        return token_generate("fga1", &j->token.id, &j->secret, &j->token.hash);
+}
+
+void api_tokens_create(HttpExchange *x, void *userdata) {
+        _cleanup_(api_token_request_done) ApiTokenRequest q = {};
+        _cleanup_json_ json_t *body = NULL;
+        RequestError error = {};
+        TokenJob *j;
+        int r;
+
+        if (http_exchange_json(x, &body) < 0)
+                return;
+        j = token_job_new(x, token_create_run);
+        if (!j)
+                return;
+        j->api.after = token_create_after;
+        r = api_token_request_parse(body, &q, &error);
+        if (r >= 0)
+                r = token_fill(j, &q);
+        if (r < 0) {
+                api_reply_request_error(x, r, &error);
+                token_job_free(&j->api);
+                return;
+        }
+        api_submit(&j->api, userdata, x);
+}
+
+static int take_token(ApiToken *t, void *userdata) {
+        json_t *v = view_api_token(t);
+
+        return v && json_array_append_new(userdata, v) >= 0 ? 0 : -ENOMEM;
+}
+
+static int token_list_run(ApiJob *a, Store *s) {
+        json_t *list;
+        int r = begin_list(a, "api_tokens", &list);
+
+        return r < 0 ? r : s->ops->api_tokens_each(s, take_token, list);
+}
+
+void api_tokens_list(HttpExchange *x, void *userdata) {
+        TokenJob *j = token_job_new(x, token_list_run);
+
+        if (j)
+                api_submit(&j->api, userdata, x);
+}
+
+static int token_delete_run(ApiJob *a, Store *s) {
+        int r = s->ops->api_token_delete(s, container_of(a, TokenJob, api)->id);
+
+        a->status = 204;
+        return r == -ENOENT ? refuse_unknown(a) : r;
+}
+
+static void token_delete_after(ApiJob *a) {
+        const char *id = container_of(a, TokenJob, api)->id;
+
+        auth_remove(a->gateway->auth, id);
+        log_notice("API token %s was deleted by API token %s.", id, http_exchange_token(a->exchange)->id);
+}
+
+void api_tokens_delete(HttpExchange *x, void *userdata) {
+        TokenJob *j = token_job_new_for_id(x, token_delete_run);
+
+        if (!j)
+                return;
+        j->api.after = token_delete_after;
+        api_submit(&j->api, userdata, x);
+}
+
+void api_me(HttpExchange *x, void *userdata) {
+        http_reply_json(x, 200, view_api_token(http_exchange_token(x)));
+}

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "enroll-service.h"
+
+#include "alloc-util.h"
+#include "gateway.h"
+#include "log.h"
+#include "messages-pb.h"
+#include "pki-csr.h"
+#include "string-util.h"
+#include "view.h"
+
+/* A certificate is renewed when a third of its life is left. */
+#define RENEW_AFTER (2 * PKI_AGENT_LIFETIME / 3)
+
+static int issue(Gateway *g, const ProtobufCBinaryData *csr_der, const char *agent, PkiCert **ret) {
+        _cleanup_(pki_csr_freep) PkiCsr *csr = NULL;
+        int r;
+
+        r = pki_csr_parse(csr_der->data, csr_der->len, &csr);
+        if (r < 0)
+                return r;
+        return pki_ca_issue_agent(gateway_ca_get(g->ca), csr, agent, now(CLOCK_REALTIME), 0, ret);
+}
+
+static void refuse_csr(RpcRequest *q, int error) {
+        if (error == -ENOMEM)
+                rpc_request_refuse(q, RPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
+        else if (error == -ENOTSUP)
+                rpc_request_refuse(q, RPC_STATUS_INVALID_ARGUMENT, "the certificate request must be for a P-256 key");
+        else if (error == -EKEYEXPIRED)
+                rpc_request_refuse(q, RPC_STATUS_FAILED_PRECONDITION, "the gateway's CA has expired");
+        else
+                rpc_request_refuse(q, RPC_STATUS_INVALID_ARGUMENT, "the certificate request is malformed or not signed by its key");
+}
+
+static ProtobufCBinaryData certificate_data(const PkiCert *c) {
+        size_t size;
+        const void *der = pki_cert_der(c, &size);
+
+        return (ProtobufCBinaryData){ .data = (uint8_t *) der, .len = size };
+}
+
+/* ---- Enroll --------------------------------------------------------------------------------------------------- */
+
+typedef struct EnrollJob {
+        StoreJob job;
+        Gateway *gateway;
+        RpcRequest *request;
+        PkiCert *certificate;
+        char *agent, *token_id, *token_hash, *hostname;
+        bool is_online;
+} EnrollJob;
+
+enum {
+        ENROLL_TOKEN_REFUSED = 1,
+        ENROLL_TOKEN_EXPIRED,
+        ENROLL_TOKEN_USED_UP,
+        ENROLL_AGENT_ONLINE,
+};
+
+static void enroll_free(EnrollJob *j) {
+        pki_cert_free(j->certificate);
+        free(j->agent);
+        free(j->token_id);
+        free(j->token_hash);
+        free(j->hostname);
+        free(j);
+}
+
+static int token_use(EnrollJob *j, Store *s, JoinToken *t, usec_t time) {
+        int r;
+
+        r = s->ops->join_token_get(s, j->token_id, t);
+        if (r == -ENOENT)
+                return ENROLL_TOKEN_REFUSED;
+        if (r < 0)
+                return r;
+        if (!memory_equal_ct(t->hash, j->token_hash, TOKEN_SECRET_HEX))
+                return ENROLL_TOKEN_REFUSED;
+        if (t->expires <= time)
+                return ENROLL_TOKEN_EXPIRED;
+        if (t->uses_left == 0)
+                return ENROLL_TOKEN_USED_UP;
+        t->uses_left--;
+        return s->ops->join_token_put(s, t);
+}
+
+static int agent_begin(EnrollJob *j, Store *s, const JoinToken *t, usec_t time) {
+        AgentRecord a = { .id = j->agent, .state = AGENT_STATE_NEVER, .enrolled = time };
+        json_t *o;
+        int r;
+
+        /* A machine that was set up anew keeps nothing, not even labels: what they give belongs to who holds the token. */
+        a.facts.hostname = j->hostname;
+        r = s->ops->agent_put(s, &a);
+        if (r >= 0)
+                r = s->ops->agent_put_labels(s, j->agent, &t->labels);
+        if (r < 0)
+                return r;
+        a.labels = t->labels;
+        o = view_agent(&a);
+        if (o && json_set_string(o, "change", "enrolled") < 0) {
+                json_decref(o);
+                o = NULL;
+        }
+        return store_job_emit(&j->job, s, "agent", j->agent, view_event_text(o), /* progress= */ false, time);
+}
+
+/* What its former life left open ends: the new one must be able to begin. */
+static int agent_forget_outstanding(EnrollJob *j, Store *s, usec_t time) {
+        _cleanup_(instruction_record_done) InstructionRecord i = {};
+        int r;
+
+        r = s->ops->instruction_outstanding(s, j->agent, &i);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        i.failed_phase = i.phase;
+        i.phase = UPDATE_PHASE_CANCELLED;
+        i.finished = i.updated = time;
+        r = free_and_strdup(&i.message, "The machine was enrolled anew.");
+        if (r >= 0)
+                r = s->ops->instruction_put(s, &i);
+        if (r >= 0)
+                r = store_job_emit(&j->job, s, "update", j->agent, view_event_text(view_instruction(&i)), false, time);
+        return r;
+}
+
+static int enroll_work(StoreJob *job, Store *s) {
+        EnrollJob *j = container_of(job, EnrollJob, job);
+        _cleanup_(join_token_done) JoinToken t = {};
+        usec_t time = now(CLOCK_REALTIME);
+        int r;
+
+        /* Nobody may take over an agent that is there: who holds a join token is not yet anybody. */
+        if (j->is_online)
+                return ENROLL_AGENT_ONLINE;
+        r = token_use(j, s, &t, time);
+        if (r != 0)
+                return r;
+        r = agent_forget_outstanding(j, s, time);
+        if (r >= 0)
+                r = agent_begin(j, s, &t, time);
+        return r;
+}
+
+static void enroll_answer(EnrollJob *j) {
+        Fleet__V1__EnrollResponse m = FLEET__V1__ENROLL_RESPONSE__INIT;
+        ProtobufCBinaryData chain = certificate_data(pki_ca_cert(gateway_ca_get(j->gateway->ca)));
+        int r;
+
+        m.certificate = certificate_data(j->certificate);
+        m.chain = &chain;
+        m.n_chain = 1;
+        m.agent_id = j->agent;
+        m.renew_after_sec = RENEW_AFTER / USEC_PER_SEC;
+        r = rpc_request_answer(j->request, &m.base);
+        if (r < 0)
+                (void) log_warning_errno(r, "Agent %s: failed to send its certificate: %m", j->agent);
+        else
+                log_notice("Agent %s enrolled with join token %s, certificate %s.", j->agent, j->token_id,
+                           pki_cert_serial(j->certificate));
+}
+
+static void enroll_done(StoreJob *job, int r) {
+        EnrollJob *j = container_of(job, EnrollJob, job);
+
+        switch (r) {
+        case 0:
+                enroll_answer(j);
+                break;
+        case ENROLL_TOKEN_REFUSED:
+                log_warning("Enrolment of %s refused: the join token is not known.", j->agent);
+                rpc_request_refuse(j->request, RPC_STATUS_UNAUTHENTICATED, "the join token is not known here");
+                break;
+        case ENROLL_TOKEN_EXPIRED:
+                log_warning("Enrolment of %s refused: join token %s has expired.", j->agent, j->token_id);
+                rpc_request_refuse(j->request, RPC_STATUS_UNAUTHENTICATED, "the join token has expired; create another");
+                break;
+        case ENROLL_TOKEN_USED_UP:
+                log_warning("Enrolment of %s refused: join token %s is used up.", j->agent, j->token_id);
+                rpc_request_refuse(j->request, RPC_STATUS_UNAUTHENTICATED, "the join token is used up; create another");
+                break;
+        case ENROLL_AGENT_ONLINE:
+                log_warning("Enrolment of %s refused: that agent is connected.", j->agent);
+                rpc_request_refuse(
+                                j->request, RPC_STATUS_ALREADY_EXISTS,
+                                "an agent with this id is connected; if this machine is a clone, give it an AgentId= of its own");
+                break;
+        default:
+                (void) log_error_errno(r, "Failed to store the enrolment of %s: %m", j->agent);
+                rpc_request_refuse(j->request, RPC_STATUS_UNAVAILABLE, "the gateway cannot store anything now, try again");
+        }
+        enroll_free(j);
+}
+
+static int enroll_submit(Gateway *g, RpcRequest *q, const Fleet__V1__EnrollRequest *m, const char **reterr_why) {
+        EnrollJob *j;
+        const char *pin;
+        int r;
+
+        *reterr_why = NULL;
+        if (!pki_agent_id_is_valid(m->agent_id)) {
+                *reterr_why = "the agent id must be 1 to 64 of [A-Za-z0-9._-], beginning with a letter or digit";
+                return -EINVAL;
+        }
+        j = new0(EnrollJob, 1);
+        if (!j)
+                return -ENOMEM;
+        j->job = (StoreJob){ .work = enroll_work, .done = enroll_done };
+        j->gateway = g;
+        j->request = q;
+        j->is_online = stream_registry_get(g->streams, m->agent_id);
+        r = token_parse("fjt1", m->join_token, &j->token_id, &j->token_hash, &pin);
+        if (r == -EINVAL)
+                *reterr_why = "this is no join token";
+        if (r >= 0) {
+                r = issue(g, &m->csr, m->agent_id, &j->certificate);
+                if (r < 0 && r != -ENOMEM)
+                        *reterr_why = "the certificate request is malformed, not for P-256, or not signed by its key";
+        }
+        if (r >= 0) {
+                j->agent = strdup(m->agent_id);
+                j->hostname = m->facts && string_is_safe(m->facts->hostname, 253) ? strdup(m->facts->hostname) : NULL;
+                r = j->agent ? store_worker_submit(g->worker, &j->job) : -ENOMEM;
+        }
+        if (r < 0)
+                enroll_free(j);
+        return r;
+}
+
+static void on_enroll(RpcRequest *q, const ProtobufCMessage *message, void *userdata) {
+        Gateway *g = userdata;
+        const char *why;
+        int r;
+
+        if (g->stopping) {
+                rpc_request_refuse(q, RPC_STATUS_UNAVAILABLE, "the gateway is stopping");
+                return;
+        }
+        r = enroll_submit(g, q, (const Fleet__V1__EnrollRequest *) message, &why);
+        if (r >= 0)
+                return;
+        if (why) {
+                log_warning("Enrolment from %s refused: %s.", rpc_request_peer(q)->address, why);
+                rpc_request_refuse(q, RPC_STATUS_INVALID_ARGUMENT, why);
+        } else
+                rpc_request_refuse(q, RPC_STATUS_UNAVAILABLE, "the gateway is busy, try again");
+}
+
+/* ---- Probe and RenewCertificate -------------------------------------------------------------------------------- */
+
+static int request_agent(RpcRequest *q, char **ret) {
+        _cleanup_(pki_cert_freep) PkiCert *cert = NULL;
+        const RpcPeer *peer = rpc_request_peer(q);
+        int r;
+
+        if (!peer->certificate_pem)
+                return -EACCES;
+        r = pki_cert_parse_pem(peer->certificate_pem, strlen(peer->certificate_pem), &cert);
+        return r < 0 ? r : pki_cert_agent_id(cert, ret);
+}
+
+static void on_probe(RpcRequest *q, const ProtobufCMessage *message, void *userdata) {
+        Gateway *g = userdata;
+        const Fleet__V1__ProbeRequest *m = (const Fleet__V1__ProbeRequest *) message;
+        Fleet__V1__ProbeResponse answer = FLEET__V1__PROBE_RESPONSE__INIT;
+        _cleanup_free_ char *agent = NULL;
+
+        if (request_agent(q, &agent) < 0 || !streq(agent, m->agent_id)) {
+                rpc_request_refuse(q, RPC_STATUS_PERMISSION_DENIED, "the certificate speaks for another agent id");
+                return;
+        }
+        answer.ready = !g->stopping && store_worker_backlog(g->worker) < STORE_JOBS_MAX;
+        if (!answer.ready)
+                answer.reason = (char *) (g->stopping ? "the gateway is stopping" : "the gateway is busy");
+        (void) rpc_request_answer(q, &answer.base);
+}
+
+typedef struct RenewJob {
+        StoreJob job;
+        Gateway *gateway;
+        RpcRequest *request;
+        PkiCert *certificate;
+        char *agent;
+} RenewJob;
+
+/* Only an agent that is still known may go on. */
+static int renew_work(StoreJob *job, Store *s) {
+        RenewJob *j = container_of(job, RenewJob, job);
+        _cleanup_(agent_record_done) AgentRecord a = {};
+
+        return s->ops->agent_get(s, j->agent, &a);
+}
+
+static void renew_done(StoreJob *job, int r) {
+        RenewJob *j = container_of(job, RenewJob, job);
+        Fleet__V1__RenewCertificateResponse m = FLEET__V1__RENEW_CERTIFICATE_RESPONSE__INIT;
+        ProtobufCBinaryData chain;
+
+        if (r == -ENOENT)
+                rpc_request_refuse(j->request, RPC_STATUS_PERMISSION_DENIED, "this agent is not enrolled here; enrol it again");
+        else if (r < 0)
+                rpc_request_refuse(j->request, RPC_STATUS_UNAVAILABLE, "the gateway is busy, try again");
+        else {
+                chain = certificate_data(pki_ca_cert(gateway_ca_get(j->gateway->ca)));
+                m.certificate = certificate_data(j->certificate);
+                m.chain = &chain;
+                m.n_chain = 1;
+                m.renew_after_sec = RENEW_AFTER / USEC_PER_SEC;
+                if (rpc_request_answer(j->request, &m.base) >= 0)
+                        log_info("Agent %s has a new certificate, %s.", j->agent, pki_cert_serial(j->certificate));
+        }
+        pki_cert_free(j->certificate);
+        free(j->agent);
+        free(j);
+}
+
+static void on_renew(RpcRequest *q, const ProtobufCMessage *message, void *userdata) {
+        Gateway *g = userdata;
+        const Fleet__V1__RenewCertificateRequest *m = (const Fleet__V1__RenewCertificateRequest *) message;
+        RenewJob *j;
+        int r;
+
+        j = new0(RenewJob, 1);
+        if (!j) {
+                rpc_request_refuse(q, RPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
+                return;
+        }
+        *j = (RenewJob){ .job = { .work = renew_work, .done = renew_done }, .gateway = g, .request = q };
+        r = request_agent(q, &j->agent);
+        if (r < 0) {
+                rpc_request_refuse(q, RPC_STATUS_UNAUTHENTICATED, "the certificate speaks for no agent");
+                free(j);
+                return;
+        }
+        r = issue(g, &m->csr, j->agent, &j->certificate);
+        if (r < 0)
+                refuse_csr(q, r);
+        else {
+                r = store_worker_submit(g->worker, &j->job);
+                if (r < 0)
+                        rpc_request_refuse(q, RPC_STATUS_UNAVAILABLE, "the gateway is busy, try again");
+        }
+        if (r < 0) {
+                pki_cert_free(j->certificate);
+                free(j->agent);
+                free(j);
+        }
+}
+
+int enroll_service_add(Gateway *g, RpcServer *enroll_server, RpcServer *agent_server) {
+        int r;
+
+        r = rpc_server_add_method(enroll_server, &rpc_method_enroll, /* needs_certificate= */ false, on_enroll, g);
+        if (r >= 0)
+                r = rpc_server_add_method(agent_server, &rpc_method_probe, /* needs_certificate= */ true, on_probe, g);
+        if (r >= 0)
+                r = rpc_server_add_method(agent_server, &rpc_method_renew_certificate, /* needs_certificate= */ true, on_renew, g);
+        return r;
+}

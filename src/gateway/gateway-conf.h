@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* gateway.conf(5) as a structure. Owned by the Gateway; read once at the start. */
+
+#include "macro.h"
+#include "time-util.h"
+
+typedef struct GatewayConf {
+        char *state_directory;
+        char **names;                        /* of the server certificate */
+        char *agent_listen, *enroll_listen, *http_listen;      /* "[::]:7443": always with a host */
+        usec_t heartbeat_interval, lease, retry_pause, retry_pause_max;
+        unsigned retry_max, agents_max, connections_max, event_streams_max;
+        uint64_t target_size_max;
+        char *trusted_root;                  /* NULL: the one compiled in */
+        int log_level;
+} GatewayConf;
+
+#define GATEWAY_CONF "/etc/fleet-gateway/gateway.conf"
+#define GATEWAY_STATE_DIR "/var/lib/fleet-gateway"
+
+/* Defaults, then the file and its drop-ins, then sane limits. A bad line is a warning, not a failure. */
+int gateway_conf_load(GatewayConf *c, const char *path);
+void gateway_conf_done(GatewayConf *c);

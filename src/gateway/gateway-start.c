@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway-start.h"
+
+#include "alloc-util.h"
+#include "crypto.h"
+#include "fs-util.h"
+#include "gateway.h"
+#include "log.h"
+#include "string-util.h"
+
+#define EVENTS_KEPT 100000U
+#define ADMIN_TOKEN_FILE "admin.token"
+
+typedef struct PrepareJob {
+        StoreJob job;
+        Gateway *gateway;
+        gateway_prepared_t on_prepared;
+        ApiToken *tokens;
+        size_t n_tokens, n_tokens_allocated;
+        EventRecord **events;
+        size_t n_loaded, n_loaded_allocated;
+        uint64_t last_event;
+} PrepareJob;
+
+static int collect_token(ApiToken *t, void *userdata) {
+        PrepareJob *j = userdata;
+        int r;
+
+        r = ARRAY_GROW(j->tokens, j->n_tokens_allocated, j->n_tokens + 1);
+        if (r < 0)
+                return r;
+        j->tokens[j->n_tokens++] = TAKE_GENERIC(*t, ApiToken, (ApiToken){});
+        return 0;
+}
+
+static int collect_event(EventRecord *e, void *userdata) {
+        PrepareJob *j = userdata;
+        EventRecord *copy;
+        int r;
+
+        r = ARRAY_GROW(j->events, j->n_loaded_allocated, j->n_loaded + 1);
+        if (r < 0)
+                return r;
+        copy = new0(EventRecord, 1);
+        if (!copy)
+                return -ENOMEM;
+        *copy = TAKE_GENERIC(*e, EventRecord, (EventRecord){});
+        j->events[j->n_loaded++] = copy;
+        return 0;
+}
+
+/* The file before the commit: after a crash in between there is still no token in the store, and both are made anew. */
+static int make_admin_token(PrepareJob *j, Store *s) {
+        _cleanup_(api_token_done) ApiToken t = { .role = API_ROLE_ADMIN, .created = now(CLOCK_REALTIME) };
+        _cleanup_free_ char *line = NULL;
+        char *token = NULL;
+        int r;
+
+        r = token_generate("fga1", &t.id, &token, &t.hash);
+        if (r < 0)
+                return r;
+        line = strjoinf("%s\n", token);
+        secret_free(token, strlen(token));
+        t.description = strdup("local operator");
+        if (!line || !t.description)
+                return -ENOMEM;
+        r = file_write_atomic_at(j->gateway->state_fd, ADMIN_TOKEN_FILE, line, strlen(line), 0600);
+        memory_wipe(line, strlen(line));
+        if (r >= 0)
+                r = s->ops->api_token_put(s, &t);
+        if (r >= 0)
+                r = collect_token(&t, j);
+        if (r >= 0)
+                log_notice("Wrote the first API token, with the role admin, to %s/" ADMIN_TOKEN_FILE ".",
+                           j->gateway->conf.state_directory);
+        return r;
+}
+
+static int load_events(PrepareJob *j, Store *s) {
+        int r;
+
+        r = s->ops->events_prune(s, EVENTS_KEPT);
+        if (r >= 0)
+                r = s->ops->events_last(s, &j->last_event);
+        if (r < 0)
+                return r;
+        return s->ops->events_each(s, j->last_event > EVENT_RING_MAX ? j->last_event - EVENT_RING_MAX : 0, EVENT_RING_MAX, collect_event, j);
+}
+
+static int prepare_work(StoreJob *job, Store *s) {
+        PrepareJob *j = container_of(job, PrepareJob, job);
+        int r;
+
+        r = s->ops->agents_all_offline(s);
+        if (r >= 0)
+                r = s->ops->api_tokens_each(s, collect_token, j);
+        if (r >= 0 && j->n_tokens == 0)
+                r = make_admin_token(j, s);
+        if (r >= 0)
+                r = load_events(j, s);
+        if (r >= 0)
+                r = registry_recover(j->gateway->registry, job, s);
+        return r;
+}
+
+static int prepare_take(PrepareJob *j) {
+        Gateway *g = j->gateway;
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < j->n_tokens; i++)
+                r = auth_add(g->auth, &j->tokens[i]);
+        for (size_t i = 0; r >= 0 && i < j->n_loaded; i++)
+                r = event_ring_load(g->events, TAKE_PTR(j->events[i]));
+        if (r >= 0)
+                event_ring_set_last(g->events, j->last_event);
+        return r;
+}
+
+static void prepare_done(StoreJob *job, int r) {
+        PrepareJob *j = container_of(job, PrepareJob, job);
+
+        if (r >= 0)
+                r = prepare_take(j);
+        if (r < 0)
+                (void) log_error_errno(r, "Failed to prepare the store: %m");
+        j->on_prepared(j->gateway, r < 0 ? r : 0);
+        for (size_t i = 0; i < j->n_tokens; i++)
+                api_token_done(&j->tokens[i]);
+        for (size_t i = 0; i < j->n_loaded; i++)
+                event_record_free(j->events[i]);
+        free(j->tokens);
+        free(j->events);
+        free(j);
+}
+
+int gateway_prepare(Gateway *g, gateway_prepared_t on_prepared) {
+        PrepareJob *j = new0(PrepareJob, 1);
+        int r;
+
+        if (!j)
+                return -ENOMEM;
+        *j = (PrepareJob){ .job = { .work = prepare_work, .done = prepare_done }, .gateway = g, .on_prepared = on_prepared };
+        r = store_worker_submit(g->worker, &j->job);
+        if (r < 0)
+                free(j);
+        return r;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The gateway: owner of everything below, on the loop's thread. The parts see each other through it. */
+
+#include <systemd/sd-event.h>
+
+#include "auth.h"
+#include "event-ring.h"
+#include "fleet.h"
+#include "gateway-ca.h"
+#include "gateway-conf.h"
+#include "http.h"
+#include "registry-import.h"
+#include "rpc-server.h"
+#include "store-worker.h"
+#include "stream-registry.h"
+
+typedef struct Gateway {
+        GatewayConf conf;
+        sd_event *event;
+        int state_fd;                        /* the state directory */
+        GatewayCa *ca;
+        StoreWorker *worker;
+        Auth *auth;
+        EventRing *events;                   /* what subscribers of /api/v1/events get */
+        Registry *registry;
+        Imports *imports;
+        StreamRegistry *streams;
+        RpcQueue *queue;
+        RpcServer *agent_server, *enroll_server;
+        HttpServer *http;
+        bool stopping;
+        unsigned servers_draining;
+        int exit_code;
+        sd_event_source *stop_source, *certificate_source;
+} Gateway;
+
+/* Everything but the ports: conf is taken over, also on failure. */
+int gateway_new(Gateway **ret, sd_event *event, GatewayConf *conf);
+Gateway *gateway_free(Gateway *g);
+DEFINE_POINTER_CLEANUP(Gateway, gateway_free);
+
+/* Opens the ports. */
+int gateway_start(Gateway *g);
+/* Says goodbye to agents, finishes what was begun and then ends the loop with this code. Bounded. */
+void gateway_stop(Gateway *g, int code);
+
+void gateway_rules(const Gateway *g, FleetRules *ret);

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http-text.h"
+
+#include <ctype.h>
+#include <strings.h>
+
+#include "parse-util.h"
+#include "string-util.h"
+
+static int hex_digit(char c) {
+        if (c >= '0' && c <= '9')
+                return c - '0';
+        c = (char) tolower((unsigned char) c);
+        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* In place. */
+static int decode(char *s, bool plus_is_space) {
+        char *out = s;
+
+        for (const char *p = s; *p; p++) {
+                int high, low, c = (unsigned char) *p;
+
+                if (*p == '%') {
+                        high = hex_digit(p[1]);
+                        low = high < 0 ? -1 : hex_digit(p[2]);
+                        if (low < 0)
+                                return -EINVAL;
+                        c = high * 16 + low;
+                        p += 2;
+                } else if (*p == '+' && plus_is_space)
+                        c = ' ';
+                if (c < 0x20 || c == 0x7f)
+                        return -EINVAL;
+                *out++ = (char) c;
+        }
+        *out = '\0';
+        return utf8_is_valid(s, (size_t) (out - s)) ? 0 : -EINVAL;
+}
+
+static int parse_segments(HttpUri *u, char *path) {
+        int r;
+
+        if (*path != '/')
+                return -EINVAL;
+        path++;
+        while (*path) {
+                char *end = strchrnul(path, '/');
+                bool last = *end == '\0';
+
+                *end = '\0';
+                r = decode(path, /* plus_is_space= */ false);
+                if (r < 0)
+                        return r;
+                if (isempty(path) || streq(path, ".") || streq(path, "..") || strchr(path, '/'))
+                        return -EINVAL;
+                if (u->n_segments >= HTTP_SEGMENTS_MAX)
+                        return -E2BIG;
+                u->segments[u->n_segments++] = path;
+                if (last)
+                        return 0;
+                path = end + 1;
+                if (isempty(path))           /* a slash at the end is another resource, which does not exist */
+                        return -EINVAL;
+        }
+        return 0;
+}
+
+static int parse_parameters(HttpUri *u, char *query) {
+        char *next = query;
+        int r;
+
+        while (next) {
+                char *item = strsep(&next, "&"), *value = item;
+
+                if (isempty(item))
+                        continue;
+                (void) strsep(&value, "=");
+                if (!value)
+                        value = item + strlen(item);
+                if (u->n_parameters >= HTTP_PARAMETERS_MAX)
+                        return -E2BIG;
+                r = decode(item, /* plus_is_space= */ true);
+                if (r >= 0)
+                        r = decode(value, /* plus_is_space= */ true);
+                if (r < 0)
+                        return r;
+                for (size_t i = 0; i < u->n_parameters; i++)
+                        if (streq(u->parameters[i].key, item))
+                                return -EINVAL;
+                u->parameters[u->n_parameters].key = item;
+                u->parameters[u->n_parameters++].value = value;
+        }
+        return 0;
+}
+
+int http_uri_parse(const char *raw, HttpUri *ret) {
+        _cleanup_(http_uri_done) HttpUri u = {};
+        char *query;
+        int r;
+
+        if (strnlen(raw, HTTP_URI_MAX + 1) > HTTP_URI_MAX)
+                return -E2BIG;
+        u.buffer = strdup(raw);
+        if (!u.buffer)
+                return -ENOMEM;
+        query = strchr(u.buffer, '?');
+        if (query)
+                *query++ = '\0';
+        r = parse_segments(&u, u.buffer);
+        if (r >= 0 && query)
+                r = parse_parameters(&u, query);
+        if (r < 0)
+                return r;
+        *ret = TAKE_GENERIC(u, HttpUri, (HttpUri){});
+        return 0;
+}
+
+void http_uri_done(HttpUri *u) {
+        free(u->buffer);
+        *u = (HttpUri){};
+}
+
+bool http_path_match(const HttpUri *u, const char *pattern, size_t *ret_first) {
+        size_t i = 0, first = u->n_segments;
+
+        for (const char *p = pattern; *p == '/' && p[1]; i++) {
+                const char *end = strchrnul(++p, '/');
+                size_t n = (size_t) (end - p);
+
+                if (n == 1 && *p == '*') {
+                        *ret_first = MIN(first, i);
+                        return i < u->n_segments;
+                }
+                if (i >= u->n_segments)
+                        return false;
+                if (n == 2 && p[0] == '{')
+                        first = MIN(first, i);
+                else if (strlen(u->segments[i]) != n || strncmp(u->segments[i], p, n) != 0)
+                        return false;
+                p = end;
+        }
+        *ret_first = first;
+        return i == u->n_segments;
+}
+
+int http_range_parse(const char *header, uint64_t size, uint64_t *ret_offset, uint64_t *ret_length) {
+        _cleanup_free_ char *first = NULL;
+        uint64_t from, to = UINT64_MAX;
+        const char *spec, *dash;
+
+        spec = header ? startswith(header, "bytes=") : NULL;
+        dash = spec ? strchr(spec, '-') : NULL;
+        if (!dash || strchr(spec, ','))
+                return 0;
+        first = strndup(spec, (size_t) (dash - spec));
+        if (!first)
+                return -ENOMEM;
+
+        if (isempty(first)) {                /* the last so many bytes */
+                if (parse_u64(dash + 1, &to) < 0)
+                        return 0;
+                if (to == 0 || size == 0)
+                        return -ERANGE;
+                *ret_length = MIN(to, size);
+                *ret_offset = size - *ret_length;
+                return 1;
+        }
+        if (parse_u64(first, &from) < 0 || (dash[1] && parse_u64(dash + 1, &to) < 0) || to < from)
+                return 0;
+        if (from >= size)
+                return -ERANGE;
+        *ret_offset = from;
+        *ret_length = MIN(to, size - 1) - from + 1;
+        return 1;
+}
+
+bool http_etag_listed(const char *header, const char *etag) {
+        size_t n = strlen(etag);
+
+        while (header && *header) {
+                header += strspn(header, " \t,");
+                if (*header == '*')
+                        return true;
+                if (header[0] == 'W' && header[1] == '/')
+                        header += 2;
+                if (strncmp(header, etag, n) == 0 && (header[n] == '\0' || strchr(" \t,", header[n])))
+                        return true;
+                header += strcspn(header, ",");
+        }
+        return false;
+}
+
+const char *http_bearer_token(const char *header) {
+        if (!header || strncasecmp(header, "Bearer ", 7) != 0)
+                return NULL;
+        header += 7;
+        header += strspn(header, " ");
+        return isempty(header) ? NULL : header;
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* HTTPS on the event loop: the one owner of libmicrohttpd, behind what another server could offer as well. A route has
+ * a method, a path, the role it asks for and a handler. The handler answers now (http_reply_*) or keeps the exchange
+ * and answers later, from the loop: the connection sleeps meanwhile and the exchange stays valid until it is answered.
+ * Answering twice is a bug. Everything on the loop's thread.
+ *
+ * Limits: request bodies (JSON 64 KiB; files as the route's begin() says), 64 KiB of memory a connection, connections in
+ * all, 60 s without a byte, 30 s for a request of JSON. */
+
+#include <systemd/sd-event.h>
+
+#include "http-text.h"
+#include "json.h"
+#include "record.h"
+#include "time-util.h"
+
+#define HTTP_JSON_MAX 65536U
+
+typedef struct HttpServer HttpServer;
+typedef struct HttpExchange HttpExchange;
+
+typedef enum HttpProblem {
+        HTTP_PROBLEM_BAD_REQUEST,
+        HTTP_PROBLEM_BAD_SELECTOR,
+        HTTP_PROBLEM_UNAUTHENTICATED,
+        HTTP_PROBLEM_FORBIDDEN,
+        HTTP_PROBLEM_NOT_FOUND,
+        HTTP_PROBLEM_METHOD_NOT_ALLOWED,
+        HTTP_PROBLEM_CONFLICT,
+        HTTP_PROBLEM_TOO_LARGE,
+        HTTP_PROBLEM_RANGE,
+        HTTP_PROBLEM_UNKNOWN_VERSION,
+        HTTP_PROBLEM_IMPORT_REFUSED,
+        HTTP_PROBLEM_TOO_MANY,
+        HTTP_PROBLEM_INTERNAL,
+        HTTP_PROBLEM_OVERLOADED,
+        _HTTP_PROBLEM_MAX,
+} HttpProblem;
+
+typedef enum HttpBody {
+        HTTP_BODY_NONE,                      /* none expected; one that comes is refused */
+        HTTP_BODY_JSON,                      /* collected before handle() */
+        HTTP_BODY_FILE,                      /* handed to data() as it comes; handle() at its end */
+} HttpBody;
+
+typedef struct HttpRoute {
+        const char *method;                  /* GET routes also answer HEAD */
+        const char *path;                    /* http_path_match() */
+        ApiRole role;
+        HttpBody body;
+        void (*handle)(HttpExchange *x, void *userdata);
+        /* Of HTTP_BODY_FILE. begin(): may answer with a problem; else says how much may come. data(): negative ends it
+         * with that problem answered by the callback itself or, if it did not answer, with INTERNAL. */
+        int (*begin)(HttpExchange *x, uint64_t length, void *userdata);
+        int (*data)(HttpExchange *x, const void *data, size_t size, void *userdata);
+        /* The exchange ended, in whatever way; for what was kept with http_exchange_set_context(). */
+        void (*end)(HttpExchange *x, void *userdata);
+} HttpRoute;
+
+typedef struct HttpServerOptions {
+        int listen_fd;                       /* taken over, also on failure */
+        const char *certificate_pem, *key_pem;       /* copied */
+        unsigned connections_max;
+        const HttpRoute *routes;             /* ends with { 0 }; static */
+        void *userdata;
+        /* The token of an Authorization header: 0 and what it may, or negative. The record is copied. */
+        int (*authenticate)(const char *token, ApiToken *ret, void *userdata);
+} HttpServerOptions;
+
+int http_server_new(HttpServer **ret, sd_event *event, const HttpServerOptions *options);
+/* Ends everything: exchanges not yet answered get 503. Nobody may answer one of them afterwards. */
+HttpServer *http_server_free(HttpServer *s);
+DEFINE_POINTER_CLEANUP(HttpServer, http_server_free);
+/* No new connections; what runs goes on. */
+void http_server_quiesce(HttpServer *s);
+
+const char *http_exchange_argument(const HttpExchange *x, size_t i);         /* what stands for {} or *; NULL beyond */
+const char *http_exchange_parameter(const HttpExchange *x, const char *key); /* NULL if absent */
+/* NULL-terminated names; answers 400 and returns -EINVAL when there is any other. */
+int http_exchange_check_parameters(HttpExchange *x, const char *const *known);
+const char *http_exchange_header(const HttpExchange *x, const char *name);
+bool http_exchange_is_head(const HttpExchange *x);
+const ApiToken *http_exchange_token(const HttpExchange *x);                  /* of a route that asks for a role */
+const char *http_exchange_request_id(const HttpExchange *x);
+/* The body as a JSON object; answers 400 itself on failure. An empty body is an empty object. */
+int http_exchange_json(HttpExchange *x, json_t **ret);
+void http_exchange_set_context(HttpExchange *x, void *context);
+void *http_exchange_get_context(const HttpExchange *x);
+bool http_exchange_is_answered(const HttpExchange *x);
+
+/* For the answer that follows. */
+void http_reply_header(HttpExchange *x, const char *name, const char *value);
+
+/* data is freed, also on failure. Without Content-Type when type is NULL. */
+void http_reply_data(HttpExchange *x, unsigned status, const char *type, char *data, size_t size);
+/* Takes fd, also on failure: length bytes from offset, without copying where TLS permits. */
+void http_reply_file(HttpExchange *x, unsigned status, const char *type, int fd, uint64_t offset, uint64_t length);
+/* A body without end: pull() fills the buffer and returns how much, 0 for nothing now (http_stream_wakeup() when there is),
+ * negative to end it. */
+typedef ssize_t (*http_pull_t)(HttpExchange *x, char *buffer, size_t size, void *userdata);
+void http_reply_stream(HttpExchange *x, const char *type, http_pull_t pull, void *userdata);
+void http_stream_wakeup(HttpExchange *x);
+
+/* http-reply.c */
+void http_reply_json(HttpExchange *x, unsigned status, json_t *v);           /* takes the reference; NULL: out of memory */
+void http_reply_problem(HttpExchange *x, HttpProblem p, const char *pointer, const char *format, ...) _printf_(4, 5);
+unsigned http_problem_status(HttpProblem p);

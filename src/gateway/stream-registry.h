@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The live streams by agent id: the newest with an id wins, the old one is closed. Sees that silent ones are given up,
+ * that agents are looked at again when something may have changed for them, and that leases end. Loop's thread. */
+
+#include "fleet.h"
+#include "hashmap.h"
+#include "rpc-server.h"
+
+typedef struct Gateway Gateway;
+typedef struct StreamRegistry StreamRegistry;
+typedef struct StreamSession StreamSession;
+
+extern const RpcSessionHandlers stream_session_handlers;     /* server_userdata: the Gateway */
+
+int stream_registry_new(StreamRegistry **ret, Gateway *g);
+StreamRegistry *stream_registry_free(StreamRegistry *r);
+DEFINE_POINTER_CLEANUP(StreamRegistry, stream_registry_free);
+
+/* A session that has not said Hello yet; it is given up when it does not in time. */
+void stream_registry_await(StreamRegistry *r, StreamSession *s);
+/* It says which agent it is; an older one with that id is closed. */
+int stream_registry_enter(StreamRegistry *r, StreamSession *s);
+void stream_registry_leave(StreamRegistry *r, StreamSession *s);
+StreamSession *stream_registry_get(StreamRegistry *r, const char *agent);
+size_t stream_registry_size(const StreamRegistry *r);
+
+/* Something changed: decide again, for all that are connected or for one agent. */
+void stream_registry_reconcile_all(StreamRegistry *r);
+void stream_registry_reconcile_soon(StreamRegistry *r, const char *agent);
+
+/* Ends the stream of an agent that is not welcome any more. */
+void stream_registry_evict(StreamRegistry *r, const char *agent, const char *why);

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http-text.h"
+
+#include "string-util.h"
+#include "tests.h"
+
+static void test_uri(void) {
+        static const char *const refused[] = {
+                "", "a", "*", "/a//b", "/a/", "/a/./b", "/a/../b", "/a/%2e%2e/b", "/a%2fb", "/a%00", "/a%", "/a%4", "/a%zz", "/a%0ab",
+                "/a?x=%", "/a?x=1&x=2", "/a?x=%00", "/a%ff", "http://host/a",
+        };
+        _cleanup_(http_uri_done) HttpUri u = {};
+
+        for (size_t i = 0; i < ELEMENTSOF(refused); i++) {
+                if (http_uri_parse(refused[i], &u) != -EINVAL)
+                        fprintf(stderr, "'%s' was taken\n", refused[i]);
+                assert_se(!u.buffer);
+        }
+        assert_se(http_uri_parse("/api/v1/a%20b?selector=env%3Dx,tier+in+(a)&limit=3&&flag", &u) == 0);
+        assert_se(u.n_segments == 3 && streq(u.segments[2], "a b"));
+        assert_se(u.n_parameters == 3);
+        assert_se(streq(u.parameters[0].value, "env=x,tier in (a)"));
+        assert_se(streq(u.parameters[2].key, "flag") && streq(u.parameters[2].value, ""));
+        http_uri_done(&u);
+        assert_se(http_uri_parse("/", &u) == 0 && u.n_segments == 0);
+        http_uri_done(&u);
+        assert_se(http_uri_parse("/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a", &u) == -E2BIG);
+}
+
+static void test_match(void) {
+        static const struct {
+                const char *path, *pattern;
+                bool match;
+                size_t first;
+        } table[] = {
+                { "/api/v1/agents", "/api/v1/agents", true, 3 },
+                { "/api/v1/agents/x", "/api/v1/agents", false, 0 },
+                { "/api/v1/agents", "/api/v1/agents/{}", false, 0 },
+                { "/api/v1/agents/x", "/api/v1/agents/{}", true, 3 },
+                { "/api/v1/agents/x/y", "/api/v1/agents/{}", false, 0 },
+                { "/api/v1/imports/i/files/a/b", "/api/v1/imports/{}/files/*", true, 3 },
+                { "/api/v1/imports/i/files", "/api/v1/imports/{}/files/*", false, 0 },
+                { "/tuf/metadata/1.root.json", "/tuf/*", true, 1 },
+                { "/", "/", true, 0 },
+                { "/x", "/", false, 0 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_(http_uri_done) HttpUri u = {};
+                size_t first = 99;
+
+                assert_se(http_uri_parse(table[i].path, &u) == 0);
+                assert_se(http_path_match(&u, table[i].pattern, &first) == table[i].match);
+                if (table[i].match)
+                        assert_se(first == table[i].first);
+        }
+}
+
+static void test_range(void) {
+        static const struct {
+                const char *header;
+                int r;
+                uint64_t offset, length;
+        } table[] = {
+                { NULL, 0, 0, 0 },
+                { "bytes=0-9", 1, 0, 10 },
+                { "bytes=90-", 1, 90, 10 },
+                { "bytes=0-0", 1, 0, 1 },
+                { "bytes=95-200", 1, 95, 5 },
+                { "bytes=-10", 1, 90, 10 },
+                { "bytes=-1000", 1, 0, 100 },
+                { "bytes=100-", -ERANGE, 0, 0 },
+                { "bytes=-0", -ERANGE, 0, 0 },
+                { "bytes=9-1", 0, 0, 0 },
+                { "bytes=0-1,3-4", 0, 0, 0 },
+                { "bytes=a-b", 0, 0, 0 },
+                { "bytes=", 0, 0, 0 },
+                { "items=0-9", 0, 0, 0 },
+                { "bytes=99999999999999999999-", 0, 0, 0 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                uint64_t offset = 0, length = 0;
+
+                assert_se(http_range_parse(table[i].header, 100, &offset, &length) == table[i].r);
+                assert_se(offset == table[i].offset && length == table[i].length);
+        }
+}
+
+static void test_headers(void) {
+        assert_se(http_etag_listed("\"a\"", "\"a\""));
+        assert_se(http_etag_listed("\"b\", W/\"a\"", "\"a\""));
+        assert_se(http_etag_listed("*", "\"a\""));
+        assert_se(!http_etag_listed("\"ab\"", "\"a\""));
+        assert_se(!http_etag_listed(NULL, "\"a\""));
+        assert_se(!http_etag_listed("", "\"a\""));
+        assert_se(streq(http_bearer_token("Bearer x"), "x"));
+        assert_se(streq(http_bearer_token("bearer  x"), "x"));
+        assert_se(!http_bearer_token("Basic x"));
+        assert_se(!http_bearer_token("Bearer "));
+        assert_se(!http_bearer_token(NULL));
+}
+
+int main(void) {
+        test_uri();
+        test_match();
+        test_range();
+        test_headers();
+        return 0;
+}
