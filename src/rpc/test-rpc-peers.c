@@ -108,6 +108,10 @@ static int run_client(const char *port, const char *directory) {
         RpcClient *client = fixture_client(&f, number, &f.agent, NULL);
         assert_ok(rpc_stream_open(client, &rpc_method_connect, NULL, &stream_handlers, &side, &stream));
         run_until_at_least(&f, &side.closed, 1, 120);
+        rpc_stream_free(stream);
+        rpc_client_free(client);
+        fixture_done(&f);
+        free(side.text);
         return EXIT_SUCCESS;
 }
 
