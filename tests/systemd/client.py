@@ -20,7 +20,7 @@ _ERROR = "org.fleetagent.Error."
 
 @dataclass
 class Offer:
-    """What Install is called with. Files are on the host; whoever wants other ones changes the lists."""
+    """What Install is called with: files on the host. Who wants other ones changes the lists."""
 
     version: str
     metadata: list[tuple[str, Path]] = field(default_factory=list)

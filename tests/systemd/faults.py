@@ -48,9 +48,10 @@ def no_drop_in(box: Container, unit: str) -> None:
 
 
 class Traced:
-    """The updater under strace, in its own unit: to see what it does, and to meddle with one system call of it.
+    """The updater under strace, in its own unit: to watch it, and to meddle with one system call.
 
-    inject is as in strace(1): "renameat:signal=KILL:when=3". Sandbox settings that forbid strace are lifted.
+    inject is as in strace(1): "renameat:signal=KILL:when=3". Sandbox settings that forbid strace
+    are lifted.
     """
 
     def __init__(self, box: Container, unit: str = UPDATE_UNIT, inject: str = "") -> None:
@@ -91,7 +92,10 @@ class Traced:
 
 
 def point(calls: list[str], pattern: str, then: str | None = None) -> tuple[str, int]:
-    """Name and number (as strace counts: by name) of the first call that matches; or of the next `then` after it."""
+    """Name and number of the first call that matches, or of the first `then` after it.
+
+    Numbers are as strace counts them, by name.
+    """
     counts: dict[str, int] = {}
     found = False
     for line in calls:

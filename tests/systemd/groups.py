@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All groups, in the order of an introduction: what works, what fails, what is refused, what is forbidden."""
+"""All groups: what works, what fails, what is refused, what is forbidden."""
 
 from . import (
     test_access,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What matters most, after every case: the machine is back, with the right version, and nothing is left half-done."""
+"""What matters most, after every case: the machine is back, and nothing is left half-done."""
 
 import os
 

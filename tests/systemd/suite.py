@@ -17,7 +17,7 @@ from .settled import check_settled
 
 @dataclass(frozen=True)
 class Case:
-    """One story. It begins on a machine that is online at `start`, and ends at the version that play() returns.
+    """One story, from a machine online at `start` to the version that play() returns.
 
     fresh: a machine that went through an earlier case would falsify this one.
     """

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may ask for what, and what the processes may do themselves."""
 
+import json
 import re
 import xml.etree.ElementTree as ElementTree
 
@@ -13,12 +14,17 @@ from .client import Offer
 from .lab import Lab
 from .suite import Group, case
 
+_BUS = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 _DENIED = "org.freedesktop.DBus.Error.AccessDenied"
+
+
+def _as(user: str) -> list[str]:
+    return ["setpriv", f"--reuid={user}", "--regid=nogroup", "--clear-groups"]
 
 
 @case()
 def others_may_not_install(lab: Lab) -> str:
-    """Install is for user fleet-agent alone: the bus does not even deliver the call of anybody else."""
+    """Install is for user fleet-agent alone; the bus does not deliver the call of anybody else."""
     lab.release("1.1.0")
     pid = lab.machine.main_pid()
     offer = Offer.of(lab.repository, "1.1.0")
@@ -71,10 +77,8 @@ def others_may_not_own_the_names(lab: Lab) -> str:
             if (user, name) == ("fleet-agent", "org.fleetagent.Agent1"):
                 continue  # its own
             said = lab.box.run(
-                ["setpriv", f"--reuid={user}", "--regid=nogroup", "--clear-groups", "busctl", "call",
-                 "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName", "su", name, "4"],
-                check=False,
-            )  # fmt: skip
+                [*_as(user), "busctl", "call", *_BUS, "RequestName", "su", name, "4"], check=False
+            )
             assert said.returncode != 0, (user, name, said)
     return "1.1.0"
 
@@ -156,8 +160,6 @@ def introspection_is_as_documented(lab: Lab) -> str:
                 "Introspect",
             ]
         )
-        import json
-
         (text,) = json.loads(answer.stdout)["data"]
         documented = (SOURCE / "dbus" / f"{service}.xml").read_text()
         assert _interface(text, service) == _interface(

@@ -14,12 +14,13 @@ _STATE = "/var/lib/fleet-agent"
 
 
 def _small(box: Container, place: str, size: str) -> None:
-    """A file system of its own, by a mount unit as on a real machine, so that it is there after a reboot as well."""
+    """A small file system, mounted by a unit: it is there after a reboot, too."""
     box.path(place).mkdir(parents=True, exist_ok=True)
     name = place.strip("/").replace("-", "\\x2d").replace("/", "-")
     box.write_file(
         f"/etc/systemd/system/{name}.mount",
-        f"[Unit]\nBefore=local-fs.target\n[Mount]\nWhat=tmpfs\nWhere={place}\nType=tmpfs\nOptions=size={size},mode=0755\n",
+        f"[Unit]\nBefore=local-fs.target\n[Mount]\nWhat=tmpfs\nWhere={place}\nType=tmpfs\n"
+        f"Options=size={size},mode=0755\n",
     )
     box.run(["systemctl", "daemon-reload"])
     box.run(["systemctl", "start", f"{name}.mount"])

@@ -80,7 +80,7 @@ def never_reaches_the_gateway_in_real_time(lab: Lab) -> str:
 
 @case()
 def wrong_architecture(lab: Lab) -> str:
-    """A file for another processor, properly signed as one for this: refused before anything is changed."""
+    """A file for another processor, properly signed as one for this: nothing is changed."""
     agent, updater = lab.build.payload("1.1.0")
     folder = lab.run.folder / f"{lab.name}-wrong"
     folder.mkdir(exist_ok=True)

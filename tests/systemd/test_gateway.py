@@ -13,7 +13,7 @@ from .suite import Group, case
 
 @case(fresh=True)
 def down_during_the_update(lab: Lab) -> str:
-    """Neither version reaches it: the machine goes back and does not blame the release, which succeeds later."""
+    """Neither version reaches it: the machine goes back, and the release is not blamed."""
     lab.order("1.1.0")
     faults.at_once(lambda: lab.machine.link("current") == "1.1.0", 60, "the switch")
     lab.gateway.stop(kill=True)
@@ -58,7 +58,7 @@ def link_lost_during_the_update(lab: Lab) -> str:
 
 @case(fresh=True)
 def half_open_stream_does_not_keep_the_new_one_out(lab: Lab) -> str:
-    """The agent dies while its link is cut, so that the gateway never hears of the old stream's end."""
+    """The agent dies while its link is cut: the gateway never hears of the old stream's end."""
     box = lab.box
     # The kernel goes on telling the peer about the closed connection; here it gives up at once.
     box.run(["sysctl", "-q", "-w", "net.ipv4.tcp_orphan_retries=1", "net.ipv4.tcp_retries2=3"])

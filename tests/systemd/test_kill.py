@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever dies in the middle of an update, the machine comes back: the second and the third line of defence."""
+"""Whatever dies within an update, the machine comes back: all lines of defence but the first."""
 
 import time
 from collections.abc import Callable
@@ -17,7 +17,7 @@ _SWAP = r"renameat2?\(.*\"current\""
 _COMMIT = r"renameat2?\(.*\"good\""
 _CLOSE = r"unlinkat\(.*\"transaction\""
 
-# Where apply is killed or held: the call it has not done then, and the version that must come out of it.
+# Where apply is killed or held: the call that it has not done then, and what must come of it.
 _POINTS: dict[str, tuple[str, str | None, str]] = {
     "before_the_swap": (_SWAP, None, "1.0.0"),
     "after_the_swap": (_SWAP, "fsync", "1.0.0"),

@@ -12,6 +12,17 @@ from .suite import Group, case
 _AGENT = "fleet-agent.service"
 _SOCKET = "/run/fleet-agent/telemetry.sock"
 
+_SENDER = f"""\
+#!/bin/sh
+n=0
+while [ ! -e /run/stop-sending ]; do
+        n=$((n + 1))
+        logger --socket {_SOCKET} --udp --tag count "m$n" || echo "FAILED $n"
+        sleep 0.02
+done
+echo "SENT $n"
+"""
+
 
 def _back(lab: Lab, old: str, timeout: float = 30) -> None:
     wait_for(lambda: lab.machine.main_pid() not in ("0", old), timeout, "another process")
@@ -74,7 +85,7 @@ def reboots(lab: Lab) -> str:
 
 @case()
 def both_links_lead_to_a_broken_version(lab: Lab) -> str:
-    """current and good are the same version, and it does not start: the packaged payload runs instead."""
+    """current and good are the same, and it does not start: the packaged payload runs instead."""
     lab.update("1.1.0")
     for version in ("1.0.0", "1.1.0"):
         lab.box.run(["sh", "-c", f"echo broken >/opt/fleet-agent/bin/v{version}/agent"])
@@ -95,17 +106,16 @@ def links_are_gone(lab: Lab) -> str:
 
 @case(fresh=True)
 def no_datagram_is_lost(lab: Lab) -> str:
-    """Programs write to the telemetry socket all the time, while the agent is restarted and updated.
+    """Programs write to the telemetry socket while the agent is restarted and updated.
 
-    The kernel keeps net.unix.max_dgram_qlen of them; a sender that is faster waits. None gets an error.
+    The kernel keeps net.unix.max_dgram_qlen datagrams; a sender that is faster waits. None gets
+    an error.
     """
     box = lab.box
-    script = (
-        "n=0; while [ ! -e /run/stop-sending ]; do "
-        f"n=$((n+1)); logger --socket {_SOCKET} --udp --tag count m$n || echo FAILED $n; sleep 0.02; done; echo SENT $n"
-    )
-    box.run(["systemd-run", "--quiet", "--unit=sender.service", "--property=StandardOutput=file:/var/log/sender",
-             "--property=StandardError=file:/var/log/sender-errors", "sh", "-c", script])  # fmt: skip
+    box.write_file("/usr/local/bin/sender", _SENDER, mode=0o755)
+    outputs = (("Output", "sender"), ("Error", "sender-errors"))
+    files = [f"--property=Standard{what}=file:/var/log/{name}" for what, name in outputs]
+    box.run(["systemd-run", "--quiet", "--unit=sender.service", *files, "/usr/local/bin/sender"])
     for _ in range(3):
         box.run(["systemctl", "restart", _AGENT])
     lab.update("1.1.0")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which versions may be installed when: denylist, floor, stepping stones, pins, the operator's way back."""
+"""Which versions may be installed when: denylist, floor, stepping stones, pins, the way back."""
 
 import json
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that the offline keys did not sign: refused by the agent, and by the updater if the agent is taken over."""
+"""Files that the offline keys did not sign: refused by the agent, and again by the updater."""
 
 import json
 import shutil

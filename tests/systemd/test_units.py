@@ -104,7 +104,7 @@ def status_for_people_and_programs(lab: Lab) -> str:
 
 @case(start="1.1.0")
 def gateway_runs_as_a_service(lab: Lab) -> str:
-    """On a machine of its own: started through its socket, serving, restarted without losing the port."""
+    """On a machine: started by systemd, serving, killed and back without losing the port."""
     box = lab.box
     box.write_file("/etc/fleet-agent/gateway.conf", f"[Gateway]\nName={box.name} localhost\n")
     box.run(
