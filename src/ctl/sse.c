@@ -19,7 +19,7 @@ struct SseParser {
         sse_on_event_t on_event;
         void *userdata;
         Buffer line, data;
-        bool has_data, after_cr;
+        bool has_data, has_id, after_cr;
         char event[EVENT_MAX + 1], id[ID_MAX + 1];
         usec_t retry;
 };
@@ -61,7 +61,7 @@ SseParser *sse_parser_free(SseParser *p) {
 
 static void event_clear(SseParser *p) {
         p->event[0] = '\0';
-        p->has_data = false;
+        p->has_data = p->has_id = false;
         p->data.size = 0;
 }
 
@@ -84,7 +84,7 @@ static int event_dispatch(SseParser *p) {
 
         /* an event without data only sets the id */
         if (p->has_data)
-                r = p->on_event(p->event[0] ? p->event : "message", p->id, p->data.p, p->userdata);
+                r = p->on_event(p->event[0] ? p->event : "message", p->has_id ? p->id : "", p->data.p, p->userdata);
         event_clear(p);
         return r;
 }
@@ -111,8 +111,10 @@ static int field(SseParser *p, const char *name, const char *value) {
         }
         if (streq(name, "event"))
                 return field_set(p->event, EVENT_MAX, value);
-        if (streq(name, "id"))
+        if (streq(name, "id")) {
+                p->has_id = true;
                 return field_set(p->id, ID_MAX, value);
+        }
         if (streq(name, "retry") && parse_u64(value, &msec) >= 0)
                 p->retry = MIN(msec, RETRY_MAX / USEC_PER_MSEC) * USEC_PER_MSEC;
         return 0;

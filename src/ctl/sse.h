@@ -12,7 +12,7 @@
 
 typedef struct SseParser SseParser;
 
-/* event: "message" if unnamed. id: of the last event that had one, "" before that. A negative errno stops parsing. */
+/* event: "message" if unnamed. id: "" if this event has none of its own. A negative errno stops parsing. */
 typedef int (*sse_on_event_t)(const char *event, const char *id, const char *data, void *userdata);
 
 int sse_parser_new(SseParser **ret, sse_on_event_t on_event, void *userdata);

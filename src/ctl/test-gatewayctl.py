@@ -1,0 +1,379 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""test-gatewayctl.py FLEET-GATEWAYCTL: what it asks for, prints, and how it ends, against a server that answers as
+docs/api.md says, and in the ways a real gateway seldom does: pages, refusals, streams that break. (The real gateway is
+tested in tests/protocol.)"""
+
+import http.server
+import json
+import os
+import pty
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+from pathlib import Path
+
+TOKEN = "fga1_0123456789abcdef"
+AGENTS = [
+    {
+        "id": f"{i:032x}", "state": "online", "version": "1.0.0", "reason": "none-desired", "pinned": False,
+        "labels": {"env": "staging"}, "facts": {"hostname": f"web{i}", "os_name": "Debian", "arch": "x86_64", "kernel": "6.1"},
+        "last_seen": "2026-11-24T12:34:56Z",
+    }
+    for i in range(1203)
+]
+EVIL = {"id": "e" * 32, "state": "online", "facts": {"hostname": "\x1b[31mevil\u009b"}, "labels": {}}
+
+
+class State:
+    """What the tests set and what they look at afterwards."""
+
+    def __init__(self):
+        self.requests, self.bodies = [], {}
+        self.agents = list(AGENTS)
+        self.files, self.served = {}, set()
+        self.streams = []       # one list of bytes for each connection that comes
+        self.fail = {}          # path -> (status, problem)
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    state: State
+
+    def log_message(self, format, *args):
+        pass
+
+    def answer(self, status, value=None, kind="application/json"):
+        body = b"" if value is None else json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def problem(self, status, name, detail="Because."):
+        self.answer(status, {"type": f"urn:fleet-agent:problem:{name}", "title": "No", "status": status, "detail": detail,
+                             "request_id": "abc"}, "application/problem+json")
+
+    def handle_any(self):
+        path, _, query = self.path.partition("?")
+        query = dict(urllib.parse.parse_qsl(query))
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        s = self.state
+        s.requests.append(f"{self.command} {path}")
+        s.bodies[path] = body
+        if path.startswith("/tuf/"):
+            return self.answer(200 if path in s.served else 404)
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return self.problem(401, "unauthenticated")
+        if path in s.fail:
+            return self.problem(*s.fail[path])
+        return self.route(self.command, path, query, body)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = handle_any
+
+    def route(self, method, path, query, body):
+        s = self.state
+        if (method, path) == ("GET", "/api/v1/agents"):
+            if query.get("selector", "") not in ("", "env=staging,!a b"):
+                return self.problem(400, "bad-selector", "at character 3")
+            start, limit = int(query.get("cursor", "c0")[1:]), int(query["limit"])
+            page = {"agents": s.agents[start : start + limit], "total": len(s.agents)}
+            if start + limit < len(s.agents):
+                page["next_cursor"] = f"c{start + limit}"
+            return self.answer(200, page)
+        if path.startswith("/api/v1/agents/"):
+            for agent in s.agents:
+                if agent["id"] == path.rsplit("/", 1)[1]:
+                    return self.answer(200, agent)
+            return self.problem(404, "not-found", "There is no such agent.")
+        if (method, path) == ("GET", "/api/v1/releases"):
+            return self.answer(200, {"releases": [{"version": "1.1.0", "product": "agent", "imported": "2026-11-24T12:34:56Z",
+                "artifacts": [{"arch": "x86_64", "length": 1024}, {"arch": "x86_64", "length": 1024}]}]})
+        if (method, path) == ("POST", "/api/v1/join-tokens"):
+            return self.answer(201, {"id": "aa", "token": "fjt1_secret", "uses": json.loads(body).get("uses", 1), "expires": "x"})
+        if (method, path) == ("POST", "/api/v1/imports"):
+            return self.answer(201, {"id": "11" * 16, "max_metadata_bytes": 100, "max_target_bytes": 3_000_000})
+        if method == "PUT":
+            s.files[path] = body
+            return self.answer(201, {"path": path, "length": len(body)})
+        if path.endswith("/commit"):
+            return self.answer(200, {"imported": ["1.1.0"], "releases": ["1.1.0"], "metadata": {}})
+        if method == "DELETE":
+            return self.answer(204)
+        if (method, path) == ("POST", "/api/v1/updates"):
+            return self.answer(202, {"desired": {"id": 7, "by": "all"}, "matched": 2, "online": 2, "up_to_date": 0})
+        if path == "/api/v1/events":
+            return self.stream()
+        return self.problem(404, "not-found")
+
+    def stream(self):
+        s = self.state
+        s.requests.append(f"Last-Event-ID {self.headers.get('Last-Event-ID')}")
+        if not s.streams:
+            return self.problem(403, "forbidden")
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        for piece in s.streams.pop(0):
+            if callable(piece):
+                piece()
+            else:
+                self.wfile.write(piece)
+                self.wfile.flush()
+            time.sleep(0.05)
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        pass
+
+
+class Bench:
+    def __init__(self, program, folder):
+        self.program, self.folder, self.state = program, Path(folder), State()
+        Handler.state = self.state
+        key, pem = str(self.folder / "key.pem"), str(self.folder / "ca.pem")
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+             "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", pem],
+            check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem, key)
+        server = Server(("127.0.0.1", 0), Handler)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.token = self.folder / "token"
+        self.token.write_text(TOKEN + "\n")
+        self.env = {"PATH": os.environ["PATH"], "FLEET_GATEWAY": f"https://localhost:{server.server_address[1]}/",
+                    "FLEET_CA": pem, "FLEET_TOKEN_FILE": str(self.token)}
+
+    def ctl(self, *arguments, code=0, env=None):
+        result = subprocess.run([self.program, *arguments], env=self.env if env is None else env, capture_output=True,
+                                text=True, timeout=30, stdin=subprocess.DEVNULL)
+        assert result.returncode == code, f"{arguments}: {result.returncode}, not {code}\n{result.stdout}{result.stderr}"
+        assert "\x1b" not in result.stdout + result.stderr and "\u009b" not in result.stdout + result.stderr
+        assert TOKEN not in result.stdout + result.stderr
+        return result
+
+
+def test_agents(b):
+    lines = b.ctl("agents", "list").stdout.splitlines()
+    assert len(lines) == 1204 and lines[0].split() == ["ID", "HOST", "STATE", "VERSION", "DESIRED", "UPDATE"]
+    assert b.ctl("agents", "list", "-o", "name").stdout.split() == [a["id"] for a in AGENTS]
+    found = json.loads(b.ctl("agents", "list", "-l", "env=staging,!a b", "-o", "json").stdout)
+    assert found["total"] == 1203 and found["agents"][1202] == AGENTS[1202]
+    assert "env=staging" in b.ctl("agents", "list", "-o", "wide").stdout.splitlines()[1]
+    assert "at character 3" in b.ctl("agents", "list", "-l", "e==", code=2).stderr
+
+    text = b.ctl("agents", "show", AGENTS[3]["id"]).stdout
+    assert "Host: web3" in text and "State: online" in text
+    assert json.loads(b.ctl("agents", "show", AGENTS[3]["id"], "--json=short").stdout) == AGENTS[3]
+    b.ctl("agents", "show", "f" * 32, code=3)
+    b.ctl("agents", "show", "../releases", code=2)
+    b.state.agents = [EVIL]
+    assert "\\x1b[31mevil" in b.ctl("agents", "list").stdout
+    assert json.loads(b.ctl("agents", "list", "-o", "json").stdout)["agents"] == [EVIL]
+    b.state.agents = list(AGENTS)
+
+
+def test_errors(b):
+    for status, name, code in ((400, "bad-request", 2), (401, "unauthenticated", 4), (403, "forbidden", 4), (404, "not-found", 3),
+                               (409, "conflict", 5), (422, "unknown-version", 3), (422, "import-refused", 1), (503, "overloaded", 1)):
+        b.state.fail["/api/v1/releases"] = (status, name, f"detail of {name}")
+        assert f"detail of {name}" in b.ctl("releases", "list", code=code).stderr
+    assert "abc" in b.ctl("releases", "list", code=1).stderr
+    b.state.fail.clear()
+
+    b.token.write_text("wrong\n")
+    b.ctl("releases", "list", code=4)
+    b.token.write_text(f"{TOKEN}\n")
+    without = {k: v for k, v in b.env.items() if k != "FLEET_TOKEN_FILE"}
+    b.ctl("releases", "list", env=without | {"FLEET_TOKEN": TOKEN})
+    b.ctl("releases", "list", f"--token-file={b.token}", env=without)
+    b.ctl("releases", "list", "--token-file=/nonexistent", code=4)
+    assert "CA" in b.ctl("releases", "list", "--ca=/nonexistent", code=1).stderr
+    assert "reached" in b.ctl("releases", "list", "--gateway=https://localhost:1", code=1).stderr
+    b.ctl("releases", "list", "--gateway=http://localhost:1", code=2)
+    other = b.folder / "other.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-subj", "/CN=other", "-keyout", "/dev/null", "-out", str(other)], check=True, capture_output=True)
+    assert "not to be trusted" in b.ctl("releases", "list", f"--ca={other}", code=1).stderr
+
+
+def test_releases(b):
+    assert b.ctl("releases", "list").stdout.splitlines()[1].split()[:3] == ["1.1.0", "agent", "x86_64"]
+    assert b.ctl("releases", "list", "-o", "name").stdout == "1.1.0\n"
+
+    repository = b.folder / "repository"
+    target = repository / "targets" / "agent" / "1.1.0" / "linux-x86_64"
+    target.mkdir(parents=True)
+    (repository / "metadata").mkdir()
+    (target / "aa.agent").write_bytes(b"A" * 2_000_000)
+    (target / "bb.updater").write_bytes(b"B")
+    (target / ".hidden").write_bytes(b"no")
+    (target / "link").symlink_to("aa.agent")
+    (repository / "metadata" / "1.root.json").write_text("{}")
+    b.state.served.add("/tuf/targets/agent/1.1.0/linux-x86_64/bb.updater")
+    result = b.ctl("releases", "import", str(repository))
+    assert result.stdout == "Imported 1.1.0.\n"
+    prefix = f"/api/v1/imports/{'11' * 16}/files/"
+    assert b.state.files == {prefix + "targets/agent/1.1.0/linux-x86_64/aa.agent": b"A" * 2_000_000,
+                             prefix + "metadata/1.root.json": b"{}"}
+    assert json.loads(b.ctl("releases", "import", str(repository), "-o", "json").stdout)["imported"] == ["1.1.0"]
+
+    # what goes wrong on the way takes the import back
+    b.state.requests.clear()
+    (repository / "metadata" / "2.root.json").write_text("x" * 101)
+    assert "larger" in b.ctl("releases", "import", str(repository), code=1).stderr
+    assert f"DELETE /api/v1/imports/{'11' * 16}" in b.state.requests
+    b.ctl("releases", "import", "/nonexistent", code=3)
+    b.ctl("releases", "import", str(b.folder), code=1)
+
+
+def test_token(b):
+    result = b.ctl("token", "create", "--uses", "3", "--expires-in", "2h", "--label", "env=x", "--label", "gpu=", "--description", "rack 4")
+    assert result.stdout == "fjt1_secret\n"
+    assert json.loads(b.state.bodies["/api/v1/join-tokens"]) == {
+        "uses": 3, "expires_in_sec": 7200, "labels": {"env": "x", "gpu": ""}, "description": "rack 4"}
+    b.ctl("token", "create")
+    assert json.loads(b.state.bodies["/api/v1/join-tokens"]) == {}
+    for wrong in ("--uses=0", "--uses=x", "--expires-in=5s", "--label=novalue", "--label=fact.os=x", "--label=a b=c"):
+        b.ctl("token", "create", wrong, code=2)
+
+
+def test_update(b):
+    agent = AGENTS[0]["id"]
+    for wrong in ([], ["--all"], ["--version", "1.1.0"], [agent, "--all", "--version=1.1.0"], [agent, "--version=v1"],
+                  ["--all", "-l", "a", "--version=1.1.0"], ["--all", "--version=1.1.0"], [agent, "--uses=3"]):
+        b.ctl("update", *wrong, code=2)
+    assert "POST /api/v1/updates" not in b.state.requests
+    b.ctl("update", "--all", "--yes", "--version", "1.1.0")
+    assert json.loads(b.state.bodies["/api/v1/updates"]) == {"all": True, "version": "1.1.0"}
+    b.ctl("update", "-l", "env=x", "--version", "1.1.0", "--retry")
+    assert json.loads(b.state.bodies["/api/v1/updates"]) == {"selector": "env=x", "version": "1.1.0", "retry": True}
+    assert "2 online" in b.ctl("update", agent, "--version", "1.1.0").stdout
+    assert json.loads(b.state.bodies["/api/v1/updates"]) == {"agent": agent, "version": "1.1.0"}
+    b.state.fail["/api/v1/updates"] = (422, "unknown-version", "x")
+    b.ctl("update", agent, "--version", "9.0.0", code=3)
+    b.state.fail.clear()
+
+
+def ask(b, answer):
+    """--all on a terminal."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execve(b.program, [b.program, "update", "--all", "--version=1.1.0"], b.env)
+    text = b""
+    while b"[y/N]" not in text:
+        text += os.read(terminal, 1000)
+    os.write(terminal, answer)
+    try:
+        while more := os.read(terminal, 1000):
+            text += more
+    except OSError:
+        pass
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), text
+
+
+def test_confirm(b):
+    b.state.bodies.clear()
+    code, text = ask(b, b"n\n")
+    assert code == 2 and b"all 1203 agents" in text and "/api/v1/updates" not in b.state.bodies
+    code, text = ask(b, b"y\n")
+    assert code == 0
+    assert json.loads(b.state.bodies["/api/v1/updates"]) == {"all": True, "version": "1.1.0", "expected_count": 1203}
+
+
+def event(number, name, data):
+    head = f"id: {number}\n" if number else ""
+    return f"{head}event: {name}\ndata: {json.dumps(data)}\n\n".encode()
+
+
+def update_event(number, phase, title, **more):
+    data = {"id": "u1", "agent": AGENTS[0]["id"], "desired": 7, "version": "1.1.0", "from_version": "1.0.0", "phase": phase, "title": title,
+            "terminal": False}
+    return event(number, "update", data | more)
+
+
+def test_wait(b):
+    def reason(*values):
+        b.state.agents = [AGENTS[i] | {"reason": v, "desired": {"id": 7}} for i, v in enumerate(values)]
+
+    reason("due", "up-to-date")
+    b.state.streams = [[b"retry: 500\n\n", update_event(1, "restarting", "Restarting"), lambda: reason("up-to-date", "up-to-date"),
+                        update_event(2, "succeeded", "Back Online", terminal=True), b": x\n\n"]]
+    result = b.ctl("update", "--all", "--yes", "--version=1.1.0", "--wait")
+    assert "2 up to date, 0 failed" in result.stdout
+    assert "Restarting" in result.stderr and "Back Online" in result.stderr and "web0" in result.stderr
+    reason("failed", "up-to-date")
+    b.state.streams = [[b": x\n\n"]]
+    assert "1 failed" in b.ctl("update", "--all", "--yes", "--version=1.1.0", "--wait", code=7).stdout
+    reason("pinned")
+    b.state.streams = [[b": x\n\n"]]
+    b.ctl("update", AGENTS[0]["id"], "--version=1.1.0", "--wait", code=7)
+    reason("offline")
+    b.state.streams = [[b": x\n\n", lambda: time.sleep(3)]]
+    result = b.ctl("update", "--all", "--yes", "--version=1.1.0", "--wait", "--timeout=1", "-o", "json", code=6)
+    assert json.loads(result.stdout)["pending"] == 1
+    b.state.agents = list(AGENTS)
+
+
+def run_watch(b, until, *arguments):
+    process = subprocess.Popen([b.program, "watch", *arguments], env=b.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    killer = threading.Timer(20, process.kill)
+    killer.start()
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if until in line:
+            break
+    process.terminate()
+    killer.cancel()
+    process.wait(10)
+    assert lines and until in lines[-1], f"{lines}\n{process.stderr.read()}"
+    return lines
+
+
+def test_watch(b):
+    first = [b"retry: 500\n\n: hello\n\n", update_event(41, "downloading", "Downloading"),
+             update_event(None, "downloading", "Downloading", bytes_done=50, bytes_total=100),
+             update_event(None, "downloading", "Downloading", bytes_done=51, bytes_total=100),
+             update_event(42, "verifying", "Verifying")]
+    second = [update_event(43, "failed", "Failed", terminal=True, verdict="disk-full", verdict_text="No \x1b[1mspace."),
+              event(44, "agent", AGENTS[1] | {"change": "offline"}), event(45, "release", {"version": "1.1.0"}), lambda: time.sleep(5)]
+    b.state.streams = [list(first), list(second)]
+    b.state.requests.clear()
+    text = "".join(run_watch(b, "release 1.1.0 imported"))
+    assert "Last-Event-ID None" in b.state.requests and "Last-Event-ID 42" in b.state.requests
+    assert text.count("Downloading") == 2 and "50% (50B of 100B)" in text, text
+    assert "web0" in text and "Failed: disk-full" in text and "No \\x1b[1mspace." in text and "web1" in text
+
+    b.state.streams = [list(first), list(second)]
+    events = [json.loads(line) for line in run_watch(b, '"release"', AGENTS[0]["id"], "-o", "json")]
+    assert [e.get("id") for e in events] == [41, None, None, 42, 43, 44, 45]
+    assert events[0]["event"] == "update" and events[0]["data"]["title"] == "Downloading"
+    b.ctl("watch", code=4)                      # no streams left: forbidden
+    b.ctl("watch", "f" * 32, code=3)
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="fleet-gatewayctl-") as folder:
+        b = Bench(sys.argv[1], folder)
+        for test in (test_agents, test_errors, test_releases, test_token, test_update, test_confirm, test_wait, test_watch):
+            test(b)
+            print(f"{test.__name__}: ok", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
