@@ -31,7 +31,8 @@ struct HttpServer {
         int (*authenticate)(const char *token, ApiToken *ret, void *userdata);
         char *certificate_pem, *key_pem;
         LIST_HEAD(HttpExchange, exchanges);
-        bool stopping;
+        bool stopping;                       /* answers 503, ends streams */
+        bool freeing;
 };
 
 typedef enum ExchangeState {
@@ -73,6 +74,7 @@ struct HttpExchange {
 /* ---- driving the library ---------------------------------------------------------------------------------- */
 
 static int server_on_timer(sd_event_source *source, uint64_t usec, void *userdata);
+static void server_run_soon(HttpServer *s);
 
 /* Its epoll descriptor is edge-triggered inside: whenever it ran, what it wants next must be asked again. */
 static void server_run(HttpServer *s) {
@@ -82,6 +84,10 @@ static void server_run(HttpServer *s) {
         (void) MHD_run(s->daemon);
         if (MHD_get_timeout(s->daemon, &timeout_ms) == MHD_YES)
                 usec = (usec_t) timeout_ms * USEC_PER_MSEC;
+        if (usec == 0) { /* there is more to do now: in the next turn, not after a timer's inaccuracy */
+                server_run_soon(s);
+                return;
+        }
         if (event_timer_arm(s->event, &s->timer_source, usec, server_on_timer, s, "http-timeout") < 0)
                 log_error("Failed to arm the timer of the HTTP server.");
 }
@@ -102,6 +108,8 @@ static int server_on_defer(sd_event_source *source, void *userdata) {
 }
 
 static void server_run_soon(HttpServer *s) {
+        if (s->freeing)              /* which runs it itself */
+                return;
         if (event_defer_once(s->event, &s->run_source, server_on_defer, s, "http-run") < 0)
                 log_error("Failed to schedule the HTTP server.");
 }
@@ -201,6 +209,12 @@ int http_exchange_json(HttpExchange *x, json_t **ret) {
 void http_reply_header(HttpExchange *x, const char *name, const char *value) {
         _cleanup_free_ char *n = strdup(name), *v = strdup(value);
 
+        for (size_t i = 0; i < x->n_headers; i++)
+                if (streq(x->headers[i].name, name) && v) {
+                        free(x->headers[i].value);
+                        x->headers[i].value = TAKE_PTR(v);
+                        return;
+                }
         if (!n || !v || x->n_headers >= REPLY_HEADERS_MAX) {
                 log_error("Failed to add the header %s to an answer.", name);
                 return;
@@ -560,7 +574,7 @@ void http_server_quiesce(HttpServer *s) {
 HttpServer *http_server_free(HttpServer *s) {
         if (!s)
                 return NULL;
-        s->stopping = true;
+        s->stopping = s->freeing = true;
         if (s->daemon) {
                 /* The library forbids to be stopped while connections sleep. */
                 LIST_FOREACH(exchanges, x, s->exchanges)
