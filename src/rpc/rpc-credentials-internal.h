@@ -22,4 +22,10 @@ RpcProof *rpc_proof_unref(RpcProof *p);
 
 /* The result keeps a reference on proof. */
 grpc_channel_credentials *rpc_credentials_channel(const RpcCredentials *c, RpcProof *proof);
-grpc_server_credentials *rpc_credentials_server(const RpcCredentials *c);
+
+/* A port's use of credentials that may be replaced; the library asks it at every handshake. To be released when the
+ * server is gone. */
+typedef struct RpcPortCredentials RpcPortCredentials;
+int rpc_port_credentials_new(RpcCredentials *c, RpcPortCredentials **ret);
+RpcPortCredentials *rpc_port_credentials_free(RpcPortCredentials *p);
+grpc_server_credentials *rpc_port_credentials_server(RpcPortCredentials *p);

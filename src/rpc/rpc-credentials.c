@@ -2,6 +2,8 @@
 
 #include "rpc-credentials.h"
 
+#include <pthread.h>
+
 #include "alloc-util.h"
 #include "crypto.h"
 #include "rpc-credentials-internal.h"
@@ -9,11 +11,23 @@
 
 #define PEM_MAX (256U * 1024U)
 
-struct RpcCredentials {
-        bool server;
+typedef struct Material {
         char *ca;                          /* whom we trust; NULL: nobody is asked (server) */
         char *chain;
         char *key;
+} Material;
+
+struct RpcCredentials {
+        unsigned n_ref;                    /* on the loop only */
+        bool server;
+        pthread_mutex_t mutex;             /* of material and generation: handshakes read them on other threads */
+        unsigned generation;
+        Material material;
+};
+
+struct RpcPortCredentials {
+        RpcCredentials *credentials;
+        unsigned generation;               /* handed to the library last; 0: none yet. The library calls one at a time */
 };
 
 static int check_pem(const char *pem) {
@@ -32,28 +46,47 @@ static int copy_pem(const char *pem, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-static int credentials_new(
-                bool server, const char *ca, const char *chain, const char *key, RpcCredentials **ret) {
+static void material_done(Material *m) {
+        free(m->ca);
+        free(m->chain);
+        if (m->key)
+                secret_free(m->key, strlen(m->key));
+        *m = (Material) { 0 };
+}
 
-        _cleanup_(rpc_credentials_freep) RpcCredentials *c = NULL;
-        int r;
-
+static int material_init(Material *m, const char *ca, const char *chain, const char *key) {
         if (!chain != !key)
                 return -EINVAL;
-        c = new0(RpcCredentials, 1);
+        *m = (Material) { 0 };
+        int r = copy_pem(ca, &m->ca);
+        if (r >= 0)
+                r = copy_pem(chain, &m->chain);
+        if (r >= 0)
+                r = copy_pem(key, &m->key);
+        if (r < 0)
+                material_done(m);
+        return r;
+}
+
+static int credentials_new(bool server, const char *ca, const char *chain, const char *key, RpcCredentials **ret) {
+        RpcCredentials *c = new0(RpcCredentials, 1);
+
         if (!c)
                 return -ENOMEM;
+        c->n_ref = 1;
         c->server = server;
-        r = copy_pem(ca, &c->ca);
-        if (r < 0)
+        c->generation = 1;
+        int r = material_init(&c->material, ca, chain, key);
+        if (r >= 0) {
+                r = -pthread_mutex_init(&c->mutex, NULL);
+                if (r < 0)
+                        material_done(&c->material);
+        }
+        if (r < 0) {
+                free(c);
                 return r;
-        r = copy_pem(chain, &c->chain);
-        if (r < 0)
-                return r;
-        r = copy_pem(key, &c->key);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(c);
+        }
+        *ret = c;
         return 0;
 }
 
@@ -67,12 +100,10 @@ int rpc_credentials_new_server(const char *client_ca_pem, const char *chain_pem,
 }
 
 RpcCredentials *rpc_credentials_free(RpcCredentials *c) {
-        if (!c)
+        if (!c || --c->n_ref > 0)
                 return NULL;
-        free(c->ca);
-        free(c->chain);
-        if (c->key)
-                secret_free(c->key, strlen(c->key));
+        material_done(&c->material);
+        pthread_mutex_destroy(&c->mutex);
         free(c);
         return NULL;
 }
@@ -109,7 +140,8 @@ static void on_verifier_destroyed(void *userdata) {
 }
 
 grpc_channel_credentials *rpc_credentials_channel(const RpcCredentials *c, RpcProof *proof) {
-        grpc_ssl_pem_key_cert_pair pair = { .private_key = c->key, .cert_chain = c->chain };
+        const Material *m = &c->material;
+        grpc_ssl_pem_key_cert_pair pair = { .private_key = m->key, .cert_chain = m->chain };
         grpc_ssl_verify_peer_options verify = {
                 .verify_peer_callback = on_server_verified,
                 .verify_peer_callback_userdata = rpc_proof_ref(proof),
@@ -117,23 +149,77 @@ grpc_channel_credentials *rpc_credentials_channel(const RpcCredentials *c, RpcPr
         };
         grpc_channel_credentials *credentials;
 
-        credentials = c->server ? NULL : grpc_ssl_credentials_create_ex(c->ca, c->key ? &pair : NULL, &verify, NULL);
+        credentials = c->server ? NULL : grpc_ssl_credentials_create_ex(m->ca, m->key ? &pair : NULL, &verify, NULL);
         if (!credentials)
                 rpc_proof_unref(proof);
         return credentials;
 }
 
-grpc_server_credentials *rpc_credentials_server(const RpcCredentials *c) {
-        grpc_ssl_pem_key_cert_pair pair = { .private_key = c->key, .cert_chain = c->chain };
+/* ---- servers ---- */
 
+int rpc_credentials_replace_server(
+                RpcCredentials *c, const char *client_ca_pem, const char *chain_pem, const char *key_pem) {
+
+        Material fresh, old;
+
+        if (!c->server || !chain_pem || !client_ca_pem != !c->material.ca)
+                return -EINVAL;
+        int r = material_init(&fresh, client_ca_pem, chain_pem, key_pem);
+        if (r < 0)
+                return r;
+        pthread_mutex_lock(&c->mutex);
+        old = c->material;
+        c->material = fresh;
+        c->generation++;
+        pthread_mutex_unlock(&c->mutex);
+        material_done(&old);
+        return 0;
+}
+
+int rpc_port_credentials_new(RpcCredentials *c, RpcPortCredentials **ret) {
         if (!c->server)
-                return NULL;
-        grpc_ssl_server_certificate_config *config = grpc_ssl_server_certificate_config_create(c->ca, &pair, 1);
-        if (!config)
-                return NULL;
-        /* both take over what they are given */
-        return grpc_ssl_server_credentials_create_with_options(grpc_ssl_server_credentials_create_options_using_config(
-                        c->ca ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY :
-                                GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE,
-                        config));
+                return -EINVAL;
+        RpcPortCredentials *p = new0(RpcPortCredentials, 1);
+        if (!p)
+                return -ENOMEM;
+        c->n_ref++;
+        p->credentials = c;
+        *ret = p;
+        return 0;
+}
+
+RpcPortCredentials *rpc_port_credentials_free(RpcPortCredentials *p) {
+        if (p)
+                rpc_credentials_free(p->credentials);
+        free(p);
+        return NULL;
+}
+
+/* On a thread of the library, before every handshake. */
+static grpc_ssl_certificate_config_reload_status on_handshake(void *userdata, grpc_ssl_server_certificate_config **ret) {
+        RpcPortCredentials *p = userdata;
+        RpcCredentials *c = p->credentials;
+        grpc_ssl_certificate_config_reload_status status = GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
+
+        pthread_mutex_lock(&c->mutex);
+        if (p->generation != c->generation) {
+                grpc_ssl_pem_key_cert_pair pair = { .private_key = c->material.key, .cert_chain = c->material.chain };
+
+                /* where nobody is asked for a certificate nobody is verified either, but the library insists on roots */
+                *ret = grpc_ssl_server_certificate_config_create(c->material.ca ?: c->material.chain, &pair, 1);
+                p->generation = c->generation;
+                status = *ret ? GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW : GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_FAIL;
+        }
+        pthread_mutex_unlock(&c->mutex);
+        return status;
+}
+
+grpc_server_credentials *rpc_port_credentials_server(RpcPortCredentials *p) {
+        /* takes over the options */
+        return grpc_ssl_server_credentials_create_with_options(
+                        grpc_ssl_server_credentials_create_options_using_config_fetcher(
+                                        p->credentials->material.ca ?
+                                                        GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY :
+                                                        GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE,
+                                        on_handshake, p));
 }

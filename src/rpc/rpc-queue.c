@@ -35,7 +35,10 @@ struct RpcQueue {
 /* It reports every bad handshake as an error; those are other people's mistakes and end in a status or a refused
  * connection, which is logged by whoever decides. */
 static void on_library_log(gpr_log_func_args *args) {
-        if (log_get_max_level() >= LOG_DEBUG)
+        /* the last words before it aborts */
+        if (startswith(args->message, "assertion failed"))
+                log_error("gRPC: %s (%s:%i)", args->message, args->file, args->line);
+        else if (log_get_max_level() >= LOG_DEBUG)
                 log_debug("gRPC: %s", args->message);
 }
 

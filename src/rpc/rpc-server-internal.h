@@ -25,6 +25,8 @@ struct RpcServer {
         RpcServerOptions options;
         RpcHandler *handlers;
         size_t n_handlers, n_handlers_allocated;
+        struct RpcPortCredentials **ports; /* asked by handshakes until the library's server is gone */
+        size_t n_ports, n_ports_allocated;
         LIST_HEAD(RpcSession, sessions);
         unsigned n_sessions, n_requests;
         bool started, shut_down, freed;    /* shut_down: asked for; what is open may go on */

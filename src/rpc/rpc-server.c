@@ -146,6 +146,9 @@ void rpc_server_unref(RpcServer *s) {
         if (--s->n_ref > 0)
                 return;
         assert(!s->server && !s->sessions);
+        for (size_t i = 0; i < s->n_ports; i++)
+                rpc_port_credentials_free(s->ports[i]);
+        free(s->ports);
         free(s->handlers);
         free(s);
 }
@@ -251,10 +254,17 @@ static int bind_error(const char *address) {
 
 int rpc_server_add_port(RpcServer *s, const char *address, RpcCredentials *credentials, uint16_t *ret_port) {
         grpc_server_credentials *c;
+        int r;
 
         if (s->started)
                 return -EBUSY;
-        c = rpc_credentials_server(credentials);
+        r = ARRAY_GROW(s->ports, s->n_ports_allocated, s->n_ports + 1);
+        if (r < 0)
+                return r;
+        r = rpc_port_credentials_new(credentials, s->ports + s->n_ports);
+        if (r < 0)
+                return r;
+        c = rpc_port_credentials_server(s->ports[s->n_ports++]);
         if (!c)
                 return -EKEYREJECTED;
         int port = grpc_server_add_http2_port(s->server, address, c);

@@ -302,6 +302,59 @@ static void test_certificates(void) {
         free(server_side.text);
 }
 
+/* A gateway's certificate is renewed while it runs: the port stays, the next handshake sees the new one. */
+static void test_replaced_certificate(void) {
+        _cleanup_(rpc_credentials_freep) RpcCredentials *c = NULL;
+        _cleanup_(pki_ca_freep) PkiCa *other = NULL;
+        _cleanup_free_ char *other_pem = NULL;
+        Side side = { 0 }, server_side = { 0 };
+        Identity other_gateway = { 0 };
+        RpcServer *server;
+        RpcStream *old;
+        Fixture f;
+        uint16_t port;
+
+        fixture_init(&f, 2, 512);
+        assert_ok(pki_ca_create("other CA", now(CLOCK_REALTIME), 0, &other));
+        assert_ok(pki_cert_format_pem(pki_ca_cert(other), &other_pem));
+        identity_gateway(other, &other_gateway);
+        assert_ok(rpc_credentials_new_server(f.ca_pem, f.gateway.chain, f.gateway.key, &c));
+        assert_ok(rpc_server_new(&server, f.queue, NULL));
+        assert_ok(rpc_server_add_port(server, "127.0.0.1:0", c, &port));
+        assert_ok(rpc_server_add_method(server, &rpc_method_probe, true, on_probe, &server_side));
+        assert_ok(rpc_server_add_stream(server, &rpc_method_connect, true, &session_handlers, &server_side));
+        assert_ok(rpc_server_start(server));
+
+        RpcClient *first = fixture_client(&f, port, &f.agent, NULL);
+        assert_ok(rpc_stream_open(first, &rpc_method_connect, NULL, &stream_handlers, &side, &old));
+        run_until_at_least(&f, &server_side.opened, 1, 10);
+
+        assert_error(rpc_credentials_replace_server(c, NULL, other_gateway.chain, other_gateway.key), EINVAL);
+        assert_error(rpc_credentials_replace_server(c, f.ca_pem, "no PEM", other_gateway.key), EBADMSG);
+        assert_ok(rpc_credentials_replace_server(c, f.ca_pem, other_gateway.chain, other_gateway.key));
+        RpcClient *second = fixture_client(&f, port, &f.agent, NULL);
+        assert_se(probe_failure(&f, second, &side) == RPC_FAILURE_SERVER_CERTIFICATE);
+        RpcClient *third = fixture_client(&f, port, &f.agent, other_pem);
+        assert_se(probe_failure(&f, third, &side) == RPC_FAILURE_NONE);
+
+        /* what does not fit together changes nothing */
+        assert_ok(rpc_credentials_replace_server(c, f.ca_pem, f.gateway.chain, other_gateway.key));
+        rpc_client_free(third);
+        third = fixture_client(&f, port, &f.agent, other_pem);
+        assert_se(probe_failure(&f, third, &side) == RPC_FAILURE_NONE);
+
+        assert_se(side.closed == 0);
+        rpc_stream_free(old);
+        rpc_client_free(first);
+        rpc_client_free(second);
+        rpc_client_free(third);
+        rpc_server_free(server);
+        fixture_done(&f);
+        identity_done(&other_gateway);
+        free(side.text);
+        free(server_side.text);
+}
+
 static void test_enrolment_port(void) {
         Fleet__V1__EnrollRequest request = FLEET__V1__ENROLL_REQUEST__INIT;
         Side side = { 0 }, server_side = { 0 };
@@ -555,6 +608,7 @@ int main(void) {
         test_reachable_again();
         test_connect_timeout_and_queue();
         test_certificates();
+        test_replaced_certificate();
         test_enrolment_port();
         test_bad_material();
         test_bad_messages();

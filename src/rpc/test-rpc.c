@@ -18,7 +18,7 @@ typedef struct Side {
         char *text;
         RpcSession *session;
         RpcRequest *held;
-        bool hold, echo;
+        bool hold, echo, close_at_once;
         uint64_t last;
         uint32_t deadline_hint;
         char *peer_id;
@@ -72,6 +72,8 @@ static void on_open(RpcSession *session, void *userdata) {
         rpc_session_set_userdata(session, s);
         free(s->peer_id);
         s->peer_id = id_of_peer(rpc_session_peer(session));
+        if (s->close_at_once)
+                rpc_session_close(session, RPC_STATUS_RESOURCE_EXHAUSTED, "come back later");
 }
 
 static void on_session_message(RpcSession *session, const ProtobufCMessage *message, void *userdata) {
@@ -337,6 +339,17 @@ static void test_server_closes(void) {
         assert_se(server_side.status == RPC_STATUS_ABORTED);
         assert_streq(server_side.text, "replaced by a newer session");
         rpc_stream_free(stream);
+
+        /* closed before anything was said */
+        server_side.close_at_once = true;
+        assert_ok(rpc_stream_open(client, &rpc_method_connect, NULL, &stream_handlers, &side, &stream));
+        run_until_at_least(&f, &side.closed, 2, 10);
+        run_until_at_least(&f, &server_side.closed, 2, 10);
+        assert_se(side.status == RPC_STATUS_RESOURCE_EXHAUSTED && side.failure == RPC_FAILURE_PEER);
+        assert_streq(side.text, "come back later");
+        rpc_stream_free(stream);
+        server_side = (Side) { .opened = 1, .closed = 1, .peer_id = server_side.peer_id, .text = server_side.text };
+        side.closed = 1;
 
         /* aborted at once */
         side.last = 0;
