@@ -13,13 +13,13 @@
 
 typedef enum PropertyKind {
         PROPERTY_PLAIN,
-        PROPERTY_TIME,                  /* Unix time in microseconds -> RFC 3339 */
-        PROPERTY_AGE,                   /* microseconds -> seconds */
-        PROPERTY_DEADLINE,              /* CLOCK_BOOTTIME in microseconds -> seconds from now */
+        PROPERTY_TIME,     /* Unix time in microseconds -> RFC 3339 */
+        PROPERTY_AGE,      /* microseconds -> seconds */
+        PROPERTY_DEADLINE, /* CLOCK_BOOTTIME in microseconds -> seconds from now */
 } PropertyKind;
 
 typedef struct Property {
-        const char *name, *json, *json_second;     /* second: of a pair */
+        const char *name, *json, *json_second; /* second: of a pair */
         PropertyKind kind;
 } Property;
 
@@ -76,19 +76,22 @@ CliExit agentctl_bus_open(AgentCtl *c) {
                 return CLI_OK;
         r = sd_bus_open_system(&c->bus);
         if (r < 0)
-                return cli_fail(CLI_ERROR, "The system bus cannot be reached: %s. Is D-Bus running?", strerror(-r));
+                return cli_fail(CLI_ERROR, "The system bus cannot be reached: %s. Is D-Bus running?",
+                                strerror(-r));
         (void) sd_bus_set_method_call_timeout(c->bus, CALL_TIMEOUT);
         return CLI_OK;
 }
 
-int agentctl_new_call(AgentCtl *c, BusSide side, const char *interface, const char *method, sd_bus_message **ret) {
+int agentctl_new_call(
+                AgentCtl *c, BusSide side, const char *interface, const char *method, sd_bus_message **ret) {
         int r;
 
         r = sd_bus_message_new_method_call(
                         c->bus, ret, side == BUS_AGENT ? FLEET_AGENT_BUS_NAME : FLEET_UPDATER_BUS_NAME,
                         side == BUS_AGENT ? FLEET_AGENT_BUS_PATH : FLEET_UPDATER_BUS_PATH,
-                        interface             ? interface :
-                        side == BUS_AGENT ? FLEET_AGENT_BUS_INTERFACE : FLEET_UPDATER_BUS_INTERFACE,
+                        interface         ? interface :
+                        side == BUS_AGENT ? FLEET_AGENT_BUS_INTERFACE :
+                                            FLEET_UPDATER_BUS_INTERFACE,
                         method);
         if (r < 0)
                 return r;
@@ -106,7 +109,9 @@ static int set_number(json_t *object, const Property *p, uint64_t v) {
         case PROPERTY_AGE:
                 return json_set_u64(object, p->json, v / USEC_PER_SEC);
         case PROPERTY_DEADLINE:
-                return v == 0 ? 0 : json_set_u64(object, p->json, usec_sub(v, now(CLOCK_BOOTTIME)) / USEC_PER_SEC);
+                return v == 0 ? 0 :
+                                json_set_u64(object, p->json,
+                                             usec_sub(v, now(CLOCK_BOOTTIME)) / USEC_PER_SEC);
         default:
                 return json_set_u64(object, p->json, v);
         }
@@ -140,7 +145,8 @@ static int read_value(sd_bus_message *m, char t, const Property *p, bool keep_em
         case 's':
         case 'o':
                 r = sd_bus_message_read_basic(m, t, &v.s);
-                return r < 0 ? r : json_set_string(object, p->json, isempty(v.s) && !keep_empty ? NULL : v.s);
+                return r < 0 ? r :
+                               json_set_string(object, p->json, isempty(v.s) && !keep_empty ? NULL : v.s);
         case 'b':
                 r = sd_bus_message_read_basic(m, t, &v.b);
                 return r < 0 ? r : json_set_bool(object, p->json, v.b);
@@ -209,7 +215,8 @@ int agentctl_read_side(AgentCtl *c, BusSide side, json_t **ret, sd_bus_error *re
         r = agentctl_new_call(c, side, PROPERTIES_INTERFACE, "GetAll", &m);
         if (r >= 0)
                 r = sd_bus_message_append(
-                                m, "s", side == BUS_AGENT ? FLEET_AGENT_BUS_INTERFACE : FLEET_UPDATER_BUS_INTERFACE);
+                                m, "s",
+                                side == BUS_AGENT ? FLEET_AGENT_BUS_INTERFACE : FLEET_UPDATER_BUS_INTERFACE);
         if (r >= 0)
                 r = call_into(c, side, m, object, reterr);
         if (r < 0)
@@ -231,7 +238,8 @@ static int result_set(json_t *object, const char *key, const char *value) {
         if (isempty(value))
                 return 0;
         if (streq(key, "time_usec"))
-                return parse_u64(value, &t) < 0 ? 0 : json_set_string(object, "time", rfc3339_format(t, text));
+                return parse_u64(value, &t) < 0 ? 0 :
+                                                  json_set_string(object, "time", rfc3339_format(t, text));
         if (streq(key, "verdict")) {
                 UpdateVerdict v = update_verdict_from_string(value);
                 if (v == UPDATE_VERDICT_NONE)
@@ -292,17 +300,21 @@ CliExit agentctl_fail_bus(BusSide side, const char *what, int error, const sd_bu
         UpdateVerdict v = verdict_from_error(e);
 
         if (v >= 0)
-                return cli_fail(v == UPDATE_VERDICT_NOT_FOUND  ? CLI_NOT_FOUND :
-                                v == UPDATE_VERDICT_INTERNAL ? CLI_ERROR : CLI_CONFLICT, "%s: %s (%s)", what, text,
-                                update_verdict_to_string(v));
+                return cli_fail(v == UPDATE_VERDICT_NOT_FOUND ? CLI_NOT_FOUND :
+                                v == UPDATE_VERDICT_INTERNAL  ? CLI_ERROR :
+                                                                CLI_CONFLICT,
+                                "%s: %s (%s)", what, text, update_verdict_to_string(v));
         if (error_is_absent(e) || error == -ENXIO)
                 return cli_fail(CLI_ERROR, "%s: %s", what,
-                                side == BUS_AGENT ? "The agent is not running. See \"systemctl status " FLEET_AGENT_UNIT "\"." :
-                                                    "The updater cannot be started over the bus; is fleet-agent installed "
-                                                    "completely?");
-        if (sd_bus_error_has_names(e, SD_BUS_ERROR_ACCESS_DENIED, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
-                                   "org.freedesktop.PolicyKit1.Error.NotAuthorized",
-                                   "org.freedesktop.PolicyKit1.Error.Cancelled"))
+                                side == BUS_AGENT ?
+                                                "The agent is not running. See \"systemctl status " FLEET_AGENT_UNIT
+                                                "\"." :
+                                                "The updater cannot be started over the bus; is fleet-agent installed "
+                                                "completely?");
+        if (sd_bus_error_has_names(
+                            e, SD_BUS_ERROR_ACCESS_DENIED, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
+                            "org.freedesktop.PolicyKit1.Error.NotAuthorized",
+                            "org.freedesktop.PolicyKit1.Error.Cancelled"))
                 return cli_fail(CLI_AUTH, "%s: Not allowed (%s). Try again as root.", what, text);
         if (sd_bus_error_has_names(e, SD_BUS_ERROR_TIMEOUT, SD_BUS_ERROR_NO_REPLY) || error == -ETIMEDOUT)
                 return cli_fail(CLI_TIMEOUT, "%s: There was no answer in time.", what);

@@ -10,11 +10,11 @@
 #include "string-util.h"
 #include "version.h"
 
-#define ASK_TIMEOUT (150 * USEC_PER_SEC)                   /* a person may have to type a password */
+#define ASK_TIMEOUT (150 * USEC_PER_SEC) /* a person may have to type a password */
 #define POLL_INTERVAL USEC_PER_SEC
 
-/* Waiting for one transaction. The signals of the updater make it quick; asking every second makes it sure, since the
- * updater may be restarted while we wait. */
+/* Waiting for one transaction. The signals of the updater make it quick; asking every second makes it sure,
+ * since the updater may be restarted while we wait. */
 typedef struct Wait {
         AgentCtl *c;
         sd_event *event;
@@ -22,7 +22,7 @@ typedef struct Wait {
         sd_bus_slot *match, *view_slot, *result_slot;
         const char *transaction;
         char *state;
-        json_t *result;                 /* of our transaction, at the end */
+        json_t *result; /* of our transaction, at the end */
 } Wait;
 
 static void wait_ask(Wait *w);
@@ -33,7 +33,8 @@ static int on_view(sd_bus_message *m, void *userdata, sd_bus_error *unused) {
         const char *state;
 
         w->view_slot = sd_bus_slot_unref(w->view_slot);
-        if (!view || sd_bus_message_is_method_error(m, NULL) || agentctl_read_dictionary(m, BUS_UPDATER, false, view) < 0)
+        if (!view || sd_bus_message_is_method_error(m, NULL) ||
+            agentctl_read_dictionary(m, BUS_UPDATER, false, view) < 0)
                 return 0;
         state = json_text(view, "state");
         if (!streq_ptr(w->state, state) && free_and_strdup(&w->state, state) >= 0 && !streq(state, "idle"))
@@ -123,8 +124,8 @@ static CliExit report_result(AgentCtl *c, json_t *result) {
                 cli_print("Version %s runs again and has proved itself.", json_text(result, "to"));
         if (good)
                 return CLI_OK;
-        return cli_fail(CLI_FAILED, "The change to %s ended as \"%s\": %s %s", json_text(result, "to"), phase,
-                        json_text(result, "verdict_text"), message);
+        return cli_fail(CLI_FAILED, "The change to %s ended as \"%s\": %s %s", json_text(result, "to"),
+                        phase, json_text(result, "verdict_text"), message);
 }
 
 static CliExit wait_for_transaction(AgentCtl *c, const char *path) {
@@ -138,10 +139,12 @@ static CliExit wait_for_transaction(AgentCtl *c, const char *path) {
         if (w.result)
                 code = report_result(c, w.result);
         else if (r == -ETIMEDOUT)
-                code = cli_fail(CLI_TIMEOUT, "It is not over after %s; the machine goes on with it. See \"%s status\".",
+                code = cli_fail(CLI_TIMEOUT,
+                                "It is not over after %s; the machine goes on with it. See \"%s status\".",
                                 timespan_format(c->timeout, span), "fleet-agentctl");
         else
-                code = cli_fail(CLI_ERROR, "Lost sight of transaction %s: %s", id, strerror(r < 0 ? -r : EIO));
+                code = cli_fail(CLI_ERROR, "Lost sight of transaction %s: %s", id,
+                                strerror(r < 0 ? -r : EIO));
         wait_done(&w);
         return code;
 }

@@ -38,7 +38,9 @@ static int add_side(AgentCtl *c, BusSide side, json_t *status, const char *key, 
 static const char *gateway_text(json_t *agent, CliStyle *ret_style) {
         const char *state = json_text(agent, "gateway_state");
 
-        *ret_style = streq(state, "connected") ? CLI_GOOD : streq(state, "unconfigured") ? CLI_BAD : CLI_BUSY;
+        *ret_style = streq(state, "connected")    ? CLI_GOOD :
+                     streq(state, "unconfigured") ? CLI_BAD :
+                                                    CLI_BUSY;
         if (streq(state, "unconfigured"))
                 return "not configured: set Address= in agent.conf(5)";
         if (streq(state, "waiting"))
@@ -81,7 +83,8 @@ static char *result_text(json_t *result, CliStyle *ret_style) {
         *ret_style = streq(phase, "succeeded") ? CLI_GOOD : CLI_BAD;
         (void) rfc3339_parse(json_text(result, "time"), &t);
         return strjoinf("%s -> %s: %s%s%s, %s", json_text(result, "from"), json_text(result, "to"), title,
-                        isempty(verdict) ? "" : ", ", verdict, cli_format_time(t, now(CLOCK_REALTIME), when));
+                        isempty(verdict) ? "" : ", ", verdict,
+                        cli_format_time(t, now(CLOCK_REALTIME), when));
 }
 
 static const char *metadata_text(json_t *agent, char buf[static CLI_TIME_MAX], CliStyle *ret_style) {
@@ -99,7 +102,8 @@ static void add_agent_fields(CliTable *t, json_t *agent, bool running) {
         const char *text;
 
         if (!running) {
-                cli_table_field(t, "Agent", CLI_BAD, "not running; see \"systemctl status fleet-agent.service\"");
+                cli_table_field(t, "Agent", CLI_BAD,
+                                "not running; see \"systemctl status fleet-agent.service\"");
                 cli_table_field(t, "Error", CLI_PLAIN, json_text(agent, "error"));
                 return;
         }
@@ -139,7 +143,8 @@ static int add_updater_fields(CliTable *t, json_t *agent, json_t *updater, json_
         cli_table_field(t, "Verdict", CLI_PLAIN, json_text(result, "verdict_text"));
         cli_table_field(t, "Message", CLI_PLAIN, json_text(result, "message"));
         cli_table_field(t, "Previous version", CLI_PLAIN, json_text(updater, "previous_version"));
-        cli_table_field(t, "Pinned", CLI_BUSY, isempty(json_text(updater, "pinned_version")) ? NULL : json_text(updater, "pinned_version"));
+        cli_table_field(t, "Pinned", CLI_BUSY,
+                        json_text(updater, "pinned_version"));
         cli_table_field(t, "Floor", CLI_PLAIN, json_text(updater, "floor"));
         return 0;
 }
@@ -171,8 +176,9 @@ CliExit agentctl_status(char *const *arguments, void *userdata) {
                 r = cli_table_new_fields(&t);
                 if (r >= 0) {
                         add_agent_fields(t, agent, agent_runs);
-                        r = add_updater_fields(t, agent, json_object_get(status, "updater"),
-                                               json_object_get(status, "last_result"), updater_runs);
+                        r = add_updater_fields(
+                                        t, agent, json_object_get(status, "updater"),
+                                        json_object_get(status, "last_result"), updater_runs);
                 }
                 if (r >= 0)
                         r = cli_table_print(t, true);
@@ -191,7 +197,8 @@ static int versions_read(sd_bus_message *m, json_t *list) {
                 _cleanup_strv_free_ char **words = NULL;
                 json_t *item = json_object(), *array = json_array();
 
-                if (!item || !array || json_array_append_new(list, item) < 0 || json_object_set_new(item, "flags", array) < 0)
+                if (!item || !array || json_array_append_new(list, item) < 0 ||
+                    json_object_set_new(item, "flags", array) < 0)
                         return -ENOMEM;
                 r = json_set_string(item, "version", version);
                 if (r >= 0)
@@ -281,7 +288,8 @@ static int check_read(sd_bus_message *m, json_t *answer) {
                 } else if ((streq(key, "Version") || streq(key, "Message")) && streq(contents, "s")) {
                         r = sd_bus_message_read(m, "v", "s", &text);
                         if (r >= 0)
-                                r = json_set_string(answer, *key == 'V' ? "version" : "message", isempty(text) ? NULL : text);
+                                r = json_set_string(answer, *key == 'V' ? "version" : "message",
+                                                    isempty(text) ? NULL : text);
                 } else
                         r = sd_bus_message_skip(m, "v");
                 if (r >= 0)

@@ -13,7 +13,7 @@
 
 typedef struct Watch {
         AgentCtl *c;
-        json_t *seen[2];                /* last value of each member, by side: only differences are shown */
+        json_t *seen[2]; /* last value of each member, by side: only differences are shown */
 } Watch;
 
 static const char *side_name(BusSide side) {
@@ -27,7 +27,7 @@ static void print_line(Watch *w, BusSide side, CliStyle style, const char *text)
         struct tm tm;
 
         if (!localtime_r(&seconds, &tm))
-                tm = (struct tm) { 0 };
+                tm = (struct tm){ 0 };
         printf("%02d:%02d:%02d.%03u  %-7s  %s%s%s\n", tm.tm_hour, tm.tm_min, tm.tm_sec,
                (unsigned) (t / USEC_PER_MSEC % 1000), side_name(side), cli_on(style, stdout), strempty(safe),
                cli_off(style, stdout));
@@ -49,7 +49,8 @@ static void emit(Watch *w, BusSide side, json_t *event, CliStyle style, const ch
 static CliStyle value_style(const char *key, const char *value) {
         if (streq(value, "connected") || streq(value, "idle") || streq(value, "succeeded"))
                 return CLI_GOOD;
-        if (streq(value, "rolling-back") || streq(value, "rolled-back") || streq(value, "failed") || streq(key, "last_error"))
+        if (streq(value, "rolling-back") || streq(value, "rolled-back") || streq(value, "failed") ||
+            streq(key, "last_error"))
                 return CLI_BAD;
         return endswith(key, "state") ? CLI_BUSY : CLI_PLAIN;
 }
@@ -59,7 +60,8 @@ static char *progress_text(json_t *side) {
         char one[CLI_BYTES_MAX], two[CLI_BYTES_MAX];
         uint64_t done, total;
 
-        if (json_get_u64(side, "bytes_done", &done) < 0 || json_get_u64(side, "bytes_total", &total) < 0 || total == 0)
+        if (json_get_u64(side, "bytes_done", &done) < 0 || json_get_u64(side, "bytes_total", &total) < 0 ||
+            total == 0)
                 return NULL;
         return strjoinf("%s of %s (%u%%)", cli_format_bytes(done, one), cli_format_bytes(total, two),
                         (unsigned) (MIN(done, total) * 100 / total));
@@ -75,8 +77,9 @@ static void show_value(Watch *w, BusSide side, const char *key, json_t *value) {
                 shown = progress_text(w->seen[side]);
                 key = "progress";
         } else if (json_is_string(value)) {
-                const char *title = endswith(key, "state") ?
-                                update_phase_title(update_phase_from_string(json_string_value(value))) : NULL;
+                const char *title = endswith(key, "state") ? update_phase_title(update_phase_from_string(
+                                                                             json_string_value(value))) :
+                                                             NULL;
                 shown = strdup(title ?: isempty(json_string_value(value)) ? "-" : json_string_value(value));
         } else
                 shown = json_format(value, false);
@@ -90,7 +93,8 @@ static void show_value(Watch *w, BusSide side, const char *key, json_t *value) {
         } else if (event)
                 (void) json_object_set(event, "value", value);
         line = strjoinf("%s: %s", key, shown);
-        emit(w, side, event, value_style(key, json_is_string(value) ? json_string_value(value) : ""), strempty(line));
+        emit(w, side, event, value_style(key, json_is_string(value) ? json_string_value(value) : ""),
+             strempty(line));
 }
 
 static void show_changes(Watch *w, BusSide side, json_t *changes) {
@@ -103,7 +107,8 @@ static void show_changes(Watch *w, BusSide side, json_t *changes) {
                 json_t *before = json_object_get(w->seen[side], key);
 
                 /* nothing, now and before, is no change */
-                if (before ? json_equal(value, before) : json_is_string(value) && json_string_length(value) == 0)
+                if (before ? json_equal(value, before) :
+                             json_is_string(value) && json_string_length(value) == 0)
                         continue;
                 (void) json_object_set(w->seen[side], key, value);
                 (void) json_object_set(fresh, key, value);
@@ -119,7 +124,8 @@ static int on_changed(sd_bus_message *m, Watch *w, BusSide side) {
         int r;
 
         r = sd_bus_message_read(m, "s", &interface);
-        if (r < 0 || !changes || !streq(interface, side == BUS_AGENT ? FLEET_AGENT_BUS_INTERFACE : FLEET_UPDATER_BUS_INTERFACE))
+        if (r < 0 || !changes ||
+            !streq(interface, side == BUS_AGENT ? FLEET_AGENT_BUS_INTERFACE : FLEET_UPDATER_BUS_INTERFACE))
                 return 0;
         if (agentctl_read_dictionary(m, side, true, changes) >= 0)
                 show_changes(w, side, changes);
@@ -143,11 +149,13 @@ static int on_finished(sd_bus_message *m, void *userdata, sd_bus_error *unused) 
         if (sd_bus_message_read(m, "ssss", &transaction, &version, &phase, &verdict) < 0)
                 return 0;
         v = update_verdict_from_string(verdict);
-        line = strjoinf("update to %s: %s%s%s", version, update_phase_title(update_phase_from_string(phase)) ?: phase,
-                        v > UPDATE_VERDICT_NONE ? ". " : "", v > UPDATE_VERDICT_NONE ? update_verdict_explain(v) : "");
+        line = strjoinf("update to %s: %s%s%s", version,
+                        update_phase_title(update_phase_from_string(phase)) ?: phase,
+                        v > UPDATE_VERDICT_NONE ? ". " : "",
+                        v > UPDATE_VERDICT_NONE ? update_verdict_explain(v) : "");
         emit(w, BUS_AGENT,
-             json_pack("{s:s, s:s, s:s, s:s, s:s}", "event", "finished", "transaction", transaction, "version", version,
-                       "phase", phase, "verdict", verdict),
+             json_pack("{s:s, s:s, s:s, s:s, s:s}", "event", "finished", "transaction", transaction,
+                       "version", version, "phase", phase, "verdict", verdict),
              streq(phase, "succeeded") ? CLI_GOOD : CLI_BAD, strempty(line));
         return 0;
 }
@@ -178,18 +186,24 @@ static int watch_subscribe(Watch *w) {
         sd_bus *bus = w->c->bus;
         int r;
 
-        r = sd_bus_match_signal(bus, NULL, FLEET_AGENT_BUS_NAME, FLEET_AGENT_BUS_PATH, "org.freedesktop.DBus.Properties",
-                                "PropertiesChanged", on_agent_changed, w);
+        r = sd_bus_match_signal(
+                        bus, NULL, FLEET_AGENT_BUS_NAME, FLEET_AGENT_BUS_PATH,
+                        "org.freedesktop.DBus.Properties", "PropertiesChanged", on_agent_changed, w);
         if (r >= 0)
-                r = sd_bus_match_signal(bus, NULL, FLEET_UPDATER_BUS_NAME, FLEET_UPDATER_BUS_PATH,
-                                        "org.freedesktop.DBus.Properties", "PropertiesChanged", on_updater_changed, w);
+                r = sd_bus_match_signal(
+                                bus, NULL, FLEET_UPDATER_BUS_NAME, FLEET_UPDATER_BUS_PATH,
+                                "org.freedesktop.DBus.Properties", "PropertiesChanged", on_updater_changed,
+                                w);
         if (r >= 0)
-                r = sd_bus_match_signal(bus, NULL, FLEET_AGENT_BUS_NAME, FLEET_AGENT_BUS_PATH, FLEET_AGENT_BUS_INTERFACE,
-                                        "UpdateFinished", on_finished, w);
+                r = sd_bus_match_signal(
+                                bus, NULL, FLEET_AGENT_BUS_NAME, FLEET_AGENT_BUS_PATH,
+                                FLEET_AGENT_BUS_INTERFACE, "UpdateFinished", on_finished, w);
         if (r >= 0)
-                r = sd_bus_add_match(bus, NULL,
-                                     "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
-                                     "member='NameOwnerChanged',arg0='" FLEET_AGENT_BUS_NAME "'", on_owner, w);
+                r = sd_bus_add_match(
+                                bus, NULL,
+                                "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
+                                "member='NameOwnerChanged',arg0='" FLEET_AGENT_BUS_NAME "'",
+                                on_owner, w);
         return r < 0 ? r : 0;
 }
 

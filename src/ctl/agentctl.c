@@ -38,10 +38,12 @@ static int on_option(unsigned id, const char *value, void *userdata, const char 
 
 static const CliVerb verbs[] = {
         { "status", NULL, 0, 0, 0, agentctl_status, "Agent, gateway, update, last result" },
-        { "versions", NULL, 0, 0, CLI_BIT(OPTION_NO_LEGEND), agentctl_versions, "Versions present on this machine" },
-        { "check-update", NULL, 0, 0, 0, agentctl_check_update, "Fetch the signed metadata and say what is there" },
-        { "rollback", "[VERSION]", 0, 1, CLI_BIT(OPTION_NO_WAIT) | CLI_BIT(OPTION_TIMEOUT), agentctl_rollback,
-          "Go back to the previous or to a named version" },
+        { "versions", NULL, 0, 0, CLI_BIT(OPTION_NO_LEGEND), agentctl_versions,
+          "Versions present on this machine" },
+        { "check-update", NULL, 0, 0, 0, agentctl_check_update,
+          "Fetch the signed metadata and say what is there" },
+        { "rollback", "[VERSION]", 0, 1, CLI_BIT(OPTION_NO_WAIT) | CLI_BIT(OPTION_TIMEOUT),
+          agentctl_rollback, "Go back to the previous or to a named version" },
         { "pin", "VERSION", 1, 1, 0, agentctl_pin, "Hold this machine at a version" },
         { "unpin", NULL, 0, 0, 0, agentctl_unpin, "Take updates again" },
         { "watch", NULL, 0, 0, 0, agentctl_watch, "A line for each change, until interrupted" },

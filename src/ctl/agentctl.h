@@ -13,7 +13,7 @@ typedef struct AgentCtl {
         bool no_legend;
         bool no_wait;
         usec_t timeout;
-        sd_bus *bus;                    /* opened by agentctl_bus_open() */
+        sd_bus *bus; /* opened by agentctl_bus_open() */
 } AgentCtl;
 
 /* verbs */

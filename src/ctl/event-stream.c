@@ -8,7 +8,7 @@
 #include "sse.h"
 #include "string-util.h"
 
-#define IDLE_TIME (40 * USEC_PER_SEC)                      /* the gateway writes at least every 15 s */
+#define IDLE_TIME (40 * USEC_PER_SEC) /* the gateway writes at least every 15 s */
 #define RETRY_DEFAULT (3 * USEC_PER_SEC)
 #define RETRY_MIN (500 * USEC_PER_MSEC)
 
@@ -43,7 +43,8 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
 
         r = stream_connect(s);
         if (r < 0)
-                s->handlers->on_fatal(cli_fail(CLI_ERROR, "Cannot connect again: %s", strerror(-r)), s->userdata);
+                s->handlers->on_fatal(
+                                cli_fail(CLI_ERROR, "Cannot connect again: %s", strerror(-r)), s->userdata);
         return 0;
 }
 
@@ -58,7 +59,8 @@ static void stream_retry(EventStream *s, const char *why) {
         (void) event_timer_disarm(s->idle_timer);
         r = event_timer_arm(s->c->event, &s->retry_timer, pause, on_retry, s, "events-retry");
         if (r < 0)
-                s->handlers->on_fatal(cli_fail(CLI_ERROR, "Cannot connect again: %s", strerror(-r)), s->userdata);
+                s->handlers->on_fatal(
+                                cli_fail(CLI_ERROR, "Cannot connect again: %s", strerror(-r)), s->userdata);
 }
 
 static int on_idle(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -79,7 +81,8 @@ static int on_data(HttpRequest *request, const void *data, size_t size, void *us
         return sse_parser_feed(s->parser, data, size);
 }
 
-static void on_finish(HttpRequest *request, int error, unsigned status, const char *message, void *userdata) {
+static void
+on_finish(HttpRequest *request, int error, unsigned status, const char *message, void *userdata) {
         EventStream *s = userdata;
         const void *body;
         CliExit code;
@@ -113,19 +116,20 @@ static int stream_connect(EventStream *s) {
                 r = api_headers(s->c, last, &headers);
         if (r < 0)
                 return r;
-        r = http_request_start(s->c->http,
-                               &(HttpOptions) {
-                                               .url = url,
-                                               .headers = headers,
-                                               .ca_pem = s->c->ca_pem,
-                                               .max_size = UINT64_MAX,
-                                               .connect_timeout = 10 * USEC_PER_SEC,
-                                               .low_speed_time = USEC_INFINITY,
-                                               .on_data = on_data,
-                                               .on_finish = on_finish,
-                                               .userdata = s,
-                               },
-                               &s->request);
+        r = http_request_start(
+                        s->c->http,
+                        &(HttpOptions){
+                                        .url = url,
+                                        .headers = headers,
+                                        .ca_pem = s->c->ca_pem,
+                                        .max_size = UINT64_MAX,
+                                        .connect_timeout = 10 * USEC_PER_SEC,
+                                        .low_speed_time = USEC_INFINITY,
+                                        .on_data = on_data,
+                                        .on_finish = on_finish,
+                                        .userdata = s,
+                        },
+                        &s->request);
         memory_wipe(headers[0], strlen(headers[0]));
         if (r < 0)
                 return r;
@@ -133,8 +137,12 @@ static int stream_connect(EventStream *s) {
 }
 
 CliExit event_stream_new(
-                EventStream **ret, GatewayCtl *c, const char *topics, const char *agent,
-                const EventStreamHandlers *handlers, void *userdata) {
+                EventStream **ret,
+                GatewayCtl *c,
+                const char *topics,
+                const char *agent,
+                const EventStreamHandlers *handlers,
+                void *userdata) {
 
         _cleanup_(event_stream_freep) EventStream *s = NULL;
         CliExit code;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The gateway's events (docs/api.md), followed over broken connections with Last-Event-ID. Callbacks run on the loop of
- * the GatewayCtl, also while one of its calls is waited for; they must not make calls themselves. */
+/* The gateway's events (docs/api.md), followed over broken connections with Last-Event-ID. Callbacks run on
+ * the loop of the GatewayCtl, also while one of its calls is waited for; they must not make calls
+ * themselves. */
 
 #include "gatewayctl.h"
 
@@ -17,7 +18,12 @@ typedef struct EventStreamHandlers {
 } EventStreamHandlers;
 
 /* topics: "agent,update"; agent: an id or NULL. The handlers must outlive the stream. */
-CliExit event_stream_new(EventStream **ret, GatewayCtl *c, const char *topics, const char *agent,
-                         const EventStreamHandlers *handlers, void *userdata);
+CliExit event_stream_new(
+                EventStream **ret,
+                GatewayCtl *c,
+                const char *topics,
+                const char *agent,
+                const EventStreamHandlers *handlers,
+                void *userdata);
 EventStream *event_stream_free(EventStream *s);
 DEFINE_POINTER_CLEANUP(EventStream, event_stream_free);

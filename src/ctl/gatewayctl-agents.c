@@ -75,12 +75,14 @@ char *update_line(json_t *update) {
 
         if (isempty(title))
                 title = update_phase_title(update_phase_from_string(json_text(update, "phase"))) ?: "?";
-        if (json_get_u64(update, "bytes_done", &done) >= 0 && json_get_u64(update, "bytes_total", &total) >= 0 && total > 0)
-                more = strjoinf(" %u%% (%s of %s)", (unsigned) (MIN(done, total) * 100 / total), cli_format_bytes(done, one),
-                                cli_format_bytes(total, two));
+        if (json_get_u64(update, "bytes_done", &done) >= 0 &&
+            json_get_u64(update, "bytes_total", &total) >= 0 && total > 0)
+                more = strjoinf(" %u%% (%s of %s)", (unsigned) (MIN(done, total) * 100 / total),
+                                cli_format_bytes(done, one), cli_format_bytes(total, two));
         else if (!isempty(verdict))
                 more = strjoinf(": %s", verdict);
-        return strjoinf("%s%s%s  %s%s", from, isempty(from) ? "" : " -> ", json_text(update, "version"), title, strempty(more));
+        return strjoinf("%s%s%s  %s%s", from, isempty(from) ? "" : " -> ", json_text(update, "version"),
+                        title, strempty(more));
 }
 
 static CliStyle state_style(const char *state) {
@@ -99,8 +101,10 @@ static const char *agent_note(json_t *agent, CliStyle *ret_style) {
         }
         if (isempty(reason) || streq(reason, "none-desired"))
                 return NULL;
-        *ret_style = streq(reason, "up-to-date")                             ? CLI_GOOD :
-                streq(reason, "failed") || streq(reason, "gave-up") || streq(reason, "conflict") ? CLI_BAD : CLI_BUSY;
+        *ret_style = streq(reason, "up-to-date") ? CLI_GOOD :
+                     streq(reason, "failed") || streq(reason, "gave-up") || streq(reason, "conflict") ?
+                                                   CLI_BAD :
+                                                   CLI_BUSY;
         return reason;
 }
 
@@ -214,7 +218,9 @@ static void add_agent_fields(CliTable *t, json_t *agent) {
 }
 
 static int print_updates(const GatewayCtl *c, json_t *updates) {
-        static const char *const columns[] = { "CREATED", "FROM", "TO", "PHASE", "VERDICT", "MESSAGE", NULL };
+        static const char *const columns[] = {
+                "CREATED", "FROM", "TO", "PHASE", "VERDICT", "MESSAGE", NULL
+        };
         _cleanup_(cli_table_freep) CliTable *t = NULL;
         json_t *u;
         size_t i;
@@ -231,7 +237,9 @@ static int print_updates(const GatewayCtl *c, json_t *updates) {
                 cli_table_add(t, CLI_PLAIN, json_text(u, "version"));
                 cli_table_add(t, update_style(u), json_text(u, "title"));
                 cli_table_add(t, CLI_PLAIN, json_text(u, "verdict"));
-                cli_table_add(t, CLI_PLAIN, isempty(json_text(u, "message")) ? json_text(u, "verdict_text") : json_text(u, "message"));
+                cli_table_add(t, CLI_PLAIN,
+                              isempty(json_text(u, "message")) ? json_text(u, "verdict_text") :
+                                                                 json_text(u, "message"));
         }
         putchar('\n');
         return cli_table_print(t, !c->no_legend);
@@ -246,7 +254,9 @@ CliExit gatewayctl_agents_show(char *const *arguments, void *userdata) {
         int r;
 
         if (!agent_id_is_plain(arguments[0]))
-                return cli_fail(CLI_USAGE, "\"%s\" cannot be an agent's id. \"agents list -o name\" shows them.", arguments[0]);
+                return cli_fail(CLI_USAGE,
+                                "\"%s\" cannot be an agent's id. \"agents list -o name\" shows them.",
+                                arguments[0]);
         path = strjoinf("/api/v1/agents/%s", arguments[0]);
         code = path ? api_call(c, "GET", path, NULL, &agent) : cli_fail(CLI_ERROR, "Out of memory.");
         if (code != CLI_OK)

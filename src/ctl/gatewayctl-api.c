@@ -11,7 +11,7 @@
 #include "gatewayctl.h"
 #include "string-util.h"
 
-#define CALL_TIMEOUT (5 * USEC_PER_MINUTE)                 /* an import is verified within this */
+#define CALL_TIMEOUT (5 * USEC_PER_MINUTE) /* an import is verified within this */
 #define CONNECT_TIMEOUT (10 * USEC_PER_SEC)
 #define ANSWER_MAX MIB(64)
 
@@ -105,20 +105,29 @@ static CliExit exit_from_status(unsigned status, const char *type) {
 static CliExit fail_network(const GatewayCtl *c, int error, const char *message) {
         switch (error) {
         case -EKEYREJECTED:
-                return cli_fail(CLI_ERROR, "The certificate of %s is not to be trusted: %s. Is %s the gateway's CA?",
-                                c->gateway, message, c->ca_pem ? c->ca_path : "one of the system's authorities");
+                return cli_fail(CLI_ERROR,
+                                "The certificate of %s is not to be trusted: %s. Is %s the gateway's CA?",
+                                c->gateway, message,
+                                c->ca_pem ? c->ca_path : "one of the system's authorities");
         case -ECONNREFUSED:
         case -EHOSTUNREACH:
         case -ENETUNREACH:
                 return cli_fail(CLI_ERROR,
                                 "The gateway at %s cannot be reached: %s. Is fleet-gateway.service running there, and is "
-                                "the address right (--gateway=, FLEET_GATEWAY)?", c->gateway, message);
+                                "the address right (--gateway=, FLEET_GATEWAY)?",
+                                c->gateway, message);
         default:
                 return cli_fail(CLI_ERROR, "The request to %s failed: %s", c->gateway, message);
         }
 }
 
-CliExit api_fail(const GatewayCtl *c, int error, unsigned status, const char *message, const void *body, size_t size) {
+CliExit
+api_fail(const GatewayCtl *c,
+         int error,
+         unsigned status,
+         const char *message,
+         const void *body,
+         size_t size) {
         _cleanup_json_ json_t *problem = NULL;
         const char *detail, *title, *id;
         CliExit code;
@@ -131,10 +140,12 @@ CliExit api_fail(const GatewayCtl *c, int error, unsigned status, const char *me
         detail = json_text(problem, "detail");
         id = json_text(problem, "request_id");
         if (isempty(title) && isempty(detail))
-                return cli_fail(code, "The gateway at %s answered %u. Is that fleet-agent's gateway?", c->gateway, status);
-        return cli_fail(code, "%s%s%s%s%s%s", title, isempty(title) || isempty(detail) || endswith(title, ".") ? "" : ".",
-                        isempty(title) || isempty(detail) ? "" : " ", detail, status >= 500 && !isempty(id) ? " Request id: " : "",
-                        status >= 500 ? id : "");
+                return cli_fail(code, "The gateway at %s answered %u. Is that fleet-agent's gateway?",
+                                c->gateway, status);
+        return cli_fail(code, "%s%s%s%s%s%s", title,
+                        isempty(title) || isempty(detail) || endswith(title, ".") ? "" : ".",
+                        isempty(title) || isempty(detail) ? "" : " ", detail,
+                        status >= 500 && !isempty(id) ? " Request id: " : "", status >= 500 ? id : "");
 }
 
 /* ---- one request ---- */
@@ -180,7 +191,7 @@ static CliExit api_run(GatewayCtl *c, HttpOptions *o, const char *path, const ch
                 o->max_size = ANSWER_MAX;
                 o->timeout = CALL_TIMEOUT;
                 o->connect_timeout = CONNECT_TIMEOUT;
-                o->low_speed_time = USEC_INFINITY;         /* the timeout above counts */
+                o->low_speed_time = USEC_INFINITY; /* the timeout above counts */
                 o->on_finish = on_finish;
                 o->userdata = ret;
                 r = http_request_start(c->http, o, &ret->request);

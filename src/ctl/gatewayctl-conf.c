@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Where the gateway is, whom to trust, and who we are: option, environment, ctl.conf, default, in this order. */
+/* Where the gateway is, whom to trust, and who we are: option, environment, ctl.conf, default, in this
+ * order. */
 
 #include <fcntl.h>
 
@@ -58,7 +59,8 @@ static CliExit read_ca(GatewayCtl *c, bool asked) {
         if (r == -ENOENT && !asked)
                 return CLI_OK; /* then the system's authorities are trusted */
         if (r < 0)
-                return cli_fail(CLI_ERROR, "Cannot read the CA certificate %s: %s.", c->ca_path, strerror(-r));
+                return cli_fail(CLI_ERROR, "Cannot read the CA certificate %s: %s.", c->ca_path,
+                                strerror(-r));
         c->ca_pem = pem;
         if (!strstr(c->ca_pem, "-----BEGIN CERTIFICATE-----"))
                 return cli_fail(CLI_ERROR, "%s is no certificate in PEM form.", c->ca_path);
@@ -87,7 +89,8 @@ static CliExit read_token(GatewayCtl *c, bool asked) {
         if (r < 0 && !asked)
                 return cli_fail(CLI_AUTH,
                                 "A token is needed: --token-file=, FLEET_TOKEN_FILE or FLEET_TOKEN. (On the gateway's own "
-                                "machine root may leave it out; " LOCAL_TOKEN ": %s.)", strerror(-r));
+                                "machine root may leave it out; " LOCAL_TOKEN ": %s.)",
+                                strerror(-r));
         if (r < 0)
                 return cli_fail(CLI_AUTH, "Cannot read the token file %s: %s.", c->token_path, strerror(-r));
         return set_token(c, text, c->token_path);
@@ -106,14 +109,16 @@ CliExit gatewayctl_configure(GatewayCtl *c) {
         ca_asked = c->ca_path || !isempty(getenv("FLEET_CA")) || f.ca;
         if (r >= 0)
                 r = settle(&c->ca_path, "FLEET_CA", f.ca, LOCAL_CA);
-        token_asked = c->token_path || !isempty(getenv("FLEET_TOKEN_FILE")) || (f.token_file && isempty(getenv("FLEET_TOKEN")));
+        token_asked = c->token_path || !isempty(getenv("FLEET_TOKEN_FILE")) ||
+                      (f.token_file && isempty(getenv("FLEET_TOKEN")));
         if (r >= 0)
                 r = settle(&c->token_path, "FLEET_TOKEN_FILE", f.token_file, LOCAL_TOKEN);
         if (r < 0)
                 return cli_fail(CLI_ERROR, "Cannot read the configuration: %s", strerror(-r));
 
         if (strncasecmp(c->gateway, "https://", 8) != 0 || isempty(c->gateway + 8))
-                return cli_fail(CLI_USAGE, "The gateway's address must be an https:// URL, not \"%s\".", c->gateway);
+                return cli_fail(CLI_USAGE, "The gateway's address must be an https:// URL, not \"%s\".",
+                                c->gateway);
         for (n = strlen(c->gateway); n > 8 && c->gateway[n - 1] == '/'; n--)
                 c->gateway[n - 1] = '\0';
 

@@ -55,7 +55,8 @@ static uint64_t release_size(json_t *release) {
 }
 
 static int print_releases(const GatewayCtl *c, json_t *releases) {
-        static const char *const columns[] = { "VERSION", "PRODUCT", "ARCH", "FLOOR", "REQUIRES", "IMPORTED", NULL };
+        static const char *const columns[] = { "VERSION",  "PRODUCT",  "ARCH", "FLOOR",
+                                               "REQUIRES", "IMPORTED", NULL };
         static const char *const wide[] = { "VERSION",  "PRODUCT",  "ARCH", "FLOOR", "REQUIRES",
                                             "IMPORTED", "SEVERITY", "SIZE", NULL };
         _cleanup_(cli_table_freep) CliTable *t = NULL;
@@ -107,14 +108,15 @@ CliExit gatewayctl_releases_list(char *const *arguments, void *userdata) {
         return r < 0 ? cli_fail(CLI_ERROR, "Cannot print the releases: %s", strerror(-r)) : CLI_OK;
 }
 
-/* ---- import -------------------------------------------------------------------------------------------- */
+/* ---- import --------------------------------------------------------------------------------------------
+ */
 
 typedef struct Import {
         GatewayCtl *c;
-        int dir_fd;                     /* of the repository */
-        char *id;                       /* the gateway's */
+        int dir_fd; /* of the repository */
+        char *id;   /* the gateway's */
         uint64_t metadata_max, target_max;
-        char **files;                   /* below the repository: "metadata/1.root.json" */
+        char **files; /* below the repository: "metadata/1.root.json" */
         unsigned sent, skipped;
 } Import;
 
@@ -131,11 +133,14 @@ static CliExit collect(Import *x, const char *path, unsigned depth) {
         int r;
 
         if (depth > DEPTH_MAX)
-                return cli_fail(CLI_ERROR, "%s: more than %u directories deep; is this a repository?", path, DEPTH_MAX);
+                return cli_fail(CLI_ERROR, "%s: more than %u directories deep; is this a repository?", path,
+                                DEPTH_MAX);
         r = dir_list_at(x->dir_fd, path, &names);
         if (r < 0)
-                return cli_fail(CLI_ERROR, "Cannot read the directory \"%s\" of the repository: %s. "
-                                "\"fleet-release publish\" makes metadata/ and targets/.", path, strerror(-r));
+                return cli_fail(CLI_ERROR,
+                                "Cannot read the directory \"%s\" of the repository: %s. "
+                                "\"fleet-release publish\" makes metadata/ and targets/.",
+                                path, strerror(-r));
         STRV_FOREACH(name, names) {
                 _cleanup_free_ char *full = strjoinf("%s/%s", path, *name);
                 struct stat st;
@@ -261,8 +266,8 @@ CliExit gatewayctl_releases_import(char *const *arguments, void *userdata) {
 
         x.dir_fd = open(arguments[0], O_DIRECTORY | O_RDONLY | O_CLOEXEC);
         if (x.dir_fd < 0)
-                return cli_fail(errno == ENOENT ? CLI_NOT_FOUND : CLI_ERROR, "Cannot open the repository \"%s\": %s",
-                                arguments[0], strerror(errno));
+                return cli_fail(errno == ENOENT ? CLI_NOT_FOUND : CLI_ERROR,
+                                "Cannot open the repository \"%s\": %s", arguments[0], strerror(errno));
         code = collect(&x, "targets", 0);
         if (code == CLI_OK)
                 code = collect(&x, "metadata", 0);

@@ -16,8 +16,11 @@ static CliExit add_labels(const GatewayCtl *c, json_t *body) {
                 const char *equals = strchr(*l, '=');
                 _cleanup_free_ char *key = equals ? strndup(*l, (size_t) (equals - *l)) : NULL;
 
-                if (!key || !label_key_is_valid(key) || !label_value_is_valid(equals + 1) || startswith(key, SELECTOR_FACT_PREFIX))
-                        return cli_fail(CLI_USAGE, "--label=%s: it must be KEY=VALUE, of letters, digits, '-', '_' and '.'.", *l);
+                if (!key || !label_key_is_valid(key) || !label_value_is_valid(equals + 1) ||
+                    startswith(key, SELECTOR_FACT_PREFIX))
+                        return cli_fail(CLI_USAGE,
+                                        "--label=%s: it must be KEY=VALUE, of letters, digits, '-', '_' and '.'.",
+                                        *l);
                 if (json_object_get(labels, key))
                         return cli_fail(CLI_USAGE, "--label=%s: \"%s\" is given twice.", *l, key);
                 if (json_set_string(labels, key, equals + 1) < 0)
@@ -54,8 +57,9 @@ CliExit gatewayctl_token_create(char *const *arguments, void *userdata) {
                 return CLI_OK;
         }
         (void) json_get_u64(answer, "uses", &uses);
-        cli_note("Join token %s, for %" PRIu64 " %s, until %s. It is shown this once.", json_text(answer, "id"), uses,
-                 uses == 1 ? "machine" : "machines", json_text(answer, "expires"));
+        cli_note("Join token %s, for %" PRIu64 " %s, until %s. It is shown this once.",
+                 json_text(answer, "id"), uses, uses == 1 ? "machine" : "machines",
+                 json_text(answer, "expires"));
         cli_print("%s", json_text(answer, "token"));
         return CLI_OK;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* update: sets the desired version of one agent, of those that a selector matches, or of all; --wait until it is over.
- * How far it is says the gateway's "reason" of each agent, which is always the truth of now; the events only make it
- * quick, and show the way. */
+/* update: sets the desired version of one agent, of those that a selector matches, or of all; --wait until
+ * it is over. How far it is says the gateway's "reason" of each agent, which is always the truth of now; the
+ * events only make it quick, and show the way. */
 
 #include "alloc-util.h"
 #include "cli-table.h"
@@ -19,12 +19,12 @@ typedef struct Wait {
         GatewayCtl *c;
         Progress *progress;
         const char *selector, *agent;
-        uint64_t desired;               /* id of what we asked for */
+        uint64_t desired; /* id of what we asked for */
         sd_event_source *look_timer, *end_timer;
         bool look, timed_out, ended;
         CliExit code;
-        json_t *agents;                 /* as seen last */
-        unsigned n_done, n_pending, n_failed, n_kept;      /* kept: pinned and the like, nothing will happen */
+        json_t *agents;                               /* as seen last */
+        unsigned n_done, n_pending, n_failed, n_kept; /* kept: pinned and the like, nothing will happen */
 } Wait;
 
 /* ---- asking ---- */
@@ -52,12 +52,16 @@ static CliExit confirm_all(GatewayCtl *c, json_t *body) {
                 return code;
         r = cli_confirm("Update all %" PRIu64 " agents to version %s?", total, c->version);
         if (r == -ENOTTY)
-                return cli_fail(CLI_USAGE, "--all changes every agent (%" PRIu64 " now): say --yes where nobody can be asked.", total);
+                return cli_fail(CLI_USAGE,
+                                "--all changes every agent (%" PRIu64
+                                " now): say --yes where nobody can be asked.",
+                                total);
         if (r < 0)
                 return cli_fail(CLI_ERROR, "Cannot ask: %s", strerror(-r));
         if (r == 0)
                 return cli_fail(CLI_USAGE, "Nothing was changed.");
-        return json_set_u64(body, "expected_count", total) < 0 ? cli_fail(CLI_ERROR, "Out of memory.") : CLI_OK;
+        return json_set_u64(body, "expected_count", total) < 0 ? cli_fail(CLI_ERROR, "Out of memory.") :
+                                                                 CLI_OK;
 }
 
 static CliExit build_body(GatewayCtl *c, const char *agent, json_t *body) {
@@ -71,7 +75,9 @@ static CliExit build_body(GatewayCtl *c, const char *agent, json_t *body) {
         if (!version_is_valid(c->version))
                 return cli_fail(CLI_USAGE, "\"%s\" is not a version such as 1.2.3.", c->version);
         if (agent && !agent_id_is_plain(agent))
-                return cli_fail(CLI_USAGE, "\"%s\" cannot be an agent's id. \"agents list -o name\" shows them.", agent);
+                return cli_fail(CLI_USAGE,
+                                "\"%s\" cannot be an agent's id. \"agents list -o name\" shows them.",
+                                agent);
 
         r = json_set_string(body, "agent", agent);
         if (r >= 0)
@@ -92,11 +98,13 @@ static void say_started(const GatewayCtl *c, json_t *answer) {
         (void) json_get_u64(answer, "online", &online);
         (void) json_get_u64(answer, "up_to_date", &up_to_date);
         if (c->wait)
-                cli_note("Version %s is desired for %" PRIu64 " %s: %" PRIu64 " online, %" PRIu64 " up to date.", c->version, matched,
-                         matched == 1 ? "agent" : "agents", online, up_to_date);
+                cli_note("Version %s is desired for %" PRIu64 " %s: %" PRIu64 " online, %" PRIu64
+                         " up to date.",
+                         c->version, matched, matched == 1 ? "agent" : "agents", online, up_to_date);
         else
-                cli_print("Version %s is desired for %" PRIu64 " %s: %" PRIu64 " online, %" PRIu64 " up to date.", c->version, matched,
-                          matched == 1 ? "agent" : "agents", online, up_to_date);
+                cli_print("Version %s is desired for %" PRIu64 " %s: %" PRIu64 " online, %" PRIu64
+                          " up to date.",
+                          c->version, matched, matched == 1 ? "agent" : "agents", online, up_to_date);
         if (matched == 0)
                 cli_note("No agent matches now; those that match later will get it.");
 }
@@ -145,7 +153,9 @@ static void on_fatal(CliExit code, void *userdata) {
         w->code = code;
 }
 
-static const EventStreamHandlers handlers = { .on_open = on_open, .on_event = on_event, .on_fatal = on_fatal };
+static const EventStreamHandlers handlers = { .on_open = on_open,
+                                              .on_event = on_event,
+                                              .on_fatal = on_fatal };
 
 static void judge(Wait *w, json_t *agent) {
         const char *reason = json_text(agent, "reason");
@@ -158,7 +168,8 @@ static void judge(Wait *w, json_t *agent) {
                 w->n_done++;
         else if (streq(reason, "failed") || streq(reason, "gave-up") || streq(reason, "went-back"))
                 w->n_failed++;
-        else if (streq(reason, "updating") || streq(reason, "due") || streq(reason, "offline") || streq(reason, "waiting"))
+        else if (streq(reason, "updating") || streq(reason, "due") || streq(reason, "offline") ||
+                 streq(reason, "waiting"))
                 w->n_pending++;
         else
                 w->n_kept++;
@@ -176,7 +187,8 @@ static CliExit look(Wait *w) {
                 _cleanup_free_ char *path = strjoinf("/api/v1/agents/%s", w->agent);
 
                 agents = json_array();
-                code = path && agents ? api_call(w->c, "GET", path, NULL, &agent) : cli_fail(CLI_ERROR, "Out of memory.");
+                code = path && agents ? api_call(w->c, "GET", path, NULL, &agent) :
+                                        cli_fail(CLI_ERROR, "Out of memory.");
                 if (code == CLI_OK && json_array_append_new(agents, agent) < 0)
                         code = cli_fail(CLI_ERROR, "Out of memory.");
         } else
@@ -200,19 +212,23 @@ static CliExit report(Wait *w) {
 
         if (w->c->output == OUTPUT_JSON) {
                 _cleanup_json_ json_t *v = json_pack(
-                                "{s:s, s:i, s:i, s:i, s:i, s:b}", "version", w->c->version, "up_to_date", (int) w->n_done, "failed",
-                                (int) w->n_failed, "pending", (int) w->n_pending, "kept", (int) w->n_kept, "timed_out", w->timed_out);
+                                "{s:s, s:i, s:i, s:i, s:i, s:b}", "version", w->c->version, "up_to_date",
+                                (int) w->n_done, "failed", (int) w->n_failed, "pending", (int) w->n_pending,
+                                "kept", (int) w->n_kept, "timed_out", w->timed_out);
 
                 if (!v || print_json(w->c, v) != CLI_OK)
                         return CLI_ERROR;
         } else {
-                cli_print("%u up to date, %u failed, %u pending, %u not to be changed.", w->n_done, w->n_failed, w->n_pending, w->n_kept);
+                cli_print("%u up to date, %u failed, %u pending, %u not to be changed.", w->n_done,
+                          w->n_failed, w->n_pending, w->n_kept);
                 json_array_foreach(w->agents, i, agent)
                         if (!streq(json_text(agent, "reason"), "up-to-date"))
-                                cli_note("%s: %s %s", agent_name(agent), json_text(agent, "reason"), json_text(agent, "reason_text"));
+                                cli_note("%s: %s %s", agent_name(agent), json_text(agent, "reason"),
+                                         json_text(agent, "reason_text"));
         }
         return w->timed_out ? cli_fail(CLI_TIMEOUT, "It is not over yet; the gateway goes on with it.") :
-                w->n_failed + w->n_kept > 0 ? CLI_FAILED : CLI_OK;
+               w->n_failed + w->n_kept > 0 ? CLI_FAILED :
+                                             CLI_OK;
 }
 
 static CliExit wait_loop(Wait *w) {

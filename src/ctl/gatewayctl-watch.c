@@ -12,7 +12,7 @@
 typedef struct Watch {
         GatewayCtl *c;
         Progress *progress;
-        bool read_names;                /* events may have been missed, or this is the beginning */
+        bool read_names; /* events may have been missed, or this is the beginning */
         bool ended;
         CliExit code;
 } Watch;
@@ -38,7 +38,8 @@ static void on_event(const char *event, const char *id, json_t *data, void *user
         }
         line = json_pack("{s:s, s:O}", "event", event, "data", data);
         if (line && !isempty(id))
-                (void) (parse_u64(id, &n) >= 0 ? json_set_u64(line, "id", n) : json_set_string(line, "id", id));
+                (void) (parse_u64(id, &n) >= 0 ? json_set_u64(line, "id", n) :
+                                                 json_set_string(line, "id", id));
         if (line)
                 (void) cli_json_print(line, CLI_JSON_SHORT);
         (void) fflush(stdout);
@@ -51,7 +52,9 @@ static void on_fatal(CliExit code, void *userdata) {
         w->code = code;
 }
 
-static const EventStreamHandlers handlers = { .on_open = on_open, .on_event = on_event, .on_fatal = on_fatal };
+static const EventStreamHandlers handlers = { .on_open = on_open,
+                                              .on_event = on_event,
+                                              .on_fatal = on_fatal };
 
 static CliExit read_names(Watch *w) {
         _cleanup_json_ json_t *agents = NULL;
@@ -70,7 +73,8 @@ static CliExit check_agent(GatewayCtl *c, const char *id) {
         _cleanup_free_ char *path = NULL;
 
         if (!agent_id_is_plain(id))
-                return cli_fail(CLI_USAGE, "\"%s\" cannot be an agent's id. \"agents list -o name\" shows them.", id);
+                return cli_fail(CLI_USAGE,
+                                "\"%s\" cannot be an agent's id. \"agents list -o name\" shows them.", id);
         path = strjoinf("/api/v1/agents/%s", id);
         return path ? api_call(c, "GET", path, NULL, NULL) : cli_fail(CLI_ERROR, "Out of memory.");
 }
@@ -89,7 +93,8 @@ CliExit gatewayctl_watch(char *const *arguments, void *userdata) {
         if (code == CLI_OK)
                 code = read_names(&w);
         if (code == CLI_OK)
-                code = event_stream_new(&stream, w.c, "agent,update,desired,release", arguments[0], &handlers, &w);
+                code = event_stream_new(
+                                &stream, w.c, "agent,update,desired,release", arguments[0], &handlers, &w);
 
         while (code == CLI_OK && !w.ended) {
                 int r = sd_event_run(w.c->event, UINT64_MAX);

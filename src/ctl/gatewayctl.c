@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* fleet-gatewayctl: the operators' command line, over the gateway's HTTPS interface. See fleet-gatewayctl(1). */
+/* fleet-gatewayctl: the operators' command line, over the gateway's HTTPS interface. See
+ * fleet-gatewayctl(1). */
 
 #include "gatewayctl.h"
 
@@ -117,7 +118,9 @@ static int on_option(unsigned id, const char *value, void *userdata, const char 
         case OPTION_EXPIRES_IN:
                 *reterr_why = "a time span from 1min to 30d is expected";
                 return parse_sec(value, &c->expires_in) < 0 || c->expires_in < USEC_PER_MINUTE ||
-                                       c->expires_in > 30 * USEC_PER_DAY ? -EINVAL : 0;
+                                                       c->expires_in > 30 * USEC_PER_DAY ?
+                                       -EINVAL :
+                                       0;
         case OPTION_LABEL:
                 return strv_extend(&c->labels, value);
         case OPTION_DESCRIPTION:
@@ -130,16 +133,19 @@ static int on_option(unsigned id, const char *value, void *userdata, const char 
 #define BIT(o) CLI_BIT(OPTION_##o)
 
 static const CliVerb verbs[] = {
-        { "agents list", NULL, 0, 0, BIT(SELECTOR) | BIT(NO_LEGEND), gatewayctl_agents_list, "Agents and their state" },
-        { "agents show", "ID", 1, 1, BIT(NO_LEGEND), gatewayctl_agents_show, "One agent and its last updates" },
-        { "releases list", NULL, 0, 0, BIT(NO_LEGEND), gatewayctl_releases_list, "Releases in the registry" },
+        { "agents list", NULL, 0, 0, BIT(SELECTOR) | BIT(NO_LEGEND), gatewayctl_agents_list,
+          "Agents and their state" },
+        { "agents show", "ID", 1, 1, BIT(NO_LEGEND), gatewayctl_agents_show,
+          "One agent and its last updates" },
+        { "releases list", NULL, 0, 0, BIT(NO_LEGEND), gatewayctl_releases_list,
+          "Releases in the registry" },
         { "releases import", "DIRECTORY", 1, 1, 0, gatewayctl_releases_import,
           "Send a published repository; the gateway verifies it" },
-        { "token create", NULL, 0, 0, BIT(USES) | BIT(EXPIRES_IN) | BIT(LABEL) | BIT(DESCRIPTION), gatewayctl_token_create,
-          "Make a join token for new machines" },
+        { "token create", NULL, 0, 0, BIT(USES) | BIT(EXPIRES_IN) | BIT(LABEL) | BIT(DESCRIPTION),
+          gatewayctl_token_create, "Make a join token for new machines" },
         { "update", "[AGENT]", 0, 1,
-          BIT(SELECTOR) | BIT(ALL) | BIT(VERSION) | BIT(RETRY) | BIT(WAIT) | BIT(TIMEOUT) | BIT(YES), gatewayctl_update,
-          "Set the desired version of an agent, a selection, or all" },
+          BIT(SELECTOR) | BIT(ALL) | BIT(VERSION) | BIT(RETRY) | BIT(WAIT) | BIT(TIMEOUT) | BIT(YES),
+          gatewayctl_update, "Set the desired version of an agent, a selection, or all" },
         { "watch", "[AGENT]", 0, 1, 0, gatewayctl_watch, "A line for each event, until interrupted" },
         { 0 },
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* fleet-gatewayctl's parts: what was given, the connection to the gateway (docs/api.md), and the verbs. Calls run the
- * loop until they are answered. */
+/* fleet-gatewayctl's parts: what was given, the connection to the gateway (docs/api.md), and the verbs.
+ * Calls run the loop until they are answered. */
 
 #include <systemd/sd-event.h>
 
@@ -20,9 +20,9 @@ typedef enum Output {
 typedef struct GatewayCtl {
         /* options */
         Output output;
-        CliJson json;                   /* with OUTPUT_JSON */
+        CliJson json; /* with OUTPUT_JSON */
         bool no_legend, all, retry, wait, yes;
-        char *gateway, *ca_path, *token_path;              /* then environment, ctl.conf, defaults */
+        char *gateway, *ca_path, *token_path; /* then environment, ctl.conf, defaults */
         const char *selector, *version, *description;
         char **labels;
         unsigned uses;
@@ -44,7 +44,8 @@ CliExit gatewayctl_configure(GatewayCtl *c);
 /* Settles the configuration, makes loop and client; again is fine. */
 CliExit api_open(GatewayCtl *c);
 
-/* One JSON call. path: from "/api/..." on, arguments escaped. body and ret may be NULL. What goes wrong is printed. */
+/* One JSON call. path: from "/api/..." on, arguments escaped. body and ret may be NULL. What goes wrong is
+ * printed. */
 CliExit api_call(GatewayCtl *c, const char *method, const char *path, json_t *body, json_t **ret);
 CliExit api_put(GatewayCtl *c, const char *path, const void *data, size_t size);
 CliExit api_exists(GatewayCtl *c, const char *path, bool *ret);
@@ -52,7 +53,13 @@ CliExit api_exists(GatewayCtl *c, const char *path, bool *ret);
 /* The parts of that, for event streams. headers: of a request that is authorized. */
 int api_url(const GatewayCtl *c, const char *path, char **ret);
 int api_headers(const GatewayCtl *c, const char *more /* or NULL */, char ***ret);
-CliExit api_fail(const GatewayCtl *c, int error, unsigned status, const char *message, const void *body, size_t size);
+CliExit
+api_fail(const GatewayCtl *c,
+         int error,
+         unsigned status,
+         const char *message,
+         const void *body,
+         size_t size);
 
 char *url_escape(const char *s);
 bool agent_id_is_plain(const char *s);
@@ -64,7 +71,7 @@ CliExit print_json(const GatewayCtl *c, json_t *v);
 
 /* All pages. selector may be NULL. *ret is an array. */
 CliExit agents_read(GatewayCtl *c, const char *selector, json_t **ret);
-const char *agent_name(json_t *agent);                     /* host name, or the id */
+const char *agent_name(json_t *agent); /* host name, or the id */
 /* "1.0.0 -> 1.1.0  Downloading 12%" */
 char *update_line(json_t *update);
 CliStyle update_style(json_t *update);

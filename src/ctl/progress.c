@@ -11,8 +11,8 @@
 
 struct Progress {
         FILE *f;
-        json_t *names;                  /* agent id -> host name */
-        json_t *seen;                   /* update id -> what was shown last */
+        json_t *names; /* agent id -> host name */
+        json_t *seen;  /* update id -> what was shown last */
 };
 
 int progress_new(Progress **ret, FILE *f) {
@@ -39,7 +39,8 @@ Progress *progress_free(Progress *p) {
 }
 
 static void learn_one(Progress *p, json_t *agent) {
-        const char *id = json_text(agent, "id"), *host = json_text(json_object_get(agent, "facts"), "hostname");
+        const char *id = json_text(agent, "id"),
+                   *host = json_text(json_object_get(agent, "facts"), "hostname");
 
         if (!isempty(id) && !isempty(host))
                 (void) json_object_set_new(p->names, id, json_string(host));
@@ -61,9 +62,9 @@ static void print_line(Progress *p, const char *id, CliStyle style, const char *
         struct tm tm;
 
         if (!localtime_r(&seconds, &tm))
-                tm = (struct tm) { 0 };
-        fprintf(p->f, "%02d:%02d:%02d  %-16s  %s%s%s\n", tm.tm_hour, tm.tm_min, tm.tm_sec, strempty(safe_name),
-                cli_on(style, p->f), strempty(safe), cli_off(style, p->f));
+                tm = (struct tm){ 0 };
+        fprintf(p->f, "%02d:%02d:%02d  %-16s  %s%s%s\n", tm.tm_hour, tm.tm_min, tm.tm_sec,
+                strempty(safe_name), cli_on(style, p->f), strempty(safe), cli_off(style, p->f));
         (void) fflush(p->f);
 }
 
@@ -74,7 +75,8 @@ static bool is_news(Progress *p, json_t *update) {
 
         (void) json_get_u64(update, "bytes_done", &done);
         (void) json_get_u64(update, "bytes_total", &total);
-        now_shown = strjoinf("%s %u", json_text(update, "phase"), total > 0 ? (unsigned) (MIN(done, total) * 10 / total) : 0);
+        now_shown = strjoinf("%s %u", json_text(update, "phase"),
+                             total > 0 ? (unsigned) (MIN(done, total) * 10 / total) : 0);
         if (!now_shown || streq(json_text(p->seen, json_text(update, "id")), now_shown))
                 return false;
         if (json_object_size(p->seen) > SEEN_MAX) /* forgetting costs a repeated line at most */
@@ -93,8 +95,10 @@ static void show_update(Progress *p, json_t *update) {
         if (!line)
                 return;
         print_line(p, json_text(update, "agent"), update_style(update), line);
-        why = isempty(json_text(update, "message")) ? json_text(update, "verdict_text") : json_text(update, "message");
-        if (json_is_true(json_object_get(update, "terminal")) && !isempty(why) && update_style(update) == CLI_BAD)
+        why = isempty(json_text(update, "message")) ? json_text(update, "verdict_text") :
+                                                      json_text(update, "message");
+        if (json_is_true(json_object_get(update, "terminal")) && !isempty(why) &&
+            update_style(update) == CLI_BAD)
                 print_line(p, json_text(update, "agent"), CLI_PLAIN, why);
 }
 
@@ -103,12 +107,13 @@ static void show_agent(Progress *p, json_t *agent) {
         _cleanup_free_ char *line = NULL;
 
         learn_one(p, agent);
-        line = strjoinf("%s%s%s", isempty(change) ? state : change, isempty(json_text(agent, "version")) ? "" : " ",
-                        json_text(agent, "version"));
+        line = strjoinf("%s%s%s", isempty(change) ? state : change,
+                        isempty(json_text(agent, "version")) ? "" : " ", json_text(agent, "version"));
         print_line(p, json_text(agent, "id"),
-                   streq(change, "online")                                                                   ? CLI_GOOD :
-                   streq(change, "offline") || streq(change, "removed") || streq(change, "clone-suspected") ? CLI_BAD :
-                                                                                                              CLI_PLAIN,
+                   streq(change, "online") ? CLI_GOOD :
+                   streq(change, "offline") || streq(change, "removed") || streq(change, "clone-suspected") ?
+                                             CLI_BAD :
+                                             CLI_PLAIN,
                    strempty(line));
 }
 
@@ -123,8 +128,9 @@ void progress_event(Progress *p, const char *event, json_t *data) {
                 line = strjoinf("release %s imported", json_text(data, "version"));
                 print_line(p, "gateway", CLI_PLAIN, strempty(line));
         } else if (streq(event, "desired")) {
-                const char *what = streq(json_text(data, "by"), "agent") ? json_text(data, "agent") :
-                        streq(json_text(data, "by"), "selector")         ? json_text(data, "selector") : "all";
+                const char *what = streq(json_text(data, "by"), "agent")    ? json_text(data, "agent") :
+                                   streq(json_text(data, "by"), "selector") ? json_text(data, "selector") :
+                                                                              "all";
 
                 if (json_is_true(json_object_get(data, "deleted")))
                         line = strdup("a desired version was withdrawn");

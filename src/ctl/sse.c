@@ -84,7 +84,8 @@ static int event_dispatch(SseParser *p) {
 
         /* an event without data only sets the id */
         if (p->has_data)
-                r = p->on_event(p->event[0] ? p->event : "message", p->has_id ? p->id : "", p->data.p, p->userdata);
+                r = p->on_event(p->event[0] ? p->event : "message", p->has_id ? p->id : "", p->data.p,
+                                p->userdata);
         event_clear(p);
         return r;
 }

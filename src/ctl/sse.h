@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Event streams (text/event-stream) taken apart as they arrive, in pieces of any size. Pure: no I/O, no clock. A line
- * or an event above its limit is an error, since the stream cannot be trusted any more then. */
+/* Event streams (text/event-stream) taken apart as they arrive, in pieces of any size. Pure: no I/O, no
+ * clock. A line or an event above its limit is an error, since the stream cannot be trusted any more then.
+ */
 
 #include "macro.h"
 #include "time-util.h"
@@ -24,5 +25,5 @@ int sse_parser_feed(SseParser *p, const void *data, size_t size);
 
 /* A new connection: what was half read is forgotten, the last id is kept. */
 void sse_parser_reset(SseParser *p);
-const char *sse_parser_last_id(const SseParser *p);        /* "" before the first */
-usec_t sse_parser_retry(const SseParser *p);               /* 0: the server has not said */
+const char *sse_parser_last_id(const SseParser *p); /* "" before the first */
+usec_t sse_parser_retry(const SseParser *p);        /* 0: the server has not said */

@@ -15,7 +15,7 @@ typedef struct Cell {
 struct CliTable {
         size_t n_columns;
         bool fields;
-        Cell *cells;                    /* row by row; titles first unless it is a table of fields */
+        Cell *cells; /* row by row; titles first unless it is a table of fields */
         size_t n_cells, allocated;
         int error;
 };
@@ -72,7 +72,7 @@ void cli_table_add(CliTable *t, CliStyle style, const char *cell) {
                 t->error = -ENOMEM;
                 return;
         }
-        t->cells[t->n_cells++] = (Cell) { text, isempty(cell) ? CLI_PLAIN : style };
+        t->cells[t->n_cells++] = (Cell){ text, isempty(cell) ? CLI_PLAIN : style };
 }
 
 void cli_table_addf(CliTable *t, CliStyle style, const char *format, ...) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Tables for people, and JSON for programs, on standard output. Cells are copied and escaped; widths count characters,
- * not bytes; the last column is never padded. A table is filled cell by cell, row after row. */
+/* Tables for people, and JSON for programs, on standard output. Cells are copied and escaped; widths count
+ * characters, not bytes; the last column is never padded. A table is filled cell by cell, row after row. */
 
 #include "cli.h"
 #include "json.h"
@@ -24,5 +24,6 @@ void cli_table_field(CliTable *t, const char *name, CliStyle style, const char *
 
 int cli_table_print(CliTable *t, bool legend);
 
-/* One value on standard output, with a newline. What a terminal could take for a control character is \u-escaped. */
+/* One value on standard output, with a newline. What a terminal could take for a control character is
+ * \u-escaped. */
 int cli_json_print(json_t *v, CliJson mode);

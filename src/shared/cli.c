@@ -88,10 +88,10 @@ int cli_confirm(const char *format, ...) {
 }
 
 CliJson cli_json_from_string(const char *s) {
-        return streq(s, "off") ? CLI_JSON_OFF :
-                streq(s, "short") ? CLI_JSON_SHORT :
-                streq(s, "pretty") ? CLI_JSON_PRETTY :
-                                     _CLI_JSON_INVALID;
+        return streq(s, "off")    ? CLI_JSON_OFF :
+               streq(s, "short")  ? CLI_JSON_SHORT :
+               streq(s, "pretty") ? CLI_JSON_PRETTY :
+                                    _CLI_JSON_INVALID;
 }
 
 static bool colors_wanted(FILE *f) {
@@ -110,7 +110,7 @@ static bool colors_wanted(FILE *f) {
 
 const char *cli_on(CliStyle s, FILE *f) {
         static const char *const sequences[_CLI_STYLE_MAX] = {
-                [CLI_PLAIN] = "",         [CLI_BOLD] = "\x1b[1m",  [CLI_DIM] = "\x1b[2m",
+                [CLI_PLAIN] = "",        [CLI_BOLD] = "\x1b[1m",  [CLI_DIM] = "\x1b[2m",
                 [CLI_GOOD] = "\x1b[32m", [CLI_BUSY] = "\x1b[33m", [CLI_BAD] = "\x1b[1;31m",
         };
 
@@ -162,13 +162,14 @@ static const CliOption *option_by_name(const CliProgram *p, const char *name) {
         return NULL;
 }
 
-/* ---- help ---------------------------------------------------------------------------------------------- */
+/* ---- help ----------------------------------------------------------------------------------------------
+ */
 
 static void print_option(const CliOption *o) {
         _cleanup_free_ char *left = NULL;
 
-        left = strjoinf("%c%c%s --%s%s%s", o->letter ? '-' : ' ', o->letter ?: ' ', o->letter ? "," : " ", o->name,
-                        o->value ? "=" : "", strempty(o->value));
+        left = strjoinf("%c%c%s --%s%s%s", o->letter ? '-' : ' ', o->letter ?: ' ', o->letter ? "," : " ",
+                        o->name, o->value ? "=" : "", strempty(o->value));
         printf("  %-28s  %s\n", strempty(left), o->help);
 }
 
@@ -186,9 +187,9 @@ static void print_help(const CliProgram *p) {
         printf("\nOptions:\n");
         for (const CliOption *o = p->options; o->name; o++)
                 print_option(o);
-        print_option(&(CliOption) { .letter = 'h', .name = "help", .help = "This text" });
+        print_option(&(CliOption){ .letter = 'h', .name = "help", .help = "This text" });
         if (!option_by_name(p, "version"))
-                print_option(&(CliOption) { .name = "version", .help = "The version of this program" });
+                print_option(&(CliOption){ .name = "version", .help = "The version of this program" });
         printf("\nExit status: 0 done, 1 error, 2 wrong command line or declined, 3 not found, 4 not allowed,\n"
                "5 conflict, 6 timeout, 7 the update failed or went back.\n");
         if (p->footer)
@@ -198,14 +199,15 @@ static void print_help(const CliProgram *p) {
 static void print_verb_help(const CliProgram *p, const CliVerb *v) {
         uint64_t accepted = v->options | p->common;
 
-        printf("%s %s%s%s\n\n%s.\n\nOptions:\n", p->name, v->name, v->arguments ? " " : "", strempty(v->arguments),
-               v->help);
+        printf("%s %s%s%s\n\n%s.\n\nOptions:\n", p->name, v->name, v->arguments ? " " : "",
+               strempty(v->arguments), v->help);
         for (const CliOption *o = p->options; o->name; o++)
                 if (accepted & CLI_BIT(o->id))
                         print_option(o);
 }
 
-/* ---- parsing ------------------------------------------------------------------------------------------- */
+/* ---- parsing -------------------------------------------------------------------------------------------
+ */
 
 typedef struct Given {
         const CliOption *option;
@@ -216,7 +218,7 @@ typedef struct CommandLine {
         Given given[OPTIONS_MAX];
         size_t n_given;
         bool help, version;
-        char **words;                   /* points into argv */
+        char **words; /* points into argv */
 } CommandLine;
 
 static const CliOption *option_by_id(const CliProgram *p, unsigned id) {
@@ -238,12 +240,15 @@ static void build_getopt(const CliProgram *p, struct option longs[], char shorts
         size_t n = 0, k = 0;
 
         shorts[k++] = 'h';
-        longs[n++] = (struct option) { "help", no_argument, NULL, OPTION_HELP };
+        longs[n++] = (struct option){ "help", no_argument, NULL, OPTION_HELP };
         if (!option_by_name(p, "version"))
-                longs[n++] = (struct option) { "version", no_argument, NULL, OPTION_VERSION };
+                longs[n++] = (struct option){ "version", no_argument, NULL, OPTION_VERSION };
         for (const CliOption *o = p->options; o->name && n < OPTIONS_MAX + 1; o++) {
-                longs[n++] = (struct option) {
-                        o->name, o->value ? required_argument : no_argument, NULL, OPTION_FIRST + (int) o->id,
+                longs[n++] = (struct option){
+                        o->name,
+                        o->value ? required_argument : no_argument,
+                        NULL,
+                        OPTION_FIRST + (int) o->id,
                 };
                 if (o->letter) {
                         shorts[k++] = o->letter;
@@ -251,7 +256,7 @@ static void build_getopt(const CliProgram *p, struct option longs[], char shorts
                                 shorts[k++] = ':';
                 }
         }
-        longs[n] = (struct option) { 0 };
+        longs[n] = (struct option){ 0 };
         shorts[k] = '\0';
 }
 
@@ -272,14 +277,16 @@ static int parse_options(const CliProgram *p, int argc, char *argv[], CommandLin
                         ret->version = true;
                         continue;
                 }
-                o = c >= OPTION_FIRST ? option_by_id(p, (unsigned) (c - OPTION_FIRST)) : option_by_letter(p, c);
+                o = c >= OPTION_FIRST ? option_by_id(p, (unsigned) (c - OPTION_FIRST)) :
+                                        option_by_letter(p, c);
                 if (!o)
                         return -EINVAL; /* getopt has said what is wrong */
                 if (ret->n_given >= ELEMENTSOF(ret->given)) {
-                        (void) cli_fail(CLI_USAGE, "There are more than %zu options.", ELEMENTSOF(ret->given));
+                        (void) cli_fail(CLI_USAGE, "There are more than %zu options.",
+                                        ELEMENTSOF(ret->given));
                         return -EINVAL;
                 }
-                ret->given[ret->n_given++] = (Given) { o, optarg };
+                ret->given[ret->n_given++] = (Given){ o, optarg };
         }
         ret->words = argv + optind;
         return 0;
@@ -331,23 +338,27 @@ static CliExit fail_unknown_verb(const CliProgram *p, char *const *words) {
         }
         if (group)
                 return cli_fail(CLI_USAGE, "\"%s\" wants one of: %s.", words[0], group);
-        return cli_fail(CLI_USAGE, "There is no command \"%s\". \"%s --help\" lists them.", words[0], p->name);
+        return cli_fail(CLI_USAGE, "There is no command \"%s\". \"%s --help\" lists them.", words[0],
+                        p->name);
 }
 
-static CliExit check_verb(const CliProgram *p, const CliVerb *v, char *const *arguments, const CommandLine *line) {
+static CliExit
+check_verb(const CliProgram *p, const CliVerb *v, char *const *arguments, const CommandLine *line) {
         size_t n = strv_length(arguments);
 
         if (n < v->min_arguments || n > v->max_arguments)
                 return cli_fail(CLI_USAGE, "\"%s\" wants %s %s, not %zu. Usage: %s %s%s%s", v->name,
-                                v->max_arguments == 0           ? "no" :
-                                v->min_arguments == v->max_arguments ? (v->max_arguments == 1 ? "one" : "more") :
-                                                                  "other",
+                                v->max_arguments == 0 ? "no" :
+                                v->min_arguments == v->max_arguments ?
+                                                        (v->max_arguments == 1 ? "one" : "more") :
+                                                        "other",
                                 v->max_arguments == 1 ? "argument" : "arguments", n, p->name, v->name,
                                 v->arguments ? " " : "", strempty(v->arguments));
 
         for (size_t i = 0; i < line->n_given; i++)
                 if (!((v->options | p->common) & CLI_BIT(line->given[i].option->id)))
-                        return cli_fail(CLI_USAGE, "--%s does not go with \"%s\".", line->given[i].option->name, v->name);
+                        return cli_fail(CLI_USAGE, "--%s does not go with \"%s\".",
+                                        line->given[i].option->name, v->name);
         return CLI_OK;
 }
 

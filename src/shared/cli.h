@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What the command lines have in common: verbs and options as tables (help and checks come from them), exit codes,
- * messages, styles. Standard output carries data only; messages, questions and progress go to standard error. Nothing
- * is paged; colour and questions only on a terminal. Text from outside is escaped before it is printed: the functions
- * here do that themselves. Single-threaded. */
+/* What the command lines have in common: verbs and options as tables (help and checks come from them), exit
+ * codes, messages, styles. Standard output carries data only; messages, questions and progress go to
+ * standard error. Nothing is paged; colour and questions only on a terminal. Text from outside is escaped
+ * before it is printed: the functions here do that themselves. Single-threaded. */
 
 #include <stdio.h>
 
@@ -15,52 +15,52 @@
 typedef enum CliExit {
         CLI_OK = 0,
         CLI_ERROR = 1,
-        CLI_USAGE = 2,                 /* wrong command line, or the answer to a question was no */
+        CLI_USAGE = 2, /* wrong command line, or the answer to a question was no */
         CLI_NOT_FOUND = 3,
-        CLI_AUTH = 4,                  /* not allowed, or no valid credentials */
-        CLI_CONFLICT = 5,              /* the state of things does not allow it */
-        CLI_TIMEOUT = 6,               /* the wait ended before the matter did */
-        CLI_FAILED = 7,                /* the update failed, went back, or was paused by itself */
+        CLI_AUTH = 4,     /* not allowed, or no valid credentials */
+        CLI_CONFLICT = 5, /* the state of things does not allow it */
+        CLI_TIMEOUT = 6,  /* the wait ended before the matter did */
+        CLI_FAILED = 7,   /* the update failed, went back, or was paused by itself */
 } CliExit;
 
 typedef struct CliVerb {
-        const char *name;              /* one word, or several: "agents list" */
-        const char *arguments;         /* for help: "[VERSION]"; NULL: none */
+        const char *name;      /* one word, or several: "agents list" */
+        const char *arguments; /* for help: "[VERSION]"; NULL: none */
         unsigned min_arguments, max_arguments;
-        uint64_t options;              /* bits of CliOption.id besides CliProgram.common */
-        CliExit (*run)(char *const *arguments, void *userdata);    /* NULL-terminated, without the verb */
-        const char *help;              /* one line */
+        uint64_t options; /* bits of CliOption.id besides CliProgram.common */
+        CliExit (*run)(char *const *arguments, void *userdata); /* NULL-terminated, without the verb */
+        const char *help;                                       /* one line */
 } CliVerb;
 
 typedef struct CliOption {
-        unsigned id;                   /* 0..62, one bit each */
-        char letter;                   /* 0: none */
+        unsigned id; /* 0..62, one bit each */
+        char letter; /* 0: none */
         const char *name;
-        const char *value;             /* for help: "URL"; NULL: takes none */
+        const char *value; /* for help: "URL"; NULL: takes none */
         const char *help;
 } CliOption;
 
 typedef struct CliProgram {
         const char *name;
-        const char *summary;           /* one sentence */
-        const CliVerb *verbs;          /* ended by { 0 } */
-        const CliOption *options;      /* ended by { 0 } */
-        uint64_t common;               /* options that every verb takes */
-        const char *footer;            /* more for help, or NULL */
+        const char *summary;      /* one sentence */
+        const CliVerb *verbs;     /* ended by { 0 } */
+        const CliOption *options; /* ended by { 0 } */
+        uint64_t common;          /* options that every verb takes */
+        const char *footer;       /* more for help, or NULL */
         /* 0, or a negative errno with a sentence in *reterr_why (static) */
         int (*on_option)(unsigned id, const char *value, void *userdata, const char **reterr_why);
 } CliProgram;
 
 #define CLI_BIT(id) (UINT64_C(1) << (id))
 
-/* Parses, runs the verb, flushes standard output (a full disk is an error), and returns the exit status. --help (-h)
- * and --version (alone, if the program has an option of this name) are understood everywhere. */
+/* Parses, runs the verb, flushes standard output (a full disk is an error), and returns the exit status.
+ * --help (-h) and --version (alone, if the program has an option of this name) are understood everywhere. */
 int cli_main(const CliProgram *program, int argc, char *argv[], void *userdata);
 
 /* "name: sentence" on standard error; returns the code, so that it can be returned in one line. */
 CliExit cli_fail(CliExit code, const char *format, ...) _printf_(2, 3);
-void cli_note(const char *format, ...) _printf_(1, 2);          /* a line on standard error */
-void cli_print(const char *format, ...) _printf_(1, 2);         /* a line on standard output, escaped */
+void cli_note(const char *format, ...) _printf_(1, 2);  /* a line on standard error */
+void cli_print(const char *format, ...) _printf_(1, 2); /* a line on standard output, escaped */
 
 /* Asks on the terminal. 1: yes, 0: no (also on end of input), -ENOTTY when there is nobody to ask. */
 int cli_confirm(const char *format, ...) _printf_(1, 2);
@@ -68,7 +68,7 @@ int cli_confirm(const char *format, ...) _printf_(1, 2);
 /* --json= */
 typedef enum CliJson {
         CLI_JSON_OFF,
-        CLI_JSON_SHORT,                /* one object a line */
+        CLI_JSON_SHORT, /* one object a line */
         CLI_JSON_PRETTY,
         _CLI_JSON_INVALID = -EINVAL,
 } CliJson;
@@ -84,7 +84,8 @@ typedef enum CliStyle {
         _CLI_STYLE_MAX,
 } CliStyle;
 
-/* Escape sequences for this stream, or "": NO_COLOR, CLICOLOR_FORCE, SYSTEMD_COLORS, TERM=dumb, not a terminal. */
+/* Escape sequences for this stream, or "": NO_COLOR, CLICOLOR_FORCE, SYSTEMD_COLORS, TERM=dumb, not a
+ * terminal. */
 const char *cli_on(CliStyle s, FILE *f);
 const char *cli_off(CliStyle s, FILE *f);
 
@@ -92,4 +93,4 @@ const char *cli_off(CliStyle s, FILE *f);
 #define CLI_TIME_MAX 128
 const char *cli_format_time(usec_t realtime, usec_t now_realtime, char buf[static CLI_TIME_MAX]);
 #define CLI_BYTES_MAX 32
-const char *cli_format_bytes(uint64_t n, char buf[static CLI_BYTES_MAX]);     /* "12.3M" */
+const char *cli_format_bytes(uint64_t n, char buf[static CLI_BYTES_MAX]); /* "12.3M" */

@@ -24,8 +24,9 @@
 #define CONNECTIONS_MAX 16L
 #define SPEED_BURST (100 * USEC_PER_MSEC)
 
-/* curl calls us from within its own functions and must not be called back from there. Whatever is freed meanwhile
- * only waits: "depth" counts how deep we are in a call, and the outermost one reaps on its way out. */
+/* curl calls us from within its own functions and must not be called back from there. Whatever is freed
+ * meanwhile only waits: "depth" counts how deep we are in a call, and the outermost one reaps on its way
+ * out. */
 struct HttpClient {
         sd_event *event;
         CURLM *multi;
@@ -37,7 +38,7 @@ struct HttpClient {
 };
 
 struct HttpRequest {
-        HttpClient *client;             /* NULL once the client is gone */
+        HttpClient *client; /* NULL once the client is gone */
         CURL *easy;
         struct curl_slist *headers;
         void *body_copy;
@@ -47,14 +48,14 @@ struct HttpRequest {
         http_on_finish_t on_finish;
         void *userdata;
         uint64_t resume_from, max_size, speed_limit;
-        usec_t next_chunk;              /* when the speed limit allows another chunk */
+        usec_t next_chunk; /* when the speed limit allows another chunk */
         sd_event_source *pause_timer;
 
-        bool attached;                  /* the easy handle is in the multi handle */
-        bool freed;                     /* by its owner, from within curl */
-        bool begun;                     /* the status line has been judged */
-        bool cut;                       /* enough of the body of an error has been seen */
-        int error;                      /* why one of our callbacks stopped the transfer */
+        bool attached; /* the easy handle is in the multi handle */
+        bool freed;    /* by its owner, from within curl */
+        bool begun;    /* the status line has been judged */
+        bool cut;      /* enough of the body of an error has been seen */
+        int error;     /* why one of our callbacks stopped the transfer */
         unsigned status;
         uint64_t offset, received;
         uint64_t headers_size;
@@ -161,16 +162,17 @@ static int request_take(HttpRequest *r, const void *data, size_t size) {
         return r->on_data ? r->on_data(r, data, size, r->userdata) : request_collect(r, data, size);
 }
 
-/* A chunk takes as long as it would at the limit; a late one may catch up by BURST. (curl has a limit of its own, which
- * lets several times as much through where the network is much faster.) Returns 1 if the chunk has to wait. */
+/* A chunk takes as long as it would at the limit; a late one may catch up by BURST. (curl has a limit of its
+ * own, which lets several times as much through where the network is much faster.) Returns 1 if the chunk
+ * has to wait. */
 static int request_throttle(HttpRequest *r, size_t size) {
         usec_t t = now(CLOCK_BOOTTIME);
 
         if (r->speed_limit == 0)
                 return 0;
         if (t < r->next_chunk) {
-                int k = event_timer_arm(
-                                r->client->event, &r->pause_timer, r->next_chunk - t, on_pause_over, r, "http-pause");
+                int k = event_timer_arm(r->client->event, &r->pause_timer, r->next_chunk - t,
+                                        on_pause_over, r, "http-pause");
                 return k < 0 ? k : 1;
         }
         r->next_chunk = MAX(r->next_chunk, usec_sub(t, SPEED_BURST)) + size * USEC_PER_SEC / r->speed_limit;
@@ -246,7 +248,8 @@ static int error_from_curl(const HttpRequest *r, CURLcode code) {
         }
 }
 
-/* What to say: our own reason first, then curl's. The text may quote the peer, so it is made fit for a terminal. */
+/* What to say: our own reason first, then curl's. The text may quote the peer, so it is made fit for a
+ * terminal. */
 static char *request_message(const HttpRequest *r, int error, CURLcode code) {
         const char *text;
 
@@ -255,9 +258,11 @@ static char *request_message(const HttpRequest *r, int error, CURLcode code) {
         if (error == 0)
                 return strjoinf("The server answered %u.", r->status);
         if (r->error == -EFBIG && r->headers_size > HEADERS_MAX)
-                return strjoinf("The headers of the answer are larger than %u bytes.", (unsigned) HEADERS_MAX);
+                return strjoinf("The headers of the answer are larger than %u bytes.",
+                                (unsigned) HEADERS_MAX);
         if (r->error == -EFBIG)
-                return strjoinf("The answer is larger than the %" PRIu64 " bytes that are allowed.", r->max_size);
+                return strjoinf("The answer is larger than the %" PRIu64 " bytes that are allowed.",
+                                r->max_size);
         if (r->error == -EBADMSG && r->received == 0 && r->status == 206)
                 return strjoinf("The server sent another range than the one asked for.");
         if (r->error < 0)
@@ -357,7 +362,8 @@ static int on_curl_timer(CURLM *multi, long msec, void *userdata) {
         if (msec < 0)
                 r = event_timer_disarm(c->timer);
         else
-                r = event_timer_arm(c->event, &c->timer, (usec_t) msec * USEC_PER_MSEC, on_timer, c, "http-timer");
+                r = event_timer_arm(c->event, &c->timer, (usec_t) msec * USEC_PER_MSEC, on_timer, c,
+                                    "http-timer");
         return r < 0 ? -1 : 0;
 }
 
@@ -530,11 +536,11 @@ static int option_result(CURLcode code) {
         return code == CURLE_OK ? 0 : code == CURLE_OUT_OF_MEMORY ? -ENOMEM : -EINVAL;
 }
 
-#define SET(r, option, value)                                                             \
-        do {                                                                              \
-                int _k_ = option_result(curl_easy_setopt((r)->easy, (option), (value)));  \
-                if (_k_ < 0)                                                              \
-                        return _k_;                                                       \
+#define SET(r, option, value)                                                                               \
+        do {                                                                                                \
+                int _k_ = option_result(curl_easy_setopt((r)->easy, (option), (value)));                    \
+                if (_k_ < 0)                                                                                \
+                        return _k_;                                                                         \
         } while (false)
 
 static int request_set_method(HttpRequest *r, const HttpOptions *o) {
@@ -620,7 +626,8 @@ static int request_set_options(HttpRequest *r, const HttpOptions *o) {
         SET(r, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
         SET(r, CURLOPT_TCP_KEEPALIVE, 1L);
         SET(r, CURLOPT_NOSIGNAL, 1L);
-        /* names are resolved by a thread of curl's own, which touches nothing of ours; cancelling must not wait for it */
+        /* names are resolved by a thread of curl's own, which touches nothing of ours; cancelling must not
+         * wait for it */
         SET(r, CURLOPT_QUICK_EXIT, 1L);
         SET(r, CURLOPT_ERRORBUFFER, r->error_buffer);
         SET(r, CURLOPT_PRIVATE, (void *) r);
@@ -653,7 +660,7 @@ int http_request_start(HttpClient *c, const HttpOptions *o, HttpRequest **ret) {
         r = new0(HttpRequest, 1);
         if (!r)
                 return -ENOMEM;
-        *r = (HttpRequest) {
+        *r = (HttpRequest){
                 .client = c,
                 .on_data = o->on_data,
                 .on_finish = o->on_finish,

@@ -59,8 +59,12 @@ static const CliOption options[] = {
         { 0 },
 };
 static const CliProgram program = {
-        .name = "test-cli", .summary = "A test.", .verbs = verbs, .options = options,
-        .common = CLI_BIT(OPTION_NAME), .on_option = on_option,
+        .name = "test-cli",
+        .summary = "A test.",
+        .verbs = verbs,
+        .options = options,
+        .common = CLI_BIT(OPTION_NAME),
+        .on_option = on_option,
 };
 
 /* Standard output and error of what ran last. */
@@ -90,20 +94,20 @@ static void restore(int fd, int old) {
         close(old);
 }
 
-#define CAPTURE(code)                                                   \
-        do {                                                            \
-                int _o_, _e_;                                           \
-                fflush(stdout);                                         \
-                int _fo_ = redirect(1, &_o_), _fe_ = redirect(2, &_e_); \
-                code;                                                   \
-                fflush(stdout);                                         \
-                fflush(stderr);                                         \
-                restore(1, _o_);                                        \
-                restore(2, _e_);                                        \
-                free(out);                                              \
-                free(err);                                              \
-                out = slurp(_fo_);                                      \
-                err = slurp(_fe_);                                      \
+#define CAPTURE(code)                                                                                       \
+        do {                                                                                                \
+                int _o_, _e_;                                                                               \
+                fflush(stdout);                                                                             \
+                int _fo_ = redirect(1, &_o_), _fe_ = redirect(2, &_e_);                                     \
+                code;                                                                                       \
+                fflush(stdout);                                                                             \
+                fflush(stderr);                                                                             \
+                restore(1, _o_);                                                                            \
+                restore(2, _e_);                                                                            \
+                free(out);                                                                                  \
+                free(err);                                                                                  \
+                out = slurp(_fo_);                                                                          \
+                err = slurp(_fe_);                                                                          \
         } while (false)
 
 static int run(Seen *s, const char *line) {
@@ -111,7 +115,7 @@ static int run(Seen *s, const char *line) {
         _cleanup_strv_free_ char **words = NULL;
         int argc = 1, code = -1;
 
-        *s = (Seen) { .answer = s->answer };
+        *s = (Seen){ .answer = s->answer };
         assert_ok(strv_split(line, " ", &words));
         STRV_FOREACH(w, words)
                 argv[argc++] = *w;
@@ -130,7 +134,7 @@ static void test_verbs(void) {
         assert_streq(s.verb, "things show");
         assert_streq(s.name, "x");
         assert_se(s.n_arguments == 1);
-        assert_se(run(&s, "-n x things show --force") == CLI_USAGE && !s.verb);   /* argument missing */
+        assert_se(run(&s, "-n x things show --force") == CLI_USAGE && !s.verb); /* argument missing */
         assert_se(run(&s, "things show 1 --force") == CLI_USAGE && !s.verb);
         assert_se(strstr(err, "--force does not go with \"things show\""));
         assert_se(run(&s, "go a b --force") == CLI_OK && s.force && s.n_arguments == 2);
@@ -156,7 +160,8 @@ static void test_help(void) {
         Seen s = { 0 };
 
         assert_se(run(&s, "--help") == CLI_OK && !s.verb);
-        assert_se(strstr(out, "things show ID") && strstr(out, "-n, --name=NAME") && strstr(out, "Exit status"));
+        assert_se(strstr(out, "things show ID") && strstr(out, "-n, --name=NAME") &&
+                  strstr(out, "Exit status"));
         assert_streq(err, "");
         assert_se(run(&s, "go -h") == CLI_OK && !s.verb);
         assert_se(strstr(out, "--force"));
@@ -218,8 +223,10 @@ static void test_json(void) {
         _cleanup_json_ json_t *v = NULL;
         int r = 0;
 
-        assert_se(cli_json_from_string("short") == CLI_JSON_SHORT && cli_json_from_string("pretty") == CLI_JSON_PRETTY);
-        assert_se(cli_json_from_string("off") == CLI_JSON_OFF && cli_json_from_string("Short") == _CLI_JSON_INVALID);
+        assert_se(cli_json_from_string("short") == CLI_JSON_SHORT &&
+                  cli_json_from_string("pretty") == CLI_JSON_PRETTY);
+        assert_se(cli_json_from_string("off") == CLI_JSON_OFF &&
+                  cli_json_from_string("Short") == _CLI_JSON_INVALID);
 
         v = json_pack("{s:s}", "a", "\x1b[m \x7f \xc2\x9b ä");
         assert_se(v);
@@ -232,9 +239,10 @@ static void test_json(void) {
 
 static void test_formats(void) {
         char buf[CLI_TIME_MAX], b[CLI_BYTES_MAX];
-        usec_t t = 1795523696 * USEC_PER_SEC;   /* 2026-11-24 12:34:56 */
+        usec_t t = 1795523696 * USEC_PER_SEC; /* 2026-11-24 12:34:56 */
 
-        assert_streq(cli_format_time(t, t + 192 * USEC_PER_SEC, buf), "2026-11-24 12:34:56 UTC (3min 12s ago)");
+        assert_streq(cli_format_time(t, t + 192 * USEC_PER_SEC, buf),
+                     "2026-11-24 12:34:56 UTC (3min 12s ago)");
         assert_streq(cli_format_time(t, t - 60 * USEC_PER_SEC, buf), "2026-11-24 12:34:56 UTC (in 1min)");
         assert_streq(cli_format_time(0, t, buf), "n/a");
         assert_streq(cli_format_bytes(1023, b), "1023B");
@@ -244,7 +252,8 @@ static void test_formats(void) {
 }
 
 int main(void) {
-        assert_se(unsetenv("NO_COLOR") == 0 && unsetenv("CLICOLOR_FORCE") == 0 && unsetenv("SYSTEMD_COLORS") == 0);
+        assert_se(unsetenv("NO_COLOR") == 0 && unsetenv("CLICOLOR_FORCE") == 0 &&
+                  unsetenv("SYSTEMD_COLORS") == 0);
         test_verbs();
         test_help();
         test_messages();

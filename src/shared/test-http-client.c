@@ -27,8 +27,8 @@ typedef struct Result {
         uint8_t body[BODY_SIZE];
         size_t size;
         uint64_t offset;
-        int refuse;                     /* what on_data answers */
-        HttpRequest **free_on_data;     /* freed from within on_data */
+        int refuse;                 /* what on_data answers */
+        HttpRequest **free_on_data; /* freed from within on_data */
         bool free_on_finish, free_client_on_finish;
         HttpRequest *request;
 } Result;
@@ -115,7 +115,7 @@ static void assert_body(const uint8_t *p, size_t from, size_t to) {
 }
 
 static void test_ok(void) {
-        Result *x = run((HttpOptions) { .on_data = on_data }, port_ok, "/ok");
+        Result *x = run((HttpOptions){ .on_data = on_data }, port_ok, "/ok");
         assert_error(x->error, 0);
         assert_se(x->status == 200 && x->size == BODY_SIZE && x->offset == 0);
         assert_body(x->body, 0, BODY_SIZE);
@@ -123,7 +123,7 @@ static void test_ok(void) {
         assert_se(!http_request_header(x->request, "X-None"));
         done(x);
 
-        x = run((HttpOptions) { .max_size = BODY_SIZE }, port_ok, "/ok");
+        x = run((HttpOptions){ .max_size = BODY_SIZE }, port_ok, "/ok");
         size_t size;
         const uint8_t *body = http_request_body(x->request, &size);
         assert_error(x->error, 0);
@@ -131,7 +131,7 @@ static void test_ok(void) {
         assert_body(body, 0, BODY_SIZE);
         done(x);
 
-        x = run((HttpOptions) { .method = "HEAD" }, port_ok, "/ok");
+        x = run((HttpOptions){ .method = "HEAD" }, port_ok, "/ok");
         assert_error(x->error, 0);
         (void) http_request_body(x->request, &size);
         assert_se(x->status == 200 && size == 0);
@@ -140,27 +140,27 @@ static void test_ok(void) {
 }
 
 static void test_status(void) {
-        Result *x = run((HttpOptions) { .on_data = on_data }, port_ok, "/missing");
+        Result *x = run((HttpOptions){ .on_data = on_data }, port_ok, "/missing");
         size_t size;
         assert_error(x->error, 0);
         assert_se(x->status == 404 && x->size == 0);
         assert_streq((const char *) http_request_body(x->request, &size), "{\"title\":\"not here\"}");
         done(x);
 
-        x = run((HttpOptions) { 0 }, port_ok, "/missing-endless");
+        x = run((HttpOptions){ 0 }, port_ok, "/missing-endless");
         assert_error(x->error, 0);
         (void) http_request_body(x->request, &size);
         assert_se(x->status == 404 && size == KIB(64));
         done(x);
 
-        x = run((HttpOptions) { .on_data = on_data }, port_ok, "/redirect");
+        x = run((HttpOptions){ .on_data = on_data }, port_ok, "/redirect");
         assert_error(x->error, 0);
         assert_se(x->status == 302 && x->size == 0 && strstr(x->message, "redirect"));
         assert_streq(http_request_header(x->request, "Location"), "/ok");
         done(x);
 
         /* compression is neither asked for nor undone */
-        x = run((HttpOptions) { 0 }, port_ok, "/gzip");
+        x = run((HttpOptions){ 0 }, port_ok, "/gzip");
         assert_error(x->error, 0);
         assert_streq((const char *) http_request_body(x->request, NULL), "not really gzip");
         done(x);
@@ -172,93 +172,103 @@ static void test_methods(void) {
         static char big[2 * 1024 * 1024];
         HttpRequest *r = NULL;
 
-        Result *x = run((HttpOptions) { .method = "POST", .body = "{}", .body_size = 2, .headers = headers }, port_ok, "/e");
+        Result *x = run((HttpOptions){ .method = "POST", .body = "{}", .body_size = 2, .headers = headers },
+                        port_ok, "/e");
         assert_error(x->error, 0);
         assert_streq((const char *) http_request_body(x->request, NULL), "POST application/json this 2 {}");
         done(x);
 
-        x = run((HttpOptions) { .method = "POST" }, port_ok, "/e");
+        x = run((HttpOptions){ .method = "POST" }, port_ok, "/e");
         assert_streq((const char *) http_request_body(x->request, NULL), "POST None None 0 ");
         done(x);
 
-        x = run((HttpOptions) { .method = "DELETE" }, port_ok, "/e");
+        x = run((HttpOptions){ .method = "DELETE" }, port_ok, "/e");
         assert_streq((const char *) http_request_body(x->request, NULL), "DELETE None None 0 ");
         done(x);
 
         memset(big, 'b', sizeof(big));
-        x = run((HttpOptions) { .method = "PUT", .body = big, .body_size = sizeof(big), .body_borrowed = true }, port_ok, "/e");
+        x = run((HttpOptions){ .method = "PUT",
+                               .body = big,
+                               .body_size = sizeof(big),
+                               .body_borrowed = true },
+                port_ok, "/e");
         assert_error(x->error, 0);
         assert_se(startswith(http_request_body(x->request, NULL), "PUT None None 2097152 bbb"));
         done(x);
 
-        HttpOptions o = { .url = "https://localhost/", .headers = bad, .max_size = 1, .on_finish = on_finish };
+        HttpOptions o = {
+                .url = "https://localhost/", .headers = bad, .max_size = 1, .on_finish = on_finish
+        };
         assert_error(http_request_start(client, &o, &r), EINVAL);
-        o = (HttpOptions) { .url = "https://localhost/", .on_finish = on_finish };
+        o = (HttpOptions){ .url = "https://localhost/", .on_finish = on_finish };
         assert_error(http_request_start(client, &o, &r), EINVAL);
-        o = (HttpOptions) { .url = "http://localhost/", .max_size = 1, .on_finish = on_finish };
+        o = (HttpOptions){ .url = "http://localhost/", .max_size = 1, .on_finish = on_finish };
         assert_error(http_request_start(client, &o, &r), EPROTONOSUPPORT);
-        o = (HttpOptions) { .url = "file:///etc/passwd", .max_size = 1, .on_finish = on_finish };
+        o = (HttpOptions){ .url = "file:///etc/passwd", .max_size = 1, .on_finish = on_finish };
         assert_error(http_request_start(client, &o, &r), EPROTONOSUPPORT);
         assert_se(!r);
 }
 
 static void test_resume(void) {
-        Result *x = run((HttpOptions) { .on_data = on_data, .resume_from = 150001, .max_size = BODY_SIZE }, port_ok, "/range");
+        Result *x = run((HttpOptions){ .on_data = on_data, .resume_from = 150001, .max_size = BODY_SIZE },
+                        port_ok, "/range");
         assert_error(x->error, 0);
         assert_se(x->status == 206 && x->offset == 150001 && x->size == BODY_SIZE - 150001);
         assert_body(x->body, 150001, BODY_SIZE);
         done(x);
 
         /* the server starts over */
-        x = run((HttpOptions) { .on_data = on_data, .resume_from = 150001, .max_size = BODY_SIZE }, port_ok, "/ok");
+        x = run((HttpOptions){ .on_data = on_data, .resume_from = 150001, .max_size = BODY_SIZE }, port_ok,
+                "/ok");
         assert_error(x->error, 0);
         assert_se(x->status == 200 && x->offset == 0 && x->size == BODY_SIZE);
         assert_body(x->body, 0, BODY_SIZE);
         done(x);
 
-        x = run((HttpOptions) { .on_data = on_data, .resume_from = BODY_SIZE }, port_ok, "/range");
+        x = run((HttpOptions){ .on_data = on_data, .resume_from = BODY_SIZE }, port_ok, "/range");
         assert_error(x->error, 0);
         assert_se(x->status == 416 && x->size == 0);
         done(x);
 
         /* another range than the one asked for, and one that nobody asked for */
-        x = run((HttpOptions) { .on_data = on_data, .resume_from = 1000 }, port_ok, "/range-wrong");
+        x = run((HttpOptions){ .on_data = on_data, .resume_from = 1000 }, port_ok, "/range-wrong");
         assert_error(x->error, EBADMSG);
         assert_se(x->size == 0);
         done(x);
-        x = run((HttpOptions) { .on_data = on_data }, port_ok, "/range-wrong");
+        x = run((HttpOptions){ .on_data = on_data }, port_ok, "/range-wrong");
         assert_error(x->error, EBADMSG);
         done(x);
 
         /* what was skipped counts */
-        x = run((HttpOptions) { .on_data = on_data, .resume_from = 150001, .max_size = BODY_SIZE - 1 }, port_ok, "/range");
+        x = run((HttpOptions){ .on_data = on_data, .resume_from = 150001, .max_size = BODY_SIZE - 1 },
+                port_ok, "/range");
         assert_error(x->error, EFBIG);
         assert_se(x->size == 0);
         done(x);
 }
 
 static void test_limits(void) {
-        Result *x = run((HttpOptions) { .on_data = on_data, .max_size = BODY_SIZE - 1 }, port_ok, "/ok");
+        Result *x = run((HttpOptions){ .on_data = on_data, .max_size = BODY_SIZE - 1 }, port_ok, "/ok");
         assert_error(x->error, EFBIG);
         assert_se(x->size == 0);
         done(x);
 
         /* without a length it is noticed on the way */
-        x = run((HttpOptions) { .on_data = on_data, .max_size = BODY_SIZE }, port_ok, "/endless");
+        x = run((HttpOptions){ .on_data = on_data, .max_size = BODY_SIZE }, port_ok, "/endless");
         assert_error(x->error, EFBIG);
         assert_se(x->size <= BODY_SIZE);
         done(x);
 
-        x = run((HttpOptions) { 0 }, port_ok, "/headers");
+        x = run((HttpOptions){ 0 }, port_ok, "/headers");
         assert_error(x->error, EFBIG);
         done(x);
 
-        x = run((HttpOptions) { .on_data = on_data }, port_ok, "/short");
+        x = run((HttpOptions){ .on_data = on_data }, port_ok, "/short");
         assert_error(x->error, ECONNRESET);
         done(x);
 
         usec_t begin = now(CLOCK_BOOTTIME);
-        x = run((HttpOptions) { .on_data = on_data, .speed_limit = 100000 }, port_ok, "/ok");
+        x = run((HttpOptions){ .on_data = on_data, .speed_limit = 100000 }, port_ok, "/ok");
         assert_error(x->error, 0);
         assert_body(x->body, 0, BODY_SIZE);
         usec_t took = now(CLOCK_BOOTTIME) - begin;
@@ -268,57 +278,57 @@ static void test_limits(void) {
 
 static void test_times(void) {
         usec_t begin = now(CLOCK_BOOTTIME);
-        Result *x = run((HttpOptions) { .timeout = 300 * USEC_PER_MSEC }, port_ok, "/stall");
+        Result *x = run((HttpOptions){ .timeout = 300 * USEC_PER_MSEC }, port_ok, "/stall");
         assert_error(x->error, ETIMEDOUT);
         assert_se(now(CLOCK_BOOTTIME) - begin < 5 * USEC_PER_SEC);
         done(x);
 
         begin = now(CLOCK_BOOTTIME);
-        x = run((HttpOptions) { .on_data = on_data, .low_speed_time = USEC_PER_SEC }, port_ok, "/stall");
+        x = run((HttpOptions){ .on_data = on_data, .low_speed_time = USEC_PER_SEC }, port_ok, "/stall");
         assert_error(x->error, ETIMEDOUT);
         assert_se(x->size == 100);
         assert_se(now(CLOCK_BOOTTIME) - begin < 10 * USEC_PER_SEC);
         done(x);
 
         /* an event stream may be slow */
-        x = start((HttpOptions) { .on_data = on_data, .low_speed_time = USEC_INFINITY }, port_ok, "/trickle");
+        x = start((HttpOptions){ .on_data = on_data, .low_speed_time = USEC_INFINITY }, port_ok, "/trickle");
         run_for(2500 * USEC_PER_MSEC);
         assert_se(!x->finished && x->size > 15);
         done(x);
 
         begin = now(CLOCK_BOOTTIME);
-        x = run((HttpOptions) { .connect_timeout = 300 * USEC_PER_MSEC }, port_silent, "/ok");
+        x = run((HttpOptions){ .connect_timeout = 300 * USEC_PER_MSEC }, port_silent, "/ok");
         assert_error(x->error, ETIMEDOUT);
         assert_se(now(CLOCK_BOOTTIME) - begin < 5 * USEC_PER_SEC);
         done(x);
 }
 
 static void test_trust(void) {
-        Result *x = run((HttpOptions) { .ca_pem = other_ca }, port_ok, "/ok");
+        Result *x = run((HttpOptions){ .ca_pem = other_ca }, port_ok, "/ok");
         assert_error(x->error, EKEYREJECTED);
         assert_se(x->status == 0);
         done(x);
 
-        x = run((HttpOptions) { .ca_pem = "" }, port_ok, "/ok");
+        x = run((HttpOptions){ .ca_pem = "" }, port_ok, "/ok");
         assert_error(x->error, EKEYREJECTED);
         done(x);
 
         /* also after others on the same connection pool were satisfied */
-        x = run((HttpOptions) { .insecure = true }, port_ok, "/ok");
+        x = run((HttpOptions){ .insecure = true }, port_ok, "/ok");
         assert_error(x->error, 0);
         done(x);
-        x = run((HttpOptions) { .ca_pem = other_ca }, port_ok, "/ok");
+        x = run((HttpOptions){ .ca_pem = other_ca }, port_ok, "/ok");
         assert_error(x->error, EKEYREJECTED);
         done(x);
 
-        x = run((HttpOptions) { 0 }, port_closed, "/ok");
+        x = run((HttpOptions){ 0 }, port_closed, "/ok");
         assert_error(x->error, ECONNREFUSED);
         done(x);
 }
 
 static void test_cancel(void) {
         /* between two chunks */
-        Result *x = start((HttpOptions) { .on_data = on_data, .speed_limit = 50000 }, port_ok, "/ok");
+        Result *x = start((HttpOptions){ .on_data = on_data, .speed_limit = 50000 }, port_ok, "/ok");
         usec_t end = now(CLOCK_BOOTTIME) + 10 * USEC_PER_SEC;
         while (x->size == 0) {
                 assert_ok(sd_event_run(event, 100 * USEC_PER_MSEC));
@@ -330,21 +340,21 @@ static void test_cancel(void) {
         done(x);
 
         /* by on_data's answer */
-        x = start((HttpOptions) { .on_data = on_data }, port_ok, "/ok");
+        x = start((HttpOptions){ .on_data = on_data }, port_ok, "/ok");
         x->refuse = -ENOSPC;
         wait_for(x);
         assert_error(x->error, ENOSPC);
         done(x);
 
         /* from within on_data: itself, and another one */
-        x = start((HttpOptions) { .on_data = on_data }, port_ok, "/ok");
+        x = start((HttpOptions){ .on_data = on_data }, port_ok, "/ok");
         x->free_on_data = &x->request;
         run_for(500 * USEC_PER_MSEC);
         assert_se(!x->finished && x->size > 0 && x->size < BODY_SIZE && !x->request);
         done(x);
 
-        x = start((HttpOptions) { .on_data = on_data }, port_ok, "/ok");
-        Result *y = start((HttpOptions) { .on_data = on_data, .speed_limit = 10000 }, port_ok, "/ok");
+        x = start((HttpOptions){ .on_data = on_data }, port_ok, "/ok");
+        Result *y = start((HttpOptions){ .on_data = on_data, .speed_limit = 10000 }, port_ok, "/ok");
         x->free_on_data = &y->request;
         wait_for(x);
         run_for(200 * USEC_PER_MSEC);
@@ -353,7 +363,7 @@ static void test_cancel(void) {
         done(x);
         done(y);
 
-        x = start((HttpOptions) { .on_data = on_data }, port_ok, "/ok");
+        x = start((HttpOptions){ .on_data = on_data }, port_ok, "/ok");
         x->free_on_finish = true;
         wait_for(x);
         assert_error(x->error, 0);
@@ -362,8 +372,8 @@ static void test_cancel(void) {
 }
 
 static void test_client_gone(void) {
-        Result *x = start((HttpOptions) { .on_data = on_data, .speed_limit = 10000 }, port_ok, "/ok");
-        Result *y = start((HttpOptions) { .on_data = on_data }, port_ok, "/ok");
+        Result *x = start((HttpOptions){ .on_data = on_data, .speed_limit = 10000 }, port_ok, "/ok");
+        Result *y = start((HttpOptions){ .on_data = on_data }, port_ok, "/ok");
 
         y->free_client_on_finish = true;
         wait_for(y);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Runs a fuzz target over files, for builds without libFuzzer: replay DIRECTORY... Every file of each directory, and
- * the empty input, must be survived. */
+/* Runs a fuzz target over files, for builds without libFuzzer: replay DIRECTORY... Every file of each
+ * directory, and the empty input, must be survived. */
 
 #include <dirent.h>
 #include <fcntl.h>
