@@ -123,6 +123,7 @@ static void apply_probe(Apply *a) {
 
         log_info("Not connected yet; asking the previous version whether it reaches the gateway.");
         a->probe_slot = sd_bus_slot_unref(a->probe_slot);
+        (void) units_reset_failed(a->updater->units, FLEET_PROBE_UNIT); /* of an earlier trial */
         int r = unit_transient_message(a->bus, &m, FLEET_PROBE_UNIT, fill_probe_unit, &p);
         if (r >= 0)
                 r = sd_bus_call_async(a->bus, &a->probe_slot, m, on_probe_started, a, 0);

@@ -19,6 +19,8 @@
 #include "updater-verify.h"
 #include "version.h"
 
+#define LOCK_PATIENCE USEC_PER_SEC                         /* for one who only looks, such as a rollback with nothing to do */
+
 struct Install {
         Updater *updater;
         sd_bus *bus;
@@ -51,7 +53,7 @@ static int begin(
         Situation s;
         int r;
 
-        r = updater_root_lock(u->root, 0, &lock);
+        r = updater_root_lock(u->root, LOCK_PATIENCE, &lock);
         if (r == -EBUSY)
                 return refuse(UPDATE_VERDICT_BUSY, "Another update is in progress.");
         if (r < 0)

@@ -38,9 +38,29 @@ int updater_recover(Updater *u) {
         return updater_mend(u, UPDATER_RECOVER);
 }
 
+/* A version is being staged, which has nothing to do with why the agent failed, and whoever stages may be waiting for
+ * this unit to end: PID 1 keeps a transient unit that has failed for as long as its OnFailure= is at work. */
+static bool is_staging(const Situation *s) {
+        return !links_differ(s->links) && (!s->transaction || s->transaction->phase == UPDATE_PHASE_STAGING);
+}
+
 /* Somebody has held the lock for longer than anything that goes well takes. 1: go on with what *ret_lock says (which
  * may be nothing). 0: they are to be left alone. */
-static int take_over(Updater *u, int *ret_lock) {
+static int take_over(Updater *u, const Situation *s, int *ret_lock) {
+        if (!s->agent_failed && s->transaction && s->now_usec < s->transaction->deadline_usec)
+                return log_info("A trial is going on and has time left."), 0;
+
+        log_warning("The trial does not come to an end; stopping " FLEET_UPDATE_UNIT ".");
+        int r = u->units ? units_stop(u->units, FLEET_UPDATE_UNIT, STOP_PATIENCE) : -ENOTCONN;
+        if (r < 0)
+                log_error_errno(r, "Failed to stop " FLEET_UPDATE_UNIT ", going on: %m");
+        if (lock_or_go_on(u, LOCK_PATIENCE, ret_lock) < 0) /* whoever it is cannot be stopped, nor do anything */
+                log_error("The updater's lock is still taken, going on without it.");
+        return 1;
+}
+
+/* The lock is taken: by an updater that is staging, or by one that is at this very work. */
+static int contend(Updater *u, usec_t patience, int *ret_lock) {
         _cleanup_(transaction_freep) Transaction *t = NULL;
         _cleanup_links_ Links links = {};
         char boot_id[TRANSACTION_ID_MAX];
@@ -49,37 +69,26 @@ static int take_over(Updater *u, int *ret_lock) {
         int r = updater_look(u, UPDATER_ROLLBACK, &links, &t, boot_id, &s);
         if (r < 0)
                 return r;
-        if (!links_differ(&links) && (!t || t->phase == UPDATE_PHASE_STAGING)) {
-                /* a version is being staged, which has nothing to do with why the agent failed */
+        if (is_staging(&s)) {
                 r = updater_revive_only_start(u);
                 return r < 0 ? r : 0;
         }
-        if (!s.agent_failed && t && s.now_usec < t->deadline_usec)
-                return log_info("A trial is going on and has time left."), 0;
-
-        log_warning("The trial does not come to an end; stopping " FLEET_UPDATE_UNIT ".");
-        r = u->units ? units_stop(u->units, FLEET_UPDATE_UNIT, STOP_PATIENCE) : -ENOTCONN;
-        if (r < 0)
-                log_error_errno(r, "Failed to stop " FLEET_UPDATE_UNIT ", going on: %m");
-        r = updater_root_lock(u->root, LOCK_PATIENCE, ret_lock);
-        if (r < 0) /* whoever it is cannot be stopped, so it cannot be running either */
-                log_error_errno(r, "Cannot take the updater's lock, going on without: %m");
-        return 1;
+        if (patience > 0)
+                return lock_or_go_on(u, patience, ret_lock) < 0 ? contend(u, 0, ret_lock) : 1;
+        return take_over(u, &s, ret_lock);
 }
 
 int updater_rollback(Updater *u) {
         _cleanup_close_ int lock = -EBADF;
+        int r;
 
         if (rollback_was_done(u))
                 return 0;
-
-        int r = lock_or_go_on(u, LOCK_PATIENCE, &lock);
-        if (r < 0) {
-                r = take_over(u, &lock);
+        if (lock_or_go_on(u, 0, &lock) < 0) {
+                r = contend(u, LOCK_PATIENCE, &lock);
                 if (r <= 0)
                         return r;
         }
-
         r = updater_mend(u, UPDATER_ROLLBACK);
         if (r >= 0)
                 rollback_mark_done(u);

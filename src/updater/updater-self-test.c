@@ -74,6 +74,7 @@ int self_test_start(
                 r = units_stop(u->units, FLEET_SELF_TEST_UNIT, STOP_PATIENCE);
                 if (r < 0)
                         log_debug_errno(r, "Failed to stop " FLEET_SELF_TEST_UNIT ", going on: %m");
+                (void) units_reset_failed(u->units, FLEET_SELF_TEST_UNIT);
         }
 
         r = sd_bus_match_signal(

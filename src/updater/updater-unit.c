@@ -261,12 +261,15 @@ int units_start_transient(Units *u, const char *unit, unit_fill_t fill, const vo
         TransientCall c = { unit, fill, userdata };
         int r = -EEXIST;
 
-        for (unsigned i = 0; r == -EEXIST && i < NAME_TAKEN_TRIES; i++) {
-                if (i > 0)
-                        (void) clock_nanosleep(
-                                        CLOCK_MONOTONIC, 0,
-                                        &(struct timespec) { .tv_nsec = NAME_TAKEN_PAUSE * NSEC_PER_USEC }, NULL);
+        for (unsigned i = 0; i < NAME_TAKEN_TRIES; i++) {
                 r = call(u, make_transient_call, &c, &reply);
+                if (r != -EEXIST)
+                        break;
+                /* In spite of CollectMode= one that has failed may stay until something touches it. */
+                (void) units_reset_failed(u, unit);
+                (void) clock_nanosleep(
+                                CLOCK_MONOTONIC, 0, &(struct timespec) { .tv_nsec = NAME_TAKEN_PAUSE * NSEC_PER_USEC },
+                                NULL);
         }
         return r < 0 ? r : wait_for_job(u, reply, patience);
 }
