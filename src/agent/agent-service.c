@@ -613,7 +613,7 @@ static int agent_make_metadata(Agent *a) {
         return a->conf.url && !url ? -ENOMEM : agent_metadata_new(&a->metadata, &options);
 }
 
-static int agent_make_update(Agent *a) {
+static int agent_make_update(Agent *a, bool no_bus) {
         AgentUpdateOptions options = {
                 .event = a->event,
                 .http = a->http,
@@ -621,6 +621,7 @@ static int agent_make_update(Agent *a) {
                 .conf = &a->conf,
                 .architecture = a->facts.architecture,
                 .packaging = a->facts.packaging,
+                .no_bus = no_bus,
                 .metadata = a->metadata,
                 .handoff = a->handoff,
                 .report = a->report,
@@ -682,7 +683,7 @@ static int agent_make_parts(Agent *a, bool no_bus) {
         if (r >= 0)
                 r = agent_handoff_new(&a->handoff, &handoff_handlers, a);
         if (r >= 0)
-                r = agent_make_update(a);
+                r = agent_make_update(a, no_bus);
         if (r >= 0)
                 r = agent_make_enroll(a);
         if (r >= 0)

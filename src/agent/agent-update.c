@@ -284,7 +284,7 @@ static void update_handover_failed(AgentUpdate *u, int error) {
                 return;
         }
         _cleanup_free_ char *message = strjoinf("The updater (" FLEET_UPDATER_BUS_NAME ") cannot be reached on the system bus: %s.",
-                                                strerror(-error));
+                                                error == -EOPNOTSUPP ? "this agent was started without one" : strerror(-error));
         update_finish(u, UPDATE_PHASE_FAILED, UPDATE_VERDICT_INTERNAL, UPDATE_PHASE_STAGING, strempty(message));
 }
 
@@ -335,7 +335,7 @@ static void on_fetch_finish(AgentFetch *f, UpdateVerdict verdict, const char *me
         }
         u->handing_over = true;
         u->tries = 0;
-        int r = agent_handoff_ask_view(u->o.handoff);
+        int r = u->o.no_bus ? -EOPNOTSUPP : agent_handoff_ask_view(u->o.handoff);
         if (r < 0 && r != -EALREADY)
                 update_handover_failed(u, r);
 }

@@ -30,6 +30,7 @@ typedef struct AgentUpdateOptions {
         const AgentConf *conf;
         const char *architecture;
         uint32_t packaging;
+        bool no_bus;                           /* there never will be one: nothing can be installed */
         AgentMetadata *metadata;
         AgentHandoff *handoff;
         AgentReport *report;
