@@ -4,6 +4,7 @@
 /* gateway.conf(5) as a structure. Owned by the Gateway; read once at the start. */
 
 #include "macro.h"
+#include "names.h"
 #include "time-util.h"
 
 typedef struct GatewayConf {
@@ -17,7 +18,7 @@ typedef struct GatewayConf {
         int log_level;
 } GatewayConf;
 
-#define GATEWAY_CONF "/etc/fleet-gateway/gateway.conf"
+#define GATEWAY_CONF FLEET_CONFIG_DIR "/gateway.conf"
 #define GATEWAY_STATE_DIR "/var/lib/fleet-gateway"
 
 /* Defaults, then the file and its drop-ins, then sane limits. A bad line is a warning, not a failure. */

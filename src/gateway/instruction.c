@@ -33,7 +33,7 @@ static void instruction_log(const InstructionRecord *i) {
         bool bad = IN_SET(i->phase, UPDATE_PHASE_ROLLED_BACK, UPDATE_PHASE_FAILED, UPDATE_PHASE_TIMED_OUT);
 
         log_event(bad ? LOG_WARNING : LOG_INFO, FLEET_MESSAGE_UPDATE_PHASE_STR,
-                  "MESSAGE=Agent %s: update to %s: %s%s%s%s%s.", i->agent, i->version, update_phase_title(i->phase),
+                  "MESSAGE=Agent %s: update to %s: %s%s%s%s%s", i->agent, i->version, update_phase_title(i->phase),
                   i->verdict != UPDATE_VERDICT_NONE ? ", " : "",
                   i->verdict != UPDATE_VERDICT_NONE ? update_verdict_to_string(i->verdict) : "",
                   isempty(i->message) ? "" : ": ", strempty(i->message),

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api-request.h"
+
+#include "string-util.h"
+#include "tests.h"
+
+static json_t *parse(const char *text) {
+        json_t *v = NULL;
+
+        assert_ok(json_parse(text, strlen(text), HTTP_JSON_MAX, &v, NULL));
+        return v;
+}
+
+static void test_update(void) {
+        static const struct {
+                const char *body;
+                HttpProblem problem;
+                const char *pointer;         /* NULL: none */
+        } refused[] = {
+                { "{}", HTTP_PROBLEM_BAD_REQUEST, NULL },
+                { "{\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_REQUEST, NULL },
+                { "{\"all\":false,\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_REQUEST, NULL },
+                { "{\"all\":true,\"selector\":\"a=b\",\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_REQUEST, NULL },
+                { "{\"all\":true,\"agent\":\"x\",\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_REQUEST, NULL },
+                { "{\"selector\":\"\",\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_SELECTOR, "/selector" },
+                { "{\"selector\":\"a=b,\",\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_SELECTOR, "/selector" },
+                { "{\"agent\":\"../x\",\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_REQUEST, "/agent" },
+                { "{\"agent\":7,\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_REQUEST, "/agent" },
+                { "{\"all\":true}", HTTP_PROBLEM_BAD_REQUEST, "/version" },
+                { "{\"all\":true,\"version\":\"1.0\"}", HTTP_PROBLEM_BAD_REQUEST, "/version" },
+                { "{\"all\":true,\"version\":\"1.0.0\",\"retry\":1}", HTTP_PROBLEM_BAD_REQUEST, "/retry" },
+                { "{\"all\":true,\"version\":\"1.0.0\",\"expected_count\":-1}", HTTP_PROBLEM_BAD_REQUEST, "/expected_count" },
+                { "{\"all\":true,\"version\":\"1.0.0\",\"dry_run\":true}", HTTP_PROBLEM_BAD_REQUEST, NULL },
+        };
+        _cleanup_(update_request_done) UpdateRequest q = {};
+        RequestError e = {};
+
+        for (size_t i = 0; i < ELEMENTSOF(refused); i++) {
+                _cleanup_(update_request_done) UpdateRequest bad = {};
+                _cleanup_json_ json_t *body = parse(refused[i].body);
+
+                assert_error(update_request_parse(body, &bad, &e), EINVAL);
+                assert_se(e.problem == refused[i].problem);
+                assert_se(streq_ptr(e.pointer, refused[i].pointer));
+                assert_se(!isempty(e.detail));
+                request_error_done(&e);
+        }
+
+        _cleanup_json_ json_t *body = parse("{\"selector\":\"b=c , a\",\"version\":\"1.2.0-rc.1\",\"retry\":true,\"expected_count\":0}");
+        assert_ok(update_request_parse(body, &q, &e));
+        assert_se(q.kind == DESIRED_KIND_SELECTOR && q.retry && q.has_expected_count && q.expected_count == 0);
+        assert_streq(q.target, "a,b=c");
+        assert_streq(q.version, "1.2.0-rc.1");
+}
+
+static void test_tokens(void) {
+        _cleanup_(join_token_request_done) JoinTokenRequest j = {};
+        _cleanup_(api_token_request_done) ApiTokenRequest a = {};
+        static const char *const bad_join[] = {
+                "{\"uses\":0}", "{\"uses\":100001}", "{\"uses\":\"1\"}", "{\"uses\":1.5}", "{\"expires_in_sec\":59}",
+                "{\"labels\":[]}", "{\"labels\":{\"a\":1}}", "{\"labels\":{\"a\":\"\"}}", "{\"labels\":{\"fact.os\":\"x\"}}",
+                "{\"labels\":{\"a\":\"b c\"}}", "{\"description\":\"a\\nb\"}", "{\"use\":1}",
+        };
+        RequestError e = {};
+
+        for (size_t i = 0; i < ELEMENTSOF(bad_join); i++) {
+                _cleanup_(join_token_request_done) JoinTokenRequest bad = {};
+                _cleanup_json_ json_t *body = parse(bad_join[i]);
+
+                assert_error(join_token_request_parse(body, &bad, &e), EINVAL);
+                request_error_done(&e);
+        }
+        _cleanup_json_ json_t *nothing = parse("{}");
+        assert_ok(join_token_request_parse(nothing, &j, &e));
+        assert_se(j.uses == 1 && j.expires_in_sec == 86400 && j.labels.n == 0);
+
+        assert_error(api_token_request_parse(nothing, &a, &e), EINVAL);
+        assert_streq(e.pointer, "/role");
+        request_error_done(&e);
+        _cleanup_json_ json_t *root = parse("{\"role\":\"root\"}"), *good = parse("{\"role\":\"viewer\"}");
+        assert_error(api_token_request_parse(root, &a, &e), EINVAL);
+        request_error_done(&e);
+        assert_ok(api_token_request_parse(good, &a, &e));
+        assert_se(a.role == API_ROLE_VIEWER && a.expires_in_sec == 0);
+}
+
+static void test_agent(void) {
+        _cleanup_(agent_request_done) AgentRequest q = {};
+        _cleanup_json_ json_t *body = parse("{\"labels\":{\"env\":\"test\",\"old\":\"\"}}"), *nothing = parse("{}");
+        RequestError e = {};
+
+        assert_ok(agent_request_parse(body, &q, &e));
+        assert_se(q.n == 2);
+        assert_error(agent_request_parse(nothing, &q, &e), EINVAL);
+        request_error_done(&e);
+}
+
+int main(void) {
+        test_update();
+        test_tokens();
+        test_agent();
+        return 0;
+}
