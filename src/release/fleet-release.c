@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* fleet-release: makes and signs the repository of releases. Meant for machines that are offline or close to it: the
- * gateway never runs this. */
+/* fleet-release: makes and signs the repository of releases. Meant for machines that are offline or close to
+ * it: the gateway never runs this. */
 
 #include <locale.h>
 #include <stdio.h>

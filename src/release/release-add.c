@@ -39,7 +39,9 @@ static int next_targets(const Repo *repo, const Options *o, json_t **ret) {
         json_t *signed_ = json_object_get(envelope, "signed");
         r = json_set_u64(signed_, "version", !m ? 1 : staged ? m->version : m->version + 1);
         if (r >= 0)
-                r = json_set_string(signed_, "expires", rfc3339_format(options_expiry(o, TUF_ROLE_TARGETS), expires));
+                r = json_set_string(
+                                signed_, "expires",
+                                rfc3339_format(options_expiry(o, TUF_ROLE_TARGETS), expires));
         if (r >= 0)
                 r = tuf_envelope_unsign(envelope);
         if (r < 0)
@@ -102,7 +104,8 @@ static int check_options(const Options *o) {
                 return RELEASE_EXIT_USAGE;
         }
         if (o->floor && version_compare(o->floor, o->version) > 0) {
-                log_error("--floor %s is above the release itself (%s): nothing could ever run it.", o->floor, o->version);
+                log_error("--floor %s is above the release itself (%s): nothing could ever run it.",
+                          o->floor, o->version);
                 return RELEASE_EXIT_USAGE;
         }
         if (o->requires && version_compare(o->requires, o->version) >= 0) {
@@ -122,7 +125,12 @@ static int on_copy(const void *data, size_t size, void *userdata) {
 }
 
 /* Copies the file into staged/files/, hashing what is written, under a name that tells nothing yet. */
-static int copy_in(Repo *repo, const char *file, const char *temporary, uint64_t *ret_size, uint8_t hash[static SHA256_SIZE]) {
+static int
+copy_in(Repo *repo,
+        const char *file,
+        const char *temporary,
+        uint64_t *ret_size,
+        uint8_t hash[static SHA256_SIZE]) {
         _cleanup_(sha256_freep) Sha256 *h = NULL;
         int r;
 
@@ -132,7 +140,9 @@ static int copy_in(Repo *repo, const char *file, const char *temporary, uint64_t
         r = fd_verify_regular(from);
         if (r < 0)
                 return log_error_errno(r, "'%s' is no regular file.", file);
-        _cleanup_close_ int to = openat(repo->dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+        _cleanup_close_ int to =
+                        openat(repo->dir_fd, temporary,
+                               O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
         if (to < 0)
                 return log_error_errno(negative_errno(), "Cannot write %s/%s: %m", repo->path, temporary);
         r = sha256_new(&h);
@@ -177,9 +187,15 @@ static int add_file(Repo *repo, const Options *o, json_t *envelope, json_t *cust
         if (r < 0)
                 return r;
 
-        const TufTarget *published = repo->published[TUF_ROLE_TARGETS] ? tuf_metadata_target(repo->published[TUF_ROLE_TARGETS], path) : NULL;
+        const TufTarget *published =
+                        repo->published[TUF_ROLE_TARGETS] ?
+                                        tuf_metadata_target(repo->published[TUF_ROLE_TARGETS], path) :
+                                        NULL;
         if (published && memcmp(published->sha256, t.sha256, SHA256_SIZE) != 0)
-                return log_error_errno(-EEXIST, "%s is published with other content; a release never changes, give this one a new version.", path);
+                return log_error_errno(
+                                -EEXIST,
+                                "%s is published with other content; a release never changes, give this one a new version.",
+                                path);
 
         t.path = path;
         r = tuf_target_file_path(&t, &below);
@@ -227,7 +243,8 @@ int verb_add(const Options *o) {
         r = repo_stage(repo, TUF_ROLE_TARGETS, envelope);
         if (r < 0)
                 return r;
-        printf("Staged in targets version %" PRIu64 "; it is published once it is signed: 'sign targets', then 'publish'.\n",
+        printf("Staged in targets version %" PRIu64
+               "; it is published once it is signed: 'sign targets', then 'publish'.\n",
                repo->staged[TUF_ROLE_TARGETS]->version);
         return 0;
 }
@@ -249,6 +266,7 @@ int verb_renew(const Options *o) {
         if (r < 0)
                 return r;
         printf("Staged targets version %" PRIu64 ", expires %s: 'sign targets', then 'publish'.\n",
-               repo->staged[TUF_ROLE_TARGETS]->version, rfc3339_format(repo->staged[TUF_ROLE_TARGETS]->expires_usec, expires));
+               repo->staged[TUF_ROLE_TARGETS]->version,
+               rfc3339_format(repo->staged[TUF_ROLE_TARGETS]->expires_usec, expires));
         return 0;
 }

@@ -27,7 +27,8 @@ int client_new(Client **ret) {
         if (!pattern)
                 return log_oom();
         if (!mkdtemp(pattern))
-                return log_error_errno(negative_errno(), "Cannot make a temporary directory %s: %m", pattern);
+                return log_error_errno(
+                                negative_errno(), "Cannot make a temporary directory %s: %m", pattern);
         c->path = TAKE_PTR(pattern);
         int r = tuf_store_open(c->path, &c->store);
         if (r < 0)
@@ -66,17 +67,30 @@ static int end(Client *c, int error, char **reterr_message) {
                 return log_error_errno(error, "Cannot verify: %s", tuf_refresh_message(c->refresh));
         if (tuf_refresh_outcome(c->refresh) == TUF_OK)
                 return 0;
-        return tuf_refuse(tuf_refresh_outcome(c->refresh), reterr_message, "%s", tuf_refresh_message(c->refresh));
+        return tuf_refuse(
+                        tuf_refresh_outcome(c->refresh), reterr_message, "%s",
+                        tuf_refresh_message(c->refresh));
 }
 
-int client_refresh_bytes(Client *c, const void *root, size_t root_size, usec_t realtime, const TufBytes *bytes,
-                         char **reterr_message) {
+int client_refresh_bytes(
+                Client *c,
+                const void *root,
+                size_t root_size,
+                usec_t realtime,
+                const TufBytes *bytes,
+                char **reterr_message) {
         int r = begin(c, root, root_size, realtime);
         return r < 0 ? r : end(c, tuf_refresh_run_bytes(c->refresh, bytes), reterr_message);
 }
 
-int client_refresh_directory(Client *c, const void *root, size_t root_size, usec_t realtime, int dir_fd, const char *path,
-                             char **reterr_message) {
+int client_refresh_directory(
+                Client *c,
+                const void *root,
+                size_t root_size,
+                usec_t realtime,
+                int dir_fd,
+                const char *path,
+                char **reterr_message) {
         int r = begin(c, root, root_size, realtime);
         return r < 0 ? r : end(c, tuf_refresh_run_directory(c->refresh, dir_fd, path), reterr_message);
 }

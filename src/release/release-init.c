@@ -30,7 +30,9 @@ static int load_role(RoleKeys *k, TufRole role, char *const *files) {
                 size_t n = k->n_loaded[role];
 
                 if (n >= TUF_KEYS_MAX)
-                        return log_error_errno(-E2BIG, "More than %u keys for role %s.", TUF_KEYS_MAX, tuf_role_to_string(role));
+                        return log_error_errno(
+                                        -E2BIG, "More than %u keys for role %s.", TUF_KEYS_MAX,
+                                        tuf_role_to_string(role));
                 int r = public_key_load(*file, &k->loaded[role][n]);
                 if (r < 0)
                         return r;
@@ -38,7 +40,9 @@ static int load_role(RoleKeys *k, TufRole role, char *const *files) {
                 k->n_loaded[role]++;
                 for (size_t i = 0; i < n; i++)
                         if (tuf_key_same_material(k->list[role][i], k->list[role][n]))
-                                return log_error_errno(-EINVAL, "Role %s was given the key of '%s' twice.", tuf_role_to_string(role), *file);
+                                return log_error_errno(
+                                                -EINVAL, "Role %s was given the key of '%s' twice.",
+                                                tuf_role_to_string(role), *file);
         }
         k->spec.roles[role].keys = k->list[role];
         k->spec.roles[role].n_keys = k->n_loaded[role];
@@ -66,18 +70,22 @@ static int set_threshold(RoleKeys *k, TufRole role, const Options *o, uint64_t o
         k->spec.roles[role].threshold = threshold;
         if (threshold <= k->spec.roles[role].n_keys)
                 return 0;
-        return log_error_errno(-EINVAL, "Role %s has %zu key%s, which cannot give the %" PRIu64 " signatures of its threshold.",
-                               tuf_role_to_string(role), k->spec.roles[role].n_keys,
-                               k->spec.roles[role].n_keys == 1 ? "" : "s", threshold);
+        return log_error_errno(
+                        -EINVAL,
+                        "Role %s has %zu key%s, which cannot give the %" PRIu64
+                        " signatures of its threshold.",
+                        tuf_role_to_string(role), k->spec.roles[role].n_keys,
+                        k->spec.roles[role].n_keys == 1 ? "" : "s", threshold);
 }
 
 static void print_spec(const RoleKeys *k) {
         char expires[RFC3339_MAX];
 
-        printf("Root version %" PRIu64 ", expires %s:\n", k->spec.version, rfc3339_format(k->spec.expires_usec, expires));
+        printf("Root version %" PRIu64 ", expires %s:\n", k->spec.version,
+               rfc3339_format(k->spec.expires_usec, expires));
         for (int role = 0; role < _TUF_ROLE_MAX; role++) {
-                printf("  %s: %" PRIu64 " of %zu\n", tuf_role_to_string((TufRole) role), k->spec.roles[role].threshold,
-                       k->spec.roles[role].n_keys);
+                printf("  %s: %" PRIu64 " of %zu\n", tuf_role_to_string((TufRole) role),
+                       k->spec.roles[role].threshold, k->spec.roles[role].n_keys);
                 for (size_t i = 0; i < k->spec.roles[role].n_keys; i++)
                         printf("    %s\n", k->spec.roles[role].keys[i]->keyid);
         }
@@ -119,8 +127,8 @@ int verb_init(const Options *o) {
         for (int role = 0; role < _TUF_ROLE_MAX; role++) {
                 char *const *files = o->role_keys[role] ?: o->keys;
                 if (!files) {
-                        log_error("Role %s has no key: give --%s-key, or one --key for all roles.", tuf_role_to_string((TufRole) role),
-                                  tuf_role_to_string((TufRole) role));
+                        log_error("Role %s has no key: give --%s-key, or one --key for all roles.",
+                                  tuf_role_to_string((TufRole) role), tuf_role_to_string((TufRole) role));
                         return RELEASE_EXIT_USAGE;
                 }
                 r = load_role(&k, (TufRole) role, files);
@@ -135,7 +143,8 @@ int verb_init(const Options *o) {
                 return log_error_errno(-ECANCELED, "Nothing was made.");
         for (int role = TUF_ROLE_ROOT; role < _TUF_ROLE_MAX; role++)
                 if (IN_SET(role, TUF_ROLE_ROOT, TUF_ROLE_TARGETS)) {
-                        r = key_ring_load_secret_ones(&ring, o->role_keys[role] ?: o->keys, o->passphrase_files);
+                        r = key_ring_load_secret_ones(
+                                        &ring, o->role_keys[role] ?: o->keys, o->passphrase_files);
                         if (r < 0)
                                 return r;
                 }
@@ -162,7 +171,9 @@ int verb_rotate(const Options *o) {
                 return r;
         const TufMetadata *root = repo->published[TUF_ROLE_ROOT];
         if (!root)
-                return log_error_errno(-ENOENT, "The first root is not complete yet: 'sign root' with the missing keys.");
+                return log_error_errno(
+                                -ENOENT,
+                                "The first root is not complete yet: 'sign root' with the missing keys.");
 
         k.spec.version = root->version + 1;
         k.spec.expires_usec = options_expiry(o, TUF_ROLE_ROOT);
@@ -180,7 +191,8 @@ int verb_rotate(const Options *o) {
         r = stage_root(repo, &k, &nobody);
         if (r < 0)
                 return r;
-        printf("Staged. It needs %" PRIu64 " signatures of the present root's keys and %" PRIu64 " of its own: 'sign root'.\n",
+        printf("Staged. It needs %" PRIu64 " signatures of the present root's keys and %" PRIu64
+               " of its own: 'sign root'.\n",
                root->roles[TUF_ROLE_ROOT].threshold, k.spec.roles[TUF_ROLE_ROOT].threshold);
         return 0;
 }

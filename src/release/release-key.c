@@ -30,7 +30,9 @@ static int write_new(const char *path, const char *text, mode_t mode) {
 
 static int sync_directory_of(const char *path) {
         const char *slash = strrchr(path, '/');
-        _cleanup_free_ char *directory = !slash ? strdup(".") : slash == path ? strdup("/") : strndup(path, (size_t) (slash - path));
+        _cleanup_free_ char *directory = !slash        ? strdup(".") :
+                                         slash == path ? strdup("/") :
+                                                         strndup(path, (size_t) (slash - path));
         if (!directory)
                 return log_oom();
         int r = dir_fsync_at(AT_FDCWD, directory);
@@ -51,7 +53,9 @@ static int key_new(const Options *o, const char *path) {
         if (!public_path)
                 return log_oom();
         if (access(path, F_OK) >= 0 || access(public_path, F_OK) >= 0)
-                return log_error_errno(-EEXIST, "'%s' or '%s' is there already; a key is never overwritten.", path, public_path);
+                return log_error_errno(
+                                -EEXIST, "'%s' or '%s' is there already; a key is never overwritten.", path,
+                                public_path);
 
         if (!o->unprotected) {
                 r = passphrase_for_new_key(o->passphrase_files, &passphrase);
@@ -75,7 +79,8 @@ static int key_new(const Options *o, const char *path) {
                 return r;
         printf("%s\n", tuf_secret_key_public(key)->keyid);
         if (o->unprotected)
-                log_warning("'%s' is not protected by a passphrase: for tests and throw-away repositories alone.", path);
+                log_warning("'%s' is not protected by a passphrase: for tests and throw-away repositories alone.",
+                            path);
         return 0;
 }
 

@@ -61,7 +61,9 @@ static int passphrase_ask(const char *question, char **ret) {
 
         _cleanup_close_ int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
         if (fd < 0)
-                return log_error_errno(-ENOTTY, "There is no terminal to ask for a passphrase on: use --passphrase-file.");
+                return log_error_errno(
+                                -ENOTTY,
+                                "There is no terminal to ask for a passphrase on: use --passphrase-file.");
         if (tcgetattr(fd, &saved) < 0)
                 return log_error_errno(negative_errno(), "Cannot switch off the terminal's echo: %m");
         silent = saved;
@@ -98,7 +100,8 @@ int passphrase_for_new_key(char *const *passphrase_files, char **ret) {
         if (r < 0)
                 return r;
         if (strlen(one) < PASSPHRASE_MIN)
-                return log_error_errno(-EINVAL, "The passphrase is shorter than %u characters.", PASSPHRASE_MIN);
+                return log_error_errno(
+                                -EINVAL, "The passphrase is shorter than %u characters.", PASSPHRASE_MIN);
         if (!passphrase_files) {
                 r = passphrase_ask("Again:", &two);
                 if (r < 0)
@@ -132,7 +135,12 @@ static int refused(const char *path, char **why) {
 }
 
 /* Each passphrase file is tried; then the terminal. */
-static int open_sealed(const void *data, size_t size, const char *path, char *const *passphrase_files, TufSecretKey **ret) {
+static int
+open_sealed(const void *data,
+            size_t size,
+            const char *path,
+            char *const *passphrase_files,
+            TufSecretKey **ret) {
         _cleanup_free_ char *why = NULL;
         int r = -EKEYREJECTED;
 

@@ -39,11 +39,11 @@ static Verb verb_from_string(const char *s) {
 }
 
 typedef enum OptionKind {
-        OPTION_FLAG,                                       /* bool */
-        OPTION_TEXT,                                       /* const char* */
-        OPTION_LIST,                                       /* char** */
-        OPTION_NUMBER,                                     /* uint64_t, 1 to UINT32_MAX */
-        OPTION_SPAN,                                       /* usec_t */
+        OPTION_FLAG, /* bool */
+        OPTION_TEXT, /* const char* */
+        OPTION_LIST, /* char** */
+        OPTION_NUMBER, /* uint64_t, 1 to UINT32_MAX */
+        OPTION_SPAN, /* usec_t */
 } OptionKind;
 
 #define V(verb) (1U << VERB_##verb)
@@ -72,9 +72,11 @@ static const struct OptionRow {
         { "snapshot-threshold", OPTION_NUMBER, offsetof(Options, thresholds[TUF_ROLE_SNAPSHOT]), ROLES },
         { "timestamp-threshold", OPTION_NUMBER, offsetof(Options, thresholds[TUF_ROLE_TIMESTAMP]), ROLES },
         { "root-expires", OPTION_SPAN, offsetof(Options, role_expires[TUF_ROLE_ROOT]), ROLES },
-        { "targets-expires", OPTION_SPAN, offsetof(Options, role_expires[TUF_ROLE_TARGETS]), V(INIT) | V(ADD) | V(RENEW) },
+        { "targets-expires", OPTION_SPAN, offsetof(Options, role_expires[TUF_ROLE_TARGETS]),
+          V(INIT) | V(ADD) | V(RENEW) },
         { "snapshot-expires", OPTION_SPAN, offsetof(Options, role_expires[TUF_ROLE_SNAPSHOT]), V(PUBLISH) },
-        { "timestamp-expires", OPTION_SPAN, offsetof(Options, role_expires[TUF_ROLE_TIMESTAMP]), V(PUBLISH) | V(TIMESTAMP) },
+        { "timestamp-expires", OPTION_SPAN, offsetof(Options, role_expires[TUF_ROLE_TIMESTAMP]),
+          V(PUBLISH) | V(TIMESTAMP) },
         { "expires", OPTION_SPAN, offsetof(Options, expires), V(ROTATE) | V(ADD) | V(RENEW) | V(TIMESTAMP) },
         { "version", OPTION_TEXT, offsetof(Options, version), V(ADD) },
         { "arch", OPTION_TEXT, offsetof(Options, arch), V(ADD) },
@@ -109,14 +111,16 @@ static int set_option(Options *o, const struct OptionRow *row, const char *value
         case OPTION_LIST:
                 return strv_extend(target, value);
         case OPTION_NUMBER:
-                if (parse_u64(value, target) < 0 || *(uint64_t *) target < 1 || *(uint64_t *) target > UINT32_MAX) {
+                if (parse_u64(value, target) < 0 || *(uint64_t *) target < 1 ||
+                    *(uint64_t *) target > UINT32_MAX) {
                         log_error("--%s: '%s' is no number above 0.", row->name, value);
                         return RELEASE_EXIT_USAGE;
                 }
                 return 0;
         case OPTION_SPAN:
                 if (parse_sec(value, &span) < 0 || span < USEC_PER_SEC || span > EXPIRES_MAX) {
-                        log_error("--%s: '%s' is no time span from 1s to 3650d, such as 7d or 12h.", row->name, value);
+                        log_error("--%s: '%s' is no time span from 1s to 3650d, such as 7d or 12h.",
+                                  row->name, value);
                         return RELEASE_EXIT_USAGE;
                 }
                 *(usec_t *) target = span;
@@ -174,7 +178,8 @@ int options_parse(int argc, char *argv[], Options *o) {
         }
         for (size_t i = 0; i < ELEMENTSOF(option_table); i++)
                 if ((seen & UINT64_C(1) << i) && !(option_table[i].verbs & 1U << o->verb)) {
-                        log_error("--%s is no option of '%s'.", option_table[i].name, verb_to_string(o->verb));
+                        log_error("--%s is no option of '%s'.", option_table[i].name,
+                                  verb_to_string(o->verb));
                         return RELEASE_EXIT_USAGE;
                 }
         for (int i = optind + 1; i < argc; i++) {

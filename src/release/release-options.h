@@ -26,13 +26,13 @@ typedef enum Verb {
 
 typedef struct Options {
         Verb verb;
-        char **arguments;                                  /* after the verb */
-        const char *repo;                                  /* texts belong to argv */
+        char **arguments; /* after the verb */
+        const char *repo; /* texts belong to argv */
         bool yes, help, unprotected;
         char **keys, **passphrase_files;
         char **role_keys[_TUF_ROLE_MAX];
-        uint64_t thresholds[_TUF_ROLE_MAX];                /* 0: not given */
-        usec_t role_expires[_TUF_ROLE_MAX], expires;       /* from now; 0: not given */
+        uint64_t thresholds[_TUF_ROLE_MAX]; /* 0: not given */
+        usec_t role_expires[_TUF_ROLE_MAX], expires; /* from now; 0: not given */
         const char *version, *arch, *os, *product, *requires, *floor, *severity, *root;
         uint64_t requires_packaging;
 } Options;
@@ -55,8 +55,8 @@ int verb_timestamp(const Options *o);
 int verb_verify(const Options *o);
 int verb_list(const Options *o);
 
-/* When a role expires that is signed now: its own option, then --expires, then the role's default. Whole seconds,
- * rounded up. */
+/* When a role expires that is signed now: its own option, then --expires, then the role's default. Whole
+ * seconds, rounded up. */
 usec_t options_expiry(const Options *o, TufRole role);
 /* Asks on a terminal; without one (a script) or with --yes the answer is yes. false: not wanted. */
 bool options_confirm(const Options *o, const char *question);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The verbs publish and timestamp: what clients see changes here and nowhere else. The order in which files are
- * written is the order in which clients could miss them, reversed: new names first, timestamp.json last. */
+/* The verbs publish and timestamp: what clients see changes here and nowhere else. The order in which files
+ * are written is the order in which clients could miss them, reversed: new names first, timestamp.json
+ * last. */
 
 #include <stdio.h>
 
@@ -15,7 +16,8 @@
 #include "tuf-release.h"
 #include "tuf-signatures.h"
 
-/* The next state of metadata/. root and targets are the repository's, the other two are new (or NULL: kept). */
+/* The next state of metadata/. root and targets are the repository's, the other two are new (or NULL:
+ * kept). */
 typedef struct Publication {
         const TufMetadata *root, *targets;
         TufMetadata *snapshot, *timestamp;
@@ -31,9 +33,12 @@ static int check_signed(const TufMetadata *root, const TufMetadata *m) {
 
         int r = tuf_signatures_verify(root, m->role, m, &why);
         if (r > 0)
-                return log_error_errno(-EKEYREJECTED, "%s version %" PRIu64 " is not signed well enough (%s): '%s' with the missing keys; nothing was published.",
-                                       tuf_role_to_string(m->role), m->version, strna(why),
-                                       m->role == TUF_ROLE_ROOT ? "sign root" : "sign targets");
+                return log_error_errno(
+                                -EKEYREJECTED,
+                                "%s version %" PRIu64
+                                " is not signed well enough (%s): '%s' with the missing keys; nothing was published.",
+                                tuf_role_to_string(m->role), m->version, strna(why),
+                                m->role == TUF_ROLE_ROOT ? "sign root" : "sign targets");
         return r < 0 ? log_error_errno(r, "Cannot check signatures: %m") : 0;
 }
 
@@ -52,7 +57,8 @@ static int check_releases(const TufMetadata *targets) {
         return problems ? log_error_errno(-EBADMSG, "Nothing was published.") : 0;
 }
 
-static int sign_new(const KeyRing *ring, json_t *envelope, const TufMetadata *root, TufRole role, TufMetadata **ret) {
+static int
+sign_new(const KeyRing *ring, json_t *envelope, const TufMetadata *root, TufRole role, TufMetadata **ret) {
         _cleanup_(tuf_metadata_freep) TufMetadata *m = NULL;
         _cleanup_free_ char *text = NULL, *why = NULL;
         size_t size;
@@ -68,7 +74,8 @@ static int sign_new(const KeyRing *ring, json_t *envelope, const TufMetadata *ro
         if (r == 0)
                 r = tuf_signatures_verify(root, role, m, &why);
         if (r > 0) {
-                log_error("Cannot sign the %s: %s. The keys that may sign it:", tuf_role_to_string(role), strna(why));
+                log_error("Cannot sign the %s: %s. The keys that may sign it:", tuf_role_to_string(role),
+                          strna(why));
                 for (size_t i = 0; i < root->roles[role].n_keyids; i++)
                         log_error("  %s", root->roles[role].keyids[i]);
                 return -ENOKEY;
@@ -83,19 +90,26 @@ static int make_snapshot(const Repo *repo, const Options *o, const KeyRing *ring
         const TufMetadata *old = repo->published[TUF_ROLE_SNAPSHOT];
         _cleanup_json_ json_t *envelope = NULL;
 
-        int r = tuf_build_snapshot(old ? old->version + 1 : 1, options_expiry(o, TUF_ROLE_SNAPSHOT), p->targets->version,
-                                   p->targets->raw, p->targets->raw_size, &envelope);
+        int r = tuf_build_snapshot(
+                        old ? old->version + 1 : 1, options_expiry(o, TUF_ROLE_SNAPSHOT),
+                        p->targets->version, p->targets->raw, p->targets->raw_size, &envelope);
         if (r < 0)
                 return log_error_errno(r, "Cannot build the snapshot: %m");
         return sign_new(ring, envelope, p->root, TUF_ROLE_SNAPSHOT, &p->snapshot);
 }
 
-static int make_timestamp(const Repo *repo, const Options *o, const KeyRing *ring, const TufMetadata *snapshot, Publication *p) {
+static int
+make_timestamp(const Repo *repo,
+               const Options *o,
+               const KeyRing *ring,
+               const TufMetadata *snapshot,
+               Publication *p) {
         const TufMetadata *old = repo->published[TUF_ROLE_TIMESTAMP];
         _cleanup_json_ json_t *envelope = NULL;
 
-        int r = tuf_build_timestamp(old ? old->version + 1 : 1, options_expiry(o, TUF_ROLE_TIMESTAMP), snapshot->version,
-                                    snapshot->raw, snapshot->raw_size, &envelope);
+        int r = tuf_build_timestamp(
+                        old ? old->version + 1 : 1, options_expiry(o, TUF_ROLE_TIMESTAMP), snapshot->version,
+                        snapshot->raw, snapshot->raw_size, &envelope);
         if (r < 0)
                 return log_error_errno(r, "Cannot build the timestamp: %m");
         return sign_new(ring, envelope, p->root, TUF_ROLE_TIMESTAMP, &p->timestamp);
@@ -111,7 +125,9 @@ static int add_bytes(TufBytes *bytes, const TufMetadata *m) {
 static int refused(int r, const char *who, char **why) {
         _cleanup_free_ char *text = TAKE_PTR(*why);
         if (r > 0)
-                return log_error_errno(-EKEYREJECTED, "%s would refuse this: %s. Nothing was published.", who, strna(text));
+                return log_error_errno(
+                                -EKEYREJECTED, "%s would refuse this: %s. Nothing was published.", who,
+                                strna(text));
         return r;
 }
 
@@ -151,7 +167,8 @@ static int verify_as_clients(Repo *repo, const Publication *p) {
         r = client_new(&seasoned);
         /* at the beginning of time nothing has expired; were it refused, no agent would have it either */
         if (r >= 0)
-                r = client_refresh_directory(seasoned, first, first_size, 0, repo->dir_fd, REPO_METADATA, &ignored);
+                r = client_refresh_directory(
+                                seasoned, first, first_size, 0, repo->dir_fd, REPO_METADATA, &ignored);
         if (r >= 0)
                 r = client_refresh_bytes(seasoned, first, first_size, realtime, bytes, &why);
         return refused(r, "An agent that has seen what is published now", &why);
@@ -178,8 +195,8 @@ static void print_one(const char *verb, const TufMetadata *m) {
         char expires[RFC3339_MAX];
 
         if (m)
-                printf("  %s %s version %" PRIu64 ", expires %s\n", verb, tuf_role_to_string(m->role), m->version,
-                       rfc3339_format(m->expires_usec, expires));
+                printf("  %s %s version %" PRIu64 ", expires %s\n", verb, tuf_role_to_string(m->role),
+                       m->version, rfc3339_format(m->expires_usec, expires));
 }
 
 static int check_what_is_staged(Repo *repo, Publication *p) {
@@ -188,7 +205,8 @@ static int check_what_is_staged(Repo *repo, Publication *p) {
         p->root = repo_root(repo);
         p->targets = repo_targets(repo);
         if (!p->targets)
-                return log_error_errno(-ENOENT, "There are no targets yet: 'add' a release or 'renew targets'.");
+                return log_error_errno(
+                                -ENOENT, "There are no targets yet: 'add' a release or 'renew targets'.");
         r = check_signed(p->root, p->root);
         if (r >= 0 && repo->published[TUF_ROLE_ROOT] && p->root != repo->published[TUF_ROLE_ROOT])
                 r = check_signed(repo->published[TUF_ROLE_ROOT], p->root);
@@ -255,7 +273,8 @@ int verb_timestamp(const Options *o) {
         if (r < 0)
                 return r;
         if (!repo->published[TUF_ROLE_TIMESTAMP])
-                return log_error_errno(-ENOENT, "Nothing is published yet: 'publish' makes the first timestamp.");
+                return log_error_errno(
+                                -ENOENT, "Nothing is published yet: 'publish' makes the first timestamp.");
 
         /* of what is published; what is staged has nothing to do with it */
         p.root = repo->published[TUF_ROLE_ROOT];

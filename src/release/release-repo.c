@@ -101,20 +101,26 @@ static int load(Repo *r) {
 
         if (faccessat(r->dir_fd, REPO_METADATA "/timestamp.json", F_OK, 0) < 0)
                 return 0;
-        k = parse_file(r, REPO_METADATA, "timestamp.json", TUF_ROLE_TIMESTAMP, r->published + TUF_ROLE_TIMESTAMP);
+        k = parse_file(r, REPO_METADATA, "timestamp.json", TUF_ROLE_TIMESTAMP,
+                       r->published + TUF_ROLE_TIMESTAMP);
         if (k >= 0)
                 k = parse_file(r, REPO_METADATA,
-                               tuf_file_name(TUF_ROLE_SNAPSHOT, r->published[TUF_ROLE_TIMESTAMP]->files[0].version, name),
+                               tuf_file_name(TUF_ROLE_SNAPSHOT,
+                                             r->published[TUF_ROLE_TIMESTAMP]->files[0].version, name),
                                TUF_ROLE_SNAPSHOT, r->published + TUF_ROLE_SNAPSHOT);
         if (k >= 0)
                 k = parse_file(r, REPO_METADATA,
                                tuf_file_name(TUF_ROLE_TARGETS,
-                                             tuf_metadata_file(r->published[TUF_ROLE_SNAPSHOT], "targets.json")->version, name),
+                                             tuf_metadata_file(
+                                                             r->published[TUF_ROLE_SNAPSHOT], "targets.json")
+                                                             ->version,
+                                             name),
                                TUF_ROLE_TARGETS, r->published + TUF_ROLE_TARGETS);
         if (k < 0)
                 return k;
 
-        if (r->staged[TUF_ROLE_TARGETS] && r->staged[TUF_ROLE_TARGETS]->version <= r->published[TUF_ROLE_TARGETS]->version)
+        if (r->staged[TUF_ROLE_TARGETS] &&
+            r->staged[TUF_ROLE_TARGETS]->version <= r->published[TUF_ROLE_TARGETS]->version)
                 return repo_unstage(r, TUF_ROLE_TARGETS);
         return 0;
 }
@@ -137,7 +143,8 @@ static int open_directory(const char *path, bool lock, Repo **ret) {
 }
 
 int repo_create(const char *path, Repo **ret) {
-        static const char *const directories[] = { REPO_METADATA, REPO_TARGETS, REPO_STAGED, REPO_STAGED_FILES };
+        static const char *const directories[] = { REPO_METADATA, REPO_TARGETS, REPO_STAGED,
+                                                   REPO_STAGED_FILES };
         _cleanup_(repo_freep) Repo *r = NULL;
 
         int k = mkdir_parents(path, 0755);
@@ -148,12 +155,15 @@ int repo_create(const char *path, Repo **ret) {
                 return k;
         for (size_t i = 0; i < ELEMENTSOF(directories); i++)
                 if (mkdirat(r->dir_fd, directories[i], 0755) < 0 && errno != EEXIST)
-                        return log_error_errno(negative_errno(), "Cannot make the directory '%s/%s': %m", path, directories[i]);
+                        return log_error_errno(
+                                        negative_errno(), "Cannot make the directory '%s/%s': %m", path,
+                                        directories[i]);
         k = load(r);
         if (k < 0)
                 return k;
         if (repo_root(r))
-                return log_error_errno(-EEXIST, "'%s' holds a repository already; nothing was changed.", path);
+                return log_error_errno(
+                                -EEXIST, "'%s' holds a repository already; nothing was changed.", path);
         *ret = TAKE_PTR(r);
         return 0;
 }
@@ -168,7 +178,10 @@ int repo_open(const char *path, Repo **ret) {
         if (k < 0)
                 return k;
         if (!repo_root(r))
-                return log_error_errno(-ENOENT, "'%s' holds no repository (no metadata/1.root.json); make one with 'init', or name it with --repo.", path);
+                return log_error_errno(
+                                -ENOENT,
+                                "'%s' holds no repository (no metadata/1.root.json); make one with 'init', or name it with --repo.",
+                                path);
         *ret = TAKE_PTR(r);
         return 0;
 }
@@ -198,7 +211,8 @@ int repo_unstage(Repo *r, TufRole role) {
 
         if (!r->staged[role])
                 return 0;
-        _cleanup_free_ char *path = strjoinf(REPO_STAGED "/%s", tuf_file_name(role, r->staged[role]->version, name));
+        _cleanup_free_ char *path =
+                        strjoinf(REPO_STAGED "/%s", tuf_file_name(role, r->staged[role]->version, name));
         if (!path)
                 return log_oom();
         int k = unlink_durable_at(r->dir_fd, path);
@@ -220,12 +234,16 @@ int repo_stage(Repo *r, TufRole role, json_t *envelope) {
                 return log_error_errno(k, "Cannot write %s metadata: %m", tuf_role_to_string(role));
         k = tuf_metadata_parse(role, text, size, &m, &why);
         if (k > 0)
-                return log_error_errno(-EBADMSG, "The new %s metadata would not be accepted: %s.", tuf_role_to_string(role), strna(why));
+                return log_error_errno(
+                                -EBADMSG, "The new %s metadata would not be accepted: %s.",
+                                tuf_role_to_string(role), strna(why));
         if (k < 0)
                 return log_error_errno(k, "Cannot check the new %s metadata: %m", tuf_role_to_string(role));
 
         if (mkdirat(r->dir_fd, REPO_STAGED, 0755) < 0 && errno != EEXIST)
-                return log_error_errno(negative_errno(), "Cannot make the directory '%s/" REPO_STAGED "': %m", r->path);
+                return log_error_errno(
+                                negative_errno(), "Cannot make the directory '%s/" REPO_STAGED "': %m",
+                                r->path);
         _cleanup_free_ char *path = strjoinf(REPO_STAGED "/%s", tuf_file_name(role, m->version, name));
         if (!path)
                 return log_oom();
@@ -255,7 +273,8 @@ int repo_write_metadata(Repo *r, TufRole role, uint64_t version, const void *dat
 
 int repo_envelope(const TufMetadata *m, json_t **ret) {
         int k = json_parse(m->raw, m->raw_size, tuf_role_size_max(m->role), ret, NULL);
-        return k < 0 ? log_error_errno(k, "Cannot read %s metadata again: %m", tuf_role_to_string(m->role)) : 0;
+        return k < 0 ? log_error_errno(k, "Cannot read %s metadata again: %m", tuf_role_to_string(m->role)) :
+                       0;
 }
 
 int repo_add_roots(Repo *r, TufBytes *bytes, void **ret_first, size_t *ret_first_size) {
@@ -268,7 +287,8 @@ int repo_add_roots(Repo *r, TufBytes *bytes, void **ret_first, size_t *ret_first
                 char name[TUF_FILE_NAME_MAX];
                 size_t size;
 
-                _cleanup_free_ char *path = strjoinf(REPO_METADATA "/%s", tuf_file_name(TUF_ROLE_ROOT, version, name));
+                _cleanup_free_ char *path =
+                                strjoinf(REPO_METADATA "/%s", tuf_file_name(TUF_ROLE_ROOT, version, name));
                 if (!path)
                         return log_oom();
                 int k = file_read_at(r->dir_fd, path, TUF_ROOT_SIZE_MAX, &data, &size);
@@ -313,7 +333,8 @@ static int check_file(Repo *r, const TufTarget *t, bool look_at_staged) {
                 _cleanup_free_ char *path = strjoinf("%s/%s", directories[i], file);
                 if (!path)
                         return log_oom();
-                _cleanup_close_ int fd = openat(r->dir_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+                _cleanup_close_ int fd =
+                                openat(r->dir_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
                 if (fd < 0)
                         continue;
                 if (check_fd(fd, t, &why) >= 0)
@@ -358,7 +379,8 @@ int repo_publish_files(Repo *r, const TufMetadata *targets) {
 
                 if (tuf_target_file_path(targets->targets + i, &file) < 0)
                         return log_oom();
-                _cleanup_free_ char *from = strjoinf(REPO_STAGED_FILES "/%s", file), *to = strjoinf(REPO_TARGETS "/%s", file);
+                _cleanup_free_ char *from = strjoinf(REPO_STAGED_FILES "/%s", file),
+                                    *to = strjoinf(REPO_TARGETS "/%s", file);
                 if (!from || !to)
                         return log_oom();
                 if (faccessat(r->dir_fd, from, F_OK, 0) < 0)
@@ -369,7 +391,8 @@ int repo_publish_files(Repo *r, const TufMetadata *targets) {
                 if (k >= 0)
                         k = sync_parent(r->dir_fd, to);
                 if (k < 0)
-                        return log_error_errno(k, "Cannot move %s/%s to " REPO_TARGETS "/: %m", r->path, from);
+                        return log_error_errno(
+                                        k, "Cannot move %s/%s to " REPO_TARGETS "/: %m", r->path, from);
         }
         return 0;
 }
@@ -378,7 +401,8 @@ bool repo_root_is_complete(const Repo *r, const TufMetadata *root) {
         const TufMetadata *old = r->published[TUF_ROLE_ROOT];
 
         return tuf_signatures_verify(root, TUF_ROLE_ROOT, root, NULL) == 0 &&
-               (!old || old->version == root->version || tuf_signatures_verify(old, TUF_ROLE_ROOT, root, NULL) == 0);
+               (!old || old->version == root->version ||
+                tuf_signatures_verify(old, TUF_ROLE_ROOT, root, NULL) == 0);
 }
 
 int repo_publish_first_root(Repo *r) {
@@ -396,7 +420,8 @@ int repo_publish_first_root(Repo *r) {
         k = tuf_metadata_parse(TUF_ROLE_ROOT, root->raw, root->raw_size, r->published + TUF_ROLE_ROOT, NULL);
         if (k != 0)
                 return log_error_errno(k < 0 ? k : -EBADMSG, "Cannot read the root again.");
-        printf("The root is complete: build agents with %s/" REPO_METADATA "/%" PRIu64 ".root.json.\n", r->path, root->version);
+        printf("The root is complete: build agents with %s/" REPO_METADATA "/%" PRIu64 ".root.json.\n",
+               r->path, root->version);
         return repo_unstage(r, TUF_ROLE_ROOT);
 }
 
@@ -415,5 +440,6 @@ void repo_print_signatures(const TufMetadata *root, TufRole role, const TufMetad
         printf("  %zu of %" PRIu64 " signatures by role %s of root version %" PRIu64 "\n",
                tuf_signatures_count(root, role, m), k->threshold, tuf_role_to_string(role), root->version);
         for (size_t i = 0; i < k->n_keyids; i++)
-                printf("    %s %s\n", has_signed(root, k->keyids[i], m) ? "signed  " : "not yet ", k->keyids[i]);
+                printf("    %s %s\n", has_signed(root, k->keyids[i], m) ? "signed  " : "not yet ",
+                       k->keyids[i]);
 }

@@ -13,11 +13,13 @@
 #include "string-util.h"
 
 static void print_target(const char *mark, const TufTarget *t) {
-        _cleanup_free_ char *custom = t->custom ? json_dumps(t->custom, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+        _cleanup_free_ char *custom =
+                        t->custom ? json_dumps(t->custom, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
         char hex[SHA256_HEX_MAX];
 
         hex_encode(t->sha256, SHA256_SIZE, hex);
-        printf("  %s %s\n      %" PRIu64 " bytes, SHA-256 %s\n      %s\n", mark, t->path, t->length, hex, strempty(custom));
+        printf("  %s %s\n      %" PRIu64 " bytes, SHA-256 %s\n      %s\n", mark, t->path, t->length, hex,
+               strempty(custom));
 }
 
 static bool same_target(const TufTarget *a, const TufTarget *b) {
@@ -46,7 +48,8 @@ static void print_root_change(const TufMetadata *root) {
         for (int role = 0; role < _TUF_ROLE_MAX; role++) {
                 const TufRoleKeys *k = root->roles + role;
 
-                printf("  %s: %" PRIu64 " of %zu\n", tuf_role_to_string((TufRole) role), k->threshold, k->n_keyids);
+                printf("  %s: %" PRIu64 " of %zu\n", tuf_role_to_string((TufRole) role), k->threshold,
+                       k->n_keyids);
                 for (size_t i = 0; i < k->n_keyids; i++)
                         printf("    %s\n", k->keyids[i]);
         }
@@ -121,7 +124,8 @@ static int choose_roles(const Options *o, const Repo *repo, bool ret[static _TUF
         STRV_FOREACH(name, o->arguments) {
                 TufRole role = tuf_role_from_string(*name);
                 if (role != TUF_ROLE_ROOT && role != TUF_ROLE_TARGETS) {
-                        log_error("'%s' is not signed by hand: say 'sign root' or 'sign targets' ('publish' signs the rest).", *name);
+                        log_error("'%s' is not signed by hand: say 'sign root' or 'sign targets' ('publish' signs the rest).",
+                                  *name);
                         return RELEASE_EXIT_USAGE;
                 }
                 if (!repo->staged[role])
@@ -165,6 +169,8 @@ int verb_sign(const Options *o) {
         if (r < 0)
                 return r;
         if (n == 0)
-                return log_error_errno(-ENOKEY, "None of these keys may sign this: 'review' shows whose signatures are needed.");
+                return log_error_errno(
+                                -ENOKEY,
+                                "None of these keys may sign this: 'review' shows whose signatures are needed.");
         return repo_publish_first_root(repo);
 }

@@ -18,14 +18,15 @@ static void print_releases(const TufMetadata *targets, TufRelease *const *releas
         if (n == 0)
                 printf("No releases.\n");
         else
-                printf("%-20s %-10s %-12s %-12s %-10s %s\n", "VERSION", "ARCH", "REQUIRES", "FLOOR", "SEVERITY", "AGENT SHA-256");
+                printf("%-20s %-10s %-12s %-12s %-10s %s\n", "VERSION", "ARCH", "REQUIRES", "FLOOR",
+                       "SEVERITY", "AGENT SHA-256");
         for (size_t i = 0; i < n; i++) {
                 const TufRelease *r = releases[i];
                 char hex[SHA256_HEX_MAX];
 
                 hex_encode(r->agent->sha256, SHA256_SIZE, hex);
-                printf("%-20s %-10s %-12s %-12s %-10s %s\n", r->version, r->arch, r->requires ?: "-", r->floor ?: "-",
-                       r->severity ?: "-", hex);
+                printf("%-20s %-10s %-12s %-12s %-10s %s\n", r->version, r->arch, r->requires ?: "-",
+                       r->floor ?: "-", r->severity ?: "-", hex);
         }
 }
 
@@ -50,14 +51,17 @@ static void print_expiry(const TufMetadata *m, usec_t realtime) {
         if (!m)
                 return;
         if (m->expires_usec > realtime)
-                printf("  %-10s version %-6" PRIu64 " expires %s, in %" PRIu64 " days\n", tuf_role_to_string(m->role), m->version,
-                       rfc3339_format(m->expires_usec, expires), (m->expires_usec - realtime) / USEC_PER_DAY);
+                printf("  %-10s version %-6" PRIu64 " expires %s, in %" PRIu64 " days\n",
+                       tuf_role_to_string(m->role), m->version, rfc3339_format(m->expires_usec, expires),
+                       (m->expires_usec - realtime) / USEC_PER_DAY);
         else
-                printf("  %-10s version %-6" PRIu64 " expired %s, %" PRIu64 " days ago\n", tuf_role_to_string(m->role), m->version,
-                       rfc3339_format(m->expires_usec, expires), (realtime - m->expires_usec) / USEC_PER_DAY);
+                printf("  %-10s version %-6" PRIu64 " expired %s, %" PRIu64 " days ago\n",
+                       tuf_role_to_string(m->role), m->version, rfc3339_format(m->expires_usec, expires),
+                       (realtime - m->expires_usec) / USEC_PER_DAY);
 }
 
-/* The root to begin with: the one named, or the first of the repository (which then vouches for itself alone). */
+/* The root to begin with: the one named, or the first of the repository (which then vouches for itself
+ * alone). */
 static int read_root(const Options *o, Repo *repo, void **ret, size_t *ret_size) {
         _cleanup_(tuf_bytes_freep) TufBytes *bytes = NULL;
         int r;
@@ -71,7 +75,10 @@ static int read_root(const Options *o, Repo *repo, void **ret, size_t *ret_size)
                 return log_oom();
         r = repo_add_roots(repo, bytes, ret, ret_size);
         if (r >= 0 && !*ret)
-                return log_error_errno(-ENOENT, "%s/" REPO_METADATA "/ has no root yet: 'sign root' with the missing keys.", repo->path);
+                return log_error_errno(
+                                -ENOENT,
+                                "%s/" REPO_METADATA "/ has no root yet: 'sign root' with the missing keys.",
+                                repo->path);
         return r;
 }
 
@@ -95,7 +102,8 @@ int verb_verify(const Options *o) {
                 r = client_new(&client);
         if (r < 0)
                 return r;
-        outcome = client_refresh_directory(client, root, root_size, realtime, repo->dir_fd, REPO_METADATA, &why);
+        outcome = client_refresh_directory(
+                        client, root, root_size, realtime, repo->dir_fd, REPO_METADATA, &why);
         if (outcome < 0)
                 return outcome;
 
@@ -103,10 +111,13 @@ int verb_verify(const Options *o) {
         for (int role = 0; role < _TUF_ROLE_MAX; role++)
                 print_expiry(client_get(client, (TufRole) role), realtime);
         if (outcome > 0)
-                return log_error_errno(-EKEYREJECTED, "It refuses this repository (%s): %s.", tuf_outcome_to_string((TufOutcome) outcome), strna(why));
+                return log_error_errno(
+                                -EKEYREJECTED, "It refuses this repository (%s): %s.",
+                                tuf_outcome_to_string((TufOutcome) outcome), strna(why));
 
         r = show_releases(client_get(client, TUF_ROLE_TARGETS));
-        int files = repo_check_files(repo, client_get(client, TUF_ROLE_TARGETS), /* look_at_staged= */ false);
+        int files = repo_check_files(
+                        repo, client_get(client, TUF_ROLE_TARGETS), /* look_at_staged= */ false);
         if (r < 0 || files < 0)
                 return r < 0 ? r : files;
         printf("It accepts the repository, and every file is there with its signed hash.\n");

@@ -64,7 +64,8 @@ static void on_finish(TufFetch *f, int error, TufOutcome outcome, const char *me
 }
 
 static int start(Machine *m, const char *way, const char *ca_pem) {
-        _cleanup_free_ char *url = startswith(way, "http") ? strdup(way) : strjoinf("https://127.0.0.1:%s/%s", port, way);
+        _cleanup_free_ char *url = startswith(way, "http") ? strdup(way) :
+                                                             strjoinf("https://127.0.0.1:%s/%s", port, way);
         const TestText *root = m->repo->texts + TUF_ROLE_ROOT;
         TufFetchOptions options = {
                 .event = m->event,
@@ -92,8 +93,9 @@ static void expect(Machine *m, const char *way, const char *ca_pem, TufOutcome o
         while (!m->finished)
                 assert_ok(sd_event_run(m->event, UINT64_MAX));
         if (m->outcome != outcome || !strstr(m->message, part))
-                fprintf(stderr, "%s (%d) instead of %s: '%s', expected '%s'\n", tuf_outcome_to_string(m->outcome), m->error,
-                        tuf_outcome_to_string(outcome), m->message, part);
+                fprintf(stderr, "%s (%d) instead of %s: '%s', expected '%s'\n",
+                        tuf_outcome_to_string(m->outcome), m->error, tuf_outcome_to_string(outcome),
+                        m->message, part);
         assert_se(m->error == 0 && m->outcome == outcome && strstr(m->message, part));
 }
 
@@ -184,7 +186,10 @@ static void test_cancel(void) {
                 assert_ok(sd_event_run(m.event, 20 * USEC_PER_MSEC));
         /* the store is taken meanwhile */
         TufRefresh *second;
-        TufRefreshOptions options = { .store = m.store, .trusted_root = t.texts[0].data, .trusted_root_size = t.texts[0].size, .now_usec = TEST_NOW };
+        TufRefreshOptions options = { .store = m.store,
+                                      .trusted_root = t.texts[0].data,
+                                      .trusted_root_size = t.texts[0].size,
+                                      .now_usec = TEST_NOW };
         assert_error(tuf_refresh_new(&options, &second), EBUSY);
         m.fetch = tuf_fetch_free(m.fetch);
         for (int i = 0; i < 10; i++)
@@ -195,7 +200,8 @@ static void test_cancel(void) {
 
 static void test_target_url(void) {
         static const char hash[] = "0000000000000000000000000000000000000000000000000000000000000000";
-        _cleanup_free_ char *path = strdup("agent/1.0.0/linux-x86_64/agent"), *url = NULL, *other = NULL, *expected = NULL;
+        _cleanup_free_ char *path = strdup("agent/1.0.0/linux-x86_64/agent"), *url = NULL, *other = NULL,
+                            *expected = NULL;
         TufTarget t = { .path = path };
 
         expected = strjoinf("https://h:8443/tuf/targets/agent/1.0.0/linux-x86_64/%s.agent", hash);

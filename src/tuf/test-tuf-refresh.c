@@ -19,7 +19,7 @@ typedef struct Machine {
         usec_t realtime;
         TufOutcome outcome;
         char *message;
-        char *requests;                                    /* names that were asked for, each followed by a blank */
+        char *requests; /* names that were asked for, each followed by a blank */
         bool changed;
 } Machine;
 
@@ -28,7 +28,8 @@ static void machine_init(Machine *m, const TestRepo *t) {
         strcpy(m->path, "/tmp/test-tuf-refresh-XXXXXX");
         assert_se(mkdtemp(m->path));
         assert_ok(tuf_store_open(m->path, &m->store));
-        m->root = (TestText) { memdup_suffix0(t->texts[TUF_ROLE_ROOT].data, t->texts[TUF_ROLE_ROOT].size), t->texts[TUF_ROLE_ROOT].size };
+        m->root = (TestText){ memdup_suffix0(t->texts[TUF_ROLE_ROOT].data, t->texts[TUF_ROLE_ROOT].size),
+                              t->texts[TUF_ROLE_ROOT].size };
         assert_se(m->root.data);
 }
 
@@ -105,7 +106,8 @@ static uint64_t stored_version(Machine *m, TufRole role) {
         return parsed->version;
 }
 
-static void check_stored(Machine *m, uint64_t root, uint64_t timestamp, uint64_t snapshot, uint64_t targets) {
+static void
+check_stored(Machine *m, uint64_t root, uint64_t timestamp, uint64_t snapshot, uint64_t targets) {
         assert_se(stored_version(m, TUF_ROLE_ROOT) == root);
         assert_se(stored_version(m, TUF_ROLE_TIMESTAMP) == timestamp);
         assert_se(stored_version(m, TUF_ROLE_SNAPSHOT) == snapshot);
@@ -128,7 +130,8 @@ static void test_requests(void) {
         check_stored(&m, 1, 1, 1, 1);
         /* byte for byte */
         assert_ok(tuf_store_read(m.store, TUF_ROLE_TARGETS, &data, &size));
-        assert_se(size == t.texts[TUF_ROLE_TARGETS].size && memcmp(data, t.texts[TUF_ROLE_TARGETS].data, size) == 0);
+        assert_se(size == t.texts[TUF_ROLE_TARGETS].size &&
+                  memcmp(data, t.texts[TUF_ROLE_TARGETS].data, size) == 0);
 
         expect(&m, &t, TUF_OK, "up to date");
         assert_streq(m.requests, "2.root.json timestamp.json ");
@@ -174,7 +177,8 @@ static void test_root_chain(void) {
                 test_repo_publish(&t);
         }
         expect(&m, &t, TUF_OK, "root 4");
-        assert_streq(m.requests, "2.root.json 3.root.json 4.root.json 5.root.json timestamp.json 1.snapshot.json 1.targets.json ");
+        assert_streq(m.requests,
+                     "2.root.json 3.root.json 4.root.json 5.root.json timestamp.json 1.snapshot.json 1.targets.json ");
         for (uint64_t v = 1; v <= 4; v++) {
                 _cleanup_free_ void *data = NULL;
                 assert_ok(tuf_store_read_root(m.store, v, &data, &size));
@@ -182,7 +186,8 @@ static void test_root_chain(void) {
         assert_error(tuf_store_read_root(m.store, 5, &second, &size), ENOENT);
 
         /* what the updater gets: the roots above its own, then the rest, under the repository's names */
-        static const char *const names[] = { "3.root.json", "4.root.json", "timestamp.json", "1.snapshot.json", "1.targets.json" };
+        static const char *const names[] = { "3.root.json", "4.root.json", "timestamp.json",
+                                             "1.snapshot.json", "1.targets.json" };
         _cleanup_(tuf_bytes_freep) TufBytes *bytes = NULL, *none = NULL;
         assert_ok(tuf_store_collect(m.store, 2, &bytes));
         assert_se(tuf_bytes_count(bytes) == ELEMENTSOF(names));
@@ -227,7 +232,7 @@ static void test_expired_root(void) {
         test_repo_publish(&t);
         expect(&m, &t, TUF_EXPIRED, "2.root.json: root version 2 expired");
         assert_streq(m.requests, "2.root.json 3.root.json "); /* stopped before the timestamp */
-        check_stored(&m, 2, 0, 0, 0);                          /* but persisted */
+        check_stored(&m, 2, 0, 0, 0); /* but persisted */
 
         t.versions[TUF_ROLE_ROOT] = 3;
         t.expires[TUF_ROLE_ROOT] = TEST_NOW + USEC_PER_DAY;
@@ -328,7 +333,10 @@ static void test_refusals(void) {
         /* one refresh at a time */
         r = machine_begin(&m);
         TufRefresh *second;
-        TufRefreshOptions options = { .store = m.store, .trusted_root = m.root.data, .trusted_root_size = m.root.size, .now_usec = TEST_NOW };
+        TufRefreshOptions options = { .store = m.store,
+                                      .trusted_root = m.root.data,
+                                      .trusted_root_size = m.root.size,
+                                      .now_usec = TEST_NOW };
         assert_error(tuf_refresh_new(&options, &second), EBUSY);
         TufStore *same_place;
         assert_ok(tuf_store_open(m.path, &same_place));
@@ -478,7 +486,8 @@ static void test_root_choice(void) {
         assert_ok(tuf_store_read_root(m.store, 9, &history, &size));
 
         /* the stored root is damaged: the highest good one of the history counts, not the program's */
-        _cleanup_free_ char *root_path = strjoinf("%s/root.json", m.path), *ninth_path = strjoinf("%s/root_history/9.root.json", m.path);
+        _cleanup_free_ char *root_path = strjoinf("%s/root.json", m.path),
+                            *ninth_path = strjoinf("%s/root_history/9.root.json", m.path);
         assert_ok(file_write_atomic_at(AT_FDCWD, root_path, "{", 1, 0644));
         m.root = roots[1];
         machine_refresh(&m, &t);
@@ -501,7 +510,8 @@ static void test_recovery(void) {
 
         test_repo_init(&t);
         machine_init(&m, &t);
-        t.versions[TUF_ROLE_TIMESTAMP] = t.versions[TUF_ROLE_SNAPSHOT] = t.versions[TUF_ROLE_TARGETS] = TUF_VERSION_MAX;
+        t.versions[TUF_ROLE_TIMESTAMP] = t.versions[TUF_ROLE_SNAPSHOT] = t.versions[TUF_ROLE_TARGETS] =
+                        TUF_VERSION_MAX;
         test_repo_make_all(&t);
         test_repo_publish(&t);
         expect(&m, &t, TUF_OK, "targets 9223372036854775807");
@@ -520,14 +530,15 @@ static void test_recovery(void) {
         check_stored(&m, 2, 2, 2, 2);
 }
 
-/* A crash leaves the old or the new file, and perhaps a temporary one; neither state stops the next refresh. */
+/* A crash leaves the old or the new file, and perhaps a temporary one; neither state stops the next
+ * refresh. */
 static void test_crash(void) {
         _cleanup_(test_repo_done) TestRepo t;
 
         test_repo_init(&t);
         test_repo_publish(&t);
-        static const char *const files[] = { "root.json", "timestamp.json", "snapshot.json", "targets.json", "verified-time",
-                                             "root_history/1.root.json" };
+        static const char *const files[] = { "root.json",    "timestamp.json", "snapshot.json",
+                                             "targets.json", "verified-time",  "root_history/1.root.json" };
         static const char *const states[] = { NULL, "", "{\"signed\": {", ".leftover" };
 
         for (size_t i = 0; i < ELEMENTSOF(files); i++)
@@ -537,21 +548,33 @@ static void test_crash(void) {
                         machine_init(&m, &t);
                         expect(&m, &t, TUF_OK, "updated");
                         _cleanup_free_ char *path = strjoinf("%s/%s", m.path, files[i]);
-                        _cleanup_free_ char *leftover = strjoinf("%s/.%s.0123456789abcdef.tmp", m.path, "timestamp.json");
+                        _cleanup_free_ char *leftover =
+                                        strjoinf("%s/.%s.0123456789abcdef.tmp", m.path, "timestamp.json");
                         if (!states[k])
                                 assert_se(unlink(path) == 0);
                         else if (startswith(states[k], "."))
                                 assert_ok(file_write_atomic_at(AT_FDCWD, leftover, "{", 1, 0600));
                         else
-                                assert_ok(file_write_atomic_at(AT_FDCWD, path, states[k], strlen(states[k]), 0644));
+                                assert_ok(file_write_atomic_at(
+                                                AT_FDCWD, path, states[k], strlen(states[k]), 0644));
                         expect(&m, &t, TUF_OK, "timestamp 1, snapshot 1, targets 1");
                         check_stored(&m, 1, 1, 1, 1);
                 }
 }
 
 static void test_bytes(void) {
-        static const char *const bad[] = { "", "root.json", "0.root.json", "01.root.json", "-1.root.json", "1.timestamp.json", "snapshot.json",
-                                           "1.snapshot.json.", "1.snapshot.json/", "../1.root.json", "1.mirrors.json", "99999999999999999999.root.json" };
+        static const char *const bad[] = { "",
+                                           "root.json",
+                                           "0.root.json",
+                                           "01.root.json",
+                                           "-1.root.json",
+                                           "1.timestamp.json",
+                                           "snapshot.json",
+                                           "1.snapshot.json.",
+                                           "1.snapshot.json/",
+                                           "../1.root.json",
+                                           "1.mirrors.json",
+                                           "99999999999999999999.root.json" };
         _cleanup_(tuf_bytes_freep) TufBytes *b = NULL;
         _cleanup_free_ char *large = malloc(TUF_TARGETS_SIZE_MAX + 1);
         const void *data;
@@ -576,7 +599,9 @@ static void test_bytes(void) {
         _cleanup_(tuf_bytes_freep) TufBytes *full = NULL;
         assert_ok(tuf_bytes_new(&full));
         for (uint64_t v = 1; v <= 4; v++)
-                assert_ok(tuf_bytes_add(full, tuf_file_name(TUF_ROLE_TARGETS, v, name), large, TUF_TARGETS_SIZE_MAX));
+                assert_ok(
+                                tuf_bytes_add(full, tuf_file_name(TUF_ROLE_TARGETS, v, name), large,
+                                              TUF_TARGETS_SIZE_MAX));
         assert_error(tuf_bytes_add(full, "timestamp.json", "x", 1), E2BIG);
 }
 
@@ -620,12 +645,14 @@ static void test_directory_and_load(void) {
 
         /* what was verified can be looked up later, expired or not */
         assert_se(tuf_refresh_load_store(m.store, m.root.data, m.root.size, &set, NULL) == 0);
-        assert_se(tuf_metadata_target(tuf_trusted_set_get(set, TUF_ROLE_TARGETS), "agent/1.0.0/linux-x86_64/agent"));
+        assert_se(tuf_metadata_target(
+                        tuf_trusted_set_get(set, TUF_ROLE_TARGETS), "agent/1.0.0/linux-x86_64/agent"));
         assert_se(tuf_trusted_set_expires_usec(set) == t.expires[TUF_ROLE_ROOT]);
         /* but not when somebody has changed it */
         _cleanup_free_ char *path = strjoinf("%s/targets.json", m.path);
         assert_ok(file_write_atomic_at(AT_FDCWD, path, "{}", 2, 0644));
-        assert_se(tuf_refresh_load_store(m.store, m.root.data, m.root.size, &none, NULL) == TUF_MIX_AND_MATCH);
+        assert_se(tuf_refresh_load_store(m.store, m.root.data, m.root.size, &none, NULL) ==
+                  TUF_MIX_AND_MATCH);
 }
 
 /* A store that cannot be written is an error of this machine, and never a success. */
@@ -647,7 +674,8 @@ static void test_disk_error(void) {
         assert_ok(tuf_refresh_feed(r, t.texts[TUF_ROLE_TIMESTAMP].data, t.texts[TUF_ROLE_TIMESTAMP].size));
         assert_ok(tuf_refresh_feed(r, t.texts[TUF_ROLE_SNAPSHOT].data, t.texts[TUF_ROLE_SNAPSHOT].size));
         assert_se(tuf_refresh_feed(r, t.texts[TUF_ROLE_TARGETS].data, t.texts[TUF_ROLE_TARGETS].size) < 0);
-        assert_se(tuf_refresh_is_finished(r) && tuf_refresh_error(r) < 0 && tuf_refresh_outcome(r) == TUF_FAILED);
+        assert_se(tuf_refresh_is_finished(r) && tuf_refresh_error(r) < 0 &&
+                  tuf_refresh_outcome(r) == TUF_FAILED);
         assert_se(!tuf_refresh_targets(r) && strstr(tuf_refresh_message(r), "Cannot store metadata"));
         tuf_refresh_free(r);
         assert_se(rmdir(path) == 0);

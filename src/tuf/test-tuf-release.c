@@ -9,7 +9,9 @@ static TufMetadata *targets_of(TestRepo *t) {
         TufMetadata *m;
 
         test_repo_make(t, TUF_ROLE_TARGETS);
-        assert_se(tuf_metadata_parse(TUF_ROLE_TARGETS, t->texts[TUF_ROLE_TARGETS].data, t->texts[TUF_ROLE_TARGETS].size, &m, NULL) == 0);
+        assert_se(tuf_metadata_parse(
+                                  TUF_ROLE_TARGETS, t->texts[TUF_ROLE_TARGETS].data,
+                                  t->texts[TUF_ROLE_TARGETS].size, &m, NULL) == 0);
         return m;
 }
 
@@ -28,7 +30,8 @@ static void expect_edit(const char *file, const char *key, json_t *value, int ou
                 if (file && !streq(file, files[i]))
                         continue;
                 _cleanup_free_ char *path = strjoinf("agent/1.1.0/linux-x86_64/%s", files[i]);
-                json_t *target = json_object_get(json_object_get(json_object_get(t.targets, "signed"), "targets"), path);
+                json_t *target = json_object_get(
+                                json_object_get(json_object_get(t.targets, "signed"), "targets"), path);
                 if (!key)
                         json_object_del(target, "custom");
                 else if (value)
@@ -39,7 +42,8 @@ static void expect_edit(const char *file, const char *key, json_t *value, int ou
         m = targets_of(&t);
         int r = tuf_release_find(m, "1.1.0", "x86_64", &release, &why);
         if (r != outcome || (outcome > 0 && !strstr(strempty(why), part)))
-                fprintf(stderr, "%d instead of %d: '%s', expected '%s'\n", r, outcome, strna(why), strna(part));
+                fprintf(stderr, "%d instead of %d: '%s', expected '%s'\n", r, outcome, strna(why),
+                        strna(part));
         assert_se(r == outcome && (outcome == 0) == (release != NULL));
         assert_se(outcome == 0 || strstr(why, part));
 }
@@ -64,7 +68,8 @@ static void test_custom(void) {
         expect_edit(NULL, "floor", json_string("1.1.1"), TUF_MALFORMED, "above the version");
         expect_edit(NULL, "requires_packaging", json_string("2"), TUF_MALFORMED, "requires_packaging");
         expect_edit(NULL, "requires_packaging", json_integer(-2), TUF_MALFORMED, "requires_packaging");
-        expect_edit(NULL, "requires_packaging", json_integer(INT64_C(1) << 40), TUF_MALFORMED, "requires_packaging");
+        expect_edit(NULL, "requires_packaging", json_integer(INT64_C(1) << 40), TUF_MALFORMED,
+                    "requires_packaging");
         expect_edit(NULL, "severity", json_string("a\nb"), TUF_MALFORMED, "custom.severity");
 
         /* what it says of itself must be what its path says, and both files must agree */
@@ -111,7 +116,8 @@ static void test_find(void) {
 }
 
 static void test_list(void) {
-        static const char *const expected[] = { "1.9.0 aarch64", "1.9.0 x86_64", "1.10.0-rc.1 x86_64", "1.10.0 x86_64" };
+        static const char *const expected[] = { "1.9.0 aarch64", "1.9.0 x86_64", "1.10.0-rc.1 x86_64",
+                                                "1.10.0 x86_64" };
         _cleanup_(tuf_metadata_freep) TufMetadata *m = NULL, *empty = NULL;
         _cleanup_strv_free_ char **problems = NULL;
         _cleanup_(test_repo_done) TestRepo t;
@@ -189,9 +195,11 @@ static void test_key_files(void) {
         assert_se(tuf_key_verify(tuf_secret_key_public(k), "", "abc", 3) == 0);
 
         assert_se(tuf_public_key_parse(pub, strlen(pub), &public, NULL) == 0);
-        assert_se(tuf_key_same_material(public, tuf_secret_key_public(k)) && streq(public->keyid, tuf_secret_key_public(k)->keyid));
+        assert_se(tuf_key_same_material(public, tuf_secret_key_public(k)) &&
+                  streq(public->keyid, tuf_secret_key_public(k)->keyid));
         tuf_key_free(public);
-        assert_se(tuf_public_key_parse(sealed, strlen(sealed), &public, NULL) == 0); /* no passphrase needed */
+        assert_se(tuf_public_key_parse(sealed, strlen(sealed), &public, NULL) ==
+                  0); /* no passphrase needed */
 
         /* every single damaged digit of the file is noticed, or changes nothing that counts */
         size_t size = strlen(plain);
@@ -201,7 +209,8 @@ static void test_key_files(void) {
 
                 plain[i] = saved == '0' ? '1' : '0';
                 if (plain[i] != saved && tuf_secret_key_parse(plain, size, NULL, &damaged, NULL) == 0)
-                        assert_se(tuf_key_same_material(tuf_secret_key_public(damaged), tuf_secret_key_public(k)));
+                        assert_se(tuf_key_same_material(
+                                        tuf_secret_key_public(damaged), tuf_secret_key_public(k)));
                 plain[i] = saved;
         }
 
@@ -227,7 +236,8 @@ static void test_signer(void) {
         assert_se(json_array_size(json_object_get(envelope, "signatures")) == 1);
         assert_ok(tuf_envelope_sign(envelope, t.keys[5]));
         assert_se(json_array_size(json_object_get(envelope, "signatures")) == 2);
-        assert_ok(tuf_build_targets_set(envelope, "a/b", 1, hash, NULL)); /* a change makes signatures void */
+        assert_ok(tuf_build_targets_set(
+                        envelope, "a/b", 1, hash, NULL)); /* a change makes signatures void */
         assert_se(json_array_size(json_object_get(envelope, "signatures")) == 0);
         assert_error(tuf_build_targets_set(envelope, "../b", 1, hash, NULL), EINVAL);
         assert_error(tuf_build_targets_set(envelope, "a/b", UINT64_MAX, hash, NULL), EINVAL);

@@ -23,7 +23,8 @@ static TufTrustedSet *begin(const TestRepo *t, usec_t reference) {
         TufTrustedSet *s;
 
         assert_ok(tuf_trusted_set_new(reference, &s));
-        assert_se(tuf_trusted_set_load_root(s, t->texts[TUF_ROLE_ROOT].data, t->texts[TUF_ROLE_ROOT].size, NULL) == 0);
+        assert_se(tuf_trusted_set_load_root(
+                                  s, t->texts[TUF_ROLE_ROOT].data, t->texts[TUF_ROLE_ROOT].size, NULL) == 0);
         assert_se(tuf_trusted_set_finish_root(s, NULL) == 0);
         return s;
 }
@@ -71,7 +72,9 @@ static void test_order(void) {
         assert_se(tuf_trusted_set_finish_root(s, NULL) == 0);
         assert_error(feed(s, &t, TUF_ROLE_ROOT, NULL), EINVAL); /* too late */
         assert_error(feed(s, &t, TUF_ROLE_SNAPSHOT, NULL), EINVAL);
-        assert_se(tuf_trusted_set_update_timestamp(s, t.texts[TUF_ROLE_TIMESTAMP].data, t.texts[TUF_ROLE_TIMESTAMP].size, &changed, NULL) == 0);
+        assert_se(tuf_trusted_set_update_timestamp(
+                                  s, t.texts[TUF_ROLE_TIMESTAMP].data, t.texts[TUF_ROLE_TIMESTAMP].size,
+                                  &changed, NULL) == 0);
         assert_se(changed);
         assert_error(feed(s, &t, TUF_ROLE_TARGETS, NULL), EINVAL);
         assert_se(tuf_trusted_set_expires_usec(s) == 0);
@@ -90,7 +93,8 @@ static void test_expiry(void) {
                 t.expires[role] = LATER;
                 test_repo_make_all(&t);
                 expect_at(&t, LATER - 1, (TufRole) role, 0, NULL);
-                expect_at(&t, LATER, (TufRole) role, TUF_EXPIRED, "expired on"); /* at that very moment it is over */
+                expect_at(&t, LATER, (TufRole) role, TUF_EXPIRED,
+                          "expired on"); /* at that very moment it is over */
         }
 
         /* root: an expired one may be loaded and followed, but not be the last */
@@ -160,18 +164,24 @@ static void test_rubbish_signatures(void) {
         _cleanup_(test_repo_done) TestRepo t;
 
         test_repo_init(&t);
-        json_t *envelope = test_repo_envelope(&t, TUF_ROLE_TIMESTAMP), *list = json_object_get(envelope, "signatures");
+        json_t *envelope = test_repo_envelope(&t, TUF_ROLE_TIMESTAMP),
+               *list = json_object_get(envelope, "signatures");
         for (size_t i = 0; i < ELEMENTSOF(rubbish); i++) {
-                json_array_insert_new(list, 0, json_pack("{s:s, s:s}", "keyid", tuf_secret_key_public(t.keys[3 + i])->keyid, "sig", rubbish[i]));
+                json_array_insert_new(
+                                list, 0,
+                                json_pack("{s:s, s:s}", "keyid", tuf_secret_key_public(t.keys[3 + i])->keyid,
+                                          "sig", rubbish[i]));
                 json_array_insert_new(list, 0, json_pack("{s:s, s:s}", "keyid", rubbish[i], "sig", "00"));
         }
         free(t.texts[TUF_ROLE_TIMESTAMP].data);
-        assert_ok(tuf_envelope_format(envelope, &t.texts[TUF_ROLE_TIMESTAMP].data, &t.texts[TUF_ROLE_TIMESTAMP].size));
+        assert_ok(tuf_envelope_format(
+                        envelope, &t.texts[TUF_ROLE_TIMESTAMP].data, &t.texts[TUF_ROLE_TIMESTAMP].size));
         json_decref(envelope);
         expect_at(&t, TEST_NOW, TUF_ROLE_TIMESTAMP, 0, NULL);
 }
 
-/* A root in which the same public key stands under two keyids, both right, and a role wants two signatures. */
+/* A root in which the same public key stands under two keyids, both right, and a role wants two
+ * signatures. */
 static void test_same_key_twice(void) {
         _cleanup_(tuf_metadata_freep) TufMetadata *root = NULL, *timestamp = NULL;
         _cleanup_(tuf_key_freep) TufKey *alias = NULL;
@@ -187,7 +197,8 @@ static void test_same_key_twice(void) {
         assert_se(tuf_key_parse(other, &alias, NULL) == 0);
         assert_se(!streq(alias->keyid, key->keyid) && tuf_key_same_material(alias, key));
 
-        json_t *envelope = test_repo_envelope(&t, TUF_ROLE_ROOT), *signed_ = json_object_get(envelope, "signed");
+        json_t *envelope = test_repo_envelope(&t, TUF_ROLE_ROOT),
+               *signed_ = json_object_get(envelope, "signed");
         json_t *role = json_object_get(json_object_get(signed_, "roles"), "timestamp");
         json_object_set(json_object_get(signed_, "keys"), alias->keyid, other);
         json_array_append_new(json_object_get(role, "keyids"), json_string(alias->keyid));
@@ -197,29 +208,37 @@ static void test_same_key_twice(void) {
 
         /* signed under both names */
         envelope = test_repo_envelope(&t, TUF_ROLE_TIMESTAMP);
-        assert_se(tuf_metadata_parse(TUF_ROLE_TIMESTAMP, t.texts[TUF_ROLE_TIMESTAMP].data, t.texts[TUF_ROLE_TIMESTAMP].size, &timestamp, NULL) == 0);
-        assert_ok(tuf_secret_key_sign(t.keys[TUF_ROLE_TIMESTAMP], timestamp->canonical, timestamp->canonical_size, &sig));
-        json_array_append_new(json_object_get(envelope, "signatures"), json_pack("{s:s, s:s}", "keyid", alias->keyid, "sig", sig));
+        assert_se(tuf_metadata_parse(
+                                  TUF_ROLE_TIMESTAMP, t.texts[TUF_ROLE_TIMESTAMP].data,
+                                  t.texts[TUF_ROLE_TIMESTAMP].size, &timestamp, NULL) == 0);
+        assert_ok(tuf_secret_key_sign(
+                        t.keys[TUF_ROLE_TIMESTAMP], timestamp->canonical, timestamp->canonical_size, &sig));
+        json_array_append_new(
+                        json_object_get(envelope, "signatures"),
+                        json_pack("{s:s, s:s}", "keyid", alias->keyid, "sig", sig));
         assert_ok(tuf_envelope_format(envelope, &text, &size));
         json_decref(envelope);
         tuf_metadata_free(timestamp);
         assert_se(tuf_metadata_parse(TUF_ROLE_TIMESTAMP, text, size, &timestamp, NULL) == 0);
         assert_se(timestamp->n_signatures == 2);
         assert_se(tuf_signatures_count(root, TUF_ROLE_TIMESTAMP, timestamp) == 1);
-        expect(tuf_signatures_verify(root, TUF_ROLE_TIMESTAMP, timestamp, &why), TUF_BAD_SIGNATURE, &why, "1 good signature by");
+        expect(tuf_signatures_verify(root, TUF_ROLE_TIMESTAMP, timestamp, &why), TUF_BAD_SIGNATURE, &why,
+               "1 good signature by");
 }
 
 /* A key of a scheme that this build does not know counts for nothing, and does no harm. */
 static void test_unknown_scheme(void) {
         _cleanup_(tuf_key_freep) TufKey *unknown = NULL;
-        _cleanup_json_ json_t *object = json_pack("{s:s, s:s, s:{s:s}}", "keytype", "ecdsa", "scheme", "ecdsa-sha2-nistp256", "keyval",
-                                                  "public", "-----BEGIN PUBLIC KEY-----\n");
+        _cleanup_json_ json_t *object =
+                        json_pack("{s:s, s:s, s:{s:s}}", "keytype", "ecdsa", "scheme", "ecdsa-sha2-nistp256",
+                                  "keyval", "public", "-----BEGIN PUBLIC KEY-----\n");
         _cleanup_(test_repo_done) TestRepo t;
 
         test_repo_init(&t);
         assert_se(tuf_key_parse(object, &unknown, NULL) == 0 && !unknown->scheme);
         assert_se(!tuf_key_same_material(unknown, unknown));
-        json_t *envelope = test_repo_envelope(&t, TUF_ROLE_ROOT), *signed_ = json_object_get(envelope, "signed");
+        json_t *envelope = test_repo_envelope(&t, TUF_ROLE_ROOT),
+               *signed_ = json_object_get(envelope, "signed");
         json_object_set(json_object_get(signed_, "keys"), unknown->keyid, object);
         json_t *role = json_object_get(json_object_get(signed_, "roles"), "timestamp");
         json_array_append_new(json_object_get(role, "keyids"), json_string(unknown->keyid));
@@ -227,12 +246,18 @@ static void test_unknown_scheme(void) {
         expect_at(&t, TEST_NOW, TUF_ROLE_TIMESTAMP, 0, NULL);
 
         envelope = test_repo_envelope(&t, TUF_ROLE_ROOT);
-        json_object_set_new(json_object_get(json_object_get(json_object_get(envelope, "signed"), "roles"), "timestamp"), "threshold", json_integer(2));
+        json_object_set_new(
+                        json_object_get(json_object_get(json_object_get(envelope, "signed"), "roles"),
+                                        "timestamp"),
+                        "threshold", json_integer(2));
         test_repo_set(&t, TUF_ROLE_ROOT, envelope);
         json_t *signatures = test_repo_envelope(&t, TUF_ROLE_TIMESTAMP);
-        json_array_append_new(json_object_get(signatures, "signatures"), json_pack("{s:s, s:s}", "keyid", unknown->keyid, "sig", "3006020101020101"));
+        json_array_append_new(
+                        json_object_get(signatures, "signatures"),
+                        json_pack("{s:s, s:s}", "keyid", unknown->keyid, "sig", "3006020101020101"));
         free(t.texts[TUF_ROLE_TIMESTAMP].data);
-        assert_ok(tuf_envelope_format(signatures, &t.texts[TUF_ROLE_TIMESTAMP].data, &t.texts[TUF_ROLE_TIMESTAMP].size));
+        assert_ok(tuf_envelope_format(
+                        signatures, &t.texts[TUF_ROLE_TIMESTAMP].data, &t.texts[TUF_ROLE_TIMESTAMP].size));
         json_decref(signatures);
         expect_at(&t, TEST_NOW, TUF_ROLE_TIMESTAMP, TUF_BAD_SIGNATURE, "1 good signature by");
 }
@@ -323,7 +348,8 @@ static void test_first_root(void) {
         assert_ok(tuf_envelope_format(envelope, &t.texts[0].data, &t.texts[0].size));
         json_decref(envelope);
         assert_ok(tuf_trusted_set_new(TEST_NOW, &s));
-        expect(tuf_trusted_set_load_root(s, t.texts[0].data, t.texts[0].size, &why), TUF_BAD_SIGNATURE, &why, "0 good");
+        expect(tuf_trusted_set_load_root(s, t.texts[0].data, t.texts[0].size, &why), TUF_BAD_SIGNATURE, &why,
+               "0 good");
 }
 
 static void test_timestamp_rules(void) {
@@ -367,10 +393,13 @@ static void test_timestamp_rules(void) {
                 t.expires[TUF_ROLE_TIMESTAMP] = LATER + 5 * USEC_PER_DAY;
                 test_repo_make(&t, TUF_ROLE_TIMESTAMP);
                 changed = !cases[i].changed;
-                int r = tuf_trusted_set_update_timestamp(s, t.texts[TUF_ROLE_TIMESTAMP].data, t.texts[TUF_ROLE_TIMESTAMP].size, &changed, &why);
+                int r = tuf_trusted_set_update_timestamp(
+                                s, t.texts[TUF_ROLE_TIMESTAMP].data, t.texts[TUF_ROLE_TIMESTAMP].size,
+                                &changed, &why);
                 expect(r, cases[i].outcome, &why, cases[i].part);
                 assert_se(r != 0 || changed == cases[i].changed);
-                assert_se(tuf_trusted_set_get(s, TUF_ROLE_TIMESTAMP)->version == (r == 0 && changed ? cases[i].version : 5));
+                assert_se(tuf_trusted_set_get(s, TUF_ROLE_TIMESTAMP)->version ==
+                          (r == 0 && changed ? cases[i].version : 5));
                 free(t.texts[TUF_ROLE_TIMESTAMP].data);
                 t.texts[TUF_ROLE_TIMESTAMP] = (TestText) {};
         }
@@ -379,7 +408,9 @@ static void test_timestamp_rules(void) {
         /* a stored one that today's keys do not vouch for is no use */
         test_repo_init(&other);
         _cleanup_(tuf_trusted_set_freep) TufTrustedSet *s = begin(&t, TEST_NOW);
-        expect(tuf_trusted_set_load_local_timestamp(s, other.texts[TUF_ROLE_TIMESTAMP].data, other.texts[TUF_ROLE_TIMESTAMP].size, &why),
+        expect(tuf_trusted_set_load_local_timestamp(
+                               s, other.texts[TUF_ROLE_TIMESTAMP].data, other.texts[TUF_ROLE_TIMESTAMP].size,
+                               &why),
                TUF_BAD_SIGNATURE, &why, "0 good");
         assert_se(!tuf_trusted_set_get(s, TUF_ROLE_TIMESTAMP));
 }
@@ -437,14 +468,17 @@ static void test_snapshot_rules(void) {
                 assert_se(!tuf_trusted_set_snapshot_is_current(s));
                 assert_error(feed(s, &t, TUF_ROLE_TARGETS, NULL), EINVAL);
                 expect(feed(s, &t, TUF_ROLE_SNAPSHOT, &why), cases[i].outcome, &why, cases[i].part);
-                assert_se(tuf_trusted_set_get(s, TUF_ROLE_SNAPSHOT)->version == (cases[i].outcome == 0 ? 3 : 2));
+                assert_se(tuf_trusted_set_get(s, TUF_ROLE_SNAPSHOT)->version ==
+                          (cases[i].outcome == 0 ? 3 : 2));
         }
 
         /* the same file as before is current without being fed again, unless it has expired */
         _cleanup_(tuf_trusted_set_freep) TufTrustedSet *s = begin(&t, TEST_NOW);
         t.versions[TUF_ROLE_TARGETS] = 5;
         test_repo_make_all(&t);
-        assert_se(tuf_trusted_set_load_local_snapshot(s, t.texts[TUF_ROLE_SNAPSHOT].data, t.texts[TUF_ROLE_SNAPSHOT].size, NULL) == 0);
+        assert_se(tuf_trusted_set_load_local_snapshot(
+                                  s, t.texts[TUF_ROLE_SNAPSHOT].data, t.texts[TUF_ROLE_SNAPSHOT].size,
+                                  NULL) == 0);
         assert_se(!tuf_trusted_set_snapshot_is_current(s));
         assert_se(feed(s, &t, TUF_ROLE_TIMESTAMP, NULL) == 0);
         assert_se(tuf_trusted_set_snapshot_is_current(s));
@@ -455,7 +489,8 @@ static void test_snapshot_rules(void) {
 static void test_mix_and_match(void) {
         for (int i = 0; i < 2; i++) {
                 _cleanup_(test_repo_done) TestRepo t;
-                TufRole role = i == 0 ? TUF_ROLE_SNAPSHOT : TUF_ROLE_TARGETS, above = i == 0 ? TUF_ROLE_TIMESTAMP : TUF_ROLE_SNAPSHOT;
+                TufRole role = i == 0 ? TUF_ROLE_SNAPSHOT : TUF_ROLE_TARGETS,
+                        above = i == 0 ? TUF_ROLE_TIMESTAMP : TUF_ROLE_SNAPSHOT;
                 const char *name = i == 0 ? "snapshot.json" : "targets.json";
 
                 test_repo_init(&t);
@@ -482,8 +517,11 @@ static void test_mix_and_match(void) {
                                 hash[63] ^= 1;
                         hex_encode(hash, sizeof(hash), hex);
                         json_t *envelope = test_repo_envelope(&t, above);
-                        json_object_set_new(json_object_get(json_object_get(json_object_get(envelope, "signed"), "meta"), name), "hashes",
-                                            json_pack("{s:s}", "sha512", hex));
+                        json_object_set_new(
+                                        json_object_get(json_object_get(json_object_get(envelope, "signed"),
+                                                                        "meta"),
+                                                        name),
+                                        "hashes", json_pack("{s:s}", "sha512", hex));
                         test_repo_set(&t, above, envelope);
                         if (above == TUF_ROLE_SNAPSHOT)
                                 test_repo_make(&t, TUF_ROLE_TIMESTAMP);
@@ -492,7 +530,9 @@ static void test_mix_and_match(void) {
 
                 /* hashes and lengths may be left out; then the version alone must fit */
                 json_t *envelope = test_repo_envelope(&t, above);
-                json_object_set_new(json_object_get(json_object_get(envelope, "signed"), "meta"), name, json_pack("{s:i}", "version", 2));
+                json_object_set_new(
+                                json_object_get(json_object_get(envelope, "signed"), "meta"), name,
+                                json_pack("{s:i}", "version", 2));
                 test_repo_set(&t, above, envelope);
                 if (above == TUF_ROLE_SNAPSHOT)
                         test_repo_make(&t, TUF_ROLE_TIMESTAMP);
@@ -510,7 +550,8 @@ static void test_fast_forward_recovery(void) {
 
         test_repo_init(&t);
         first = (TestText) { memdup_suffix0(t.texts[0].data, t.texts[0].size), t.texts[0].size };
-        t.versions[TUF_ROLE_TIMESTAMP] = t.versions[TUF_ROLE_SNAPSHOT] = t.versions[TUF_ROLE_TARGETS] = TUF_VERSION_MAX;
+        t.versions[TUF_ROLE_TIMESTAMP] = t.versions[TUF_ROLE_SNAPSHOT] = t.versions[TUF_ROLE_TARGETS] =
+                        TUF_VERSION_MAX;
         test_repo_make_all(&t);
         timestamp_size = t.texts[TUF_ROLE_TIMESTAMP].size;
         snapshot_size = t.texts[TUF_ROLE_SNAPSHOT].size;
@@ -534,8 +575,10 @@ static void test_fast_forward_recovery(void) {
         assert_se(feed(s, &t, TUF_ROLE_ROOT, NULL) == 0);
         assert_se(tuf_trusted_set_needs_recovery(s));
         assert_se(tuf_trusted_set_finish_root(s, NULL) == 0);
-        expect(tuf_trusted_set_load_local_timestamp(s, local_timestamp, timestamp_size, &why), TUF_BAD_SIGNATURE, &why, "0 good");
-        expect(tuf_trusted_set_load_local_snapshot(s, local_snapshot, snapshot_size, &why), TUF_BAD_SIGNATURE, &why, "0 good");
+        expect(tuf_trusted_set_load_local_timestamp(s, local_timestamp, timestamp_size, &why),
+               TUF_BAD_SIGNATURE, &why, "0 good");
+        expect(tuf_trusted_set_load_local_snapshot(s, local_snapshot, snapshot_size, &why),
+               TUF_BAD_SIGNATURE, &why, "0 good");
         for (int role = TUF_ROLE_TIMESTAMP; role < _TUF_ROLE_MAX; role++)
                 assert_se(feed(s, &t, (TufRole) role, NULL) == 0);
         free(first.data);

@@ -108,7 +108,12 @@ size_t tuf_bytes_count(const TufBytes *b) {
         return b->n;
 }
 
-bool tuf_bytes_item(const TufBytes *b, size_t i, const char **ret_name, const void **ret_data, size_t *ret_size) {
+bool tuf_bytes_item(
+                const TufBytes *b,
+                size_t i,
+                const char **ret_name,
+                const void **ret_data,
+                size_t *ret_size) {
         if (i >= b->n)
                 return false;
         *ret_name = b->items[i].name;

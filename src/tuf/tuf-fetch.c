@@ -18,7 +18,7 @@ struct TufFetch {
         HttpRequest *request;
         sd_event_source *finish_source;
         char *metadata_url, *ca_pem;
-        usec_t deadline;                                   /* CLOCK_BOOTTIME */
+        usec_t deadline; /* CLOCK_BOOTTIME */
         tuf_fetch_on_finish_t on_finish;
         void *userdata;
 };
@@ -27,8 +27,8 @@ static int on_deferred_finish(sd_event_source *s, void *userdata) {
         TufFetch *f = userdata;
 
         /* the callback may free f: nothing of it is touched afterwards */
-        f->on_finish(f, tuf_refresh_error(f->refresh), tuf_refresh_outcome(f->refresh), tuf_refresh_message(f->refresh),
-                     f->userdata);
+        f->on_finish(f, tuf_refresh_error(f->refresh), tuf_refresh_outcome(f->refresh),
+                     tuf_refresh_message(f->refresh), f->userdata);
         return 0;
 }
 
@@ -37,7 +37,8 @@ static int finish_later(TufFetch *f) {
         return event_defer_once(f->event, &f->finish_source, on_deferred_finish, f, "tuf-fetch-finish");
 }
 
-static void on_request_finish(HttpRequest *request, int error, unsigned status, const char *message, void *userdata);
+static void
+on_request_finish(HttpRequest *request, int error, unsigned status, const char *message, void *userdata);
 
 static int request_next(TufFetch *f) {
         _cleanup_free_ char *url = NULL;
@@ -66,13 +67,16 @@ static int request_next(TufFetch *f) {
         };
         r = http_request_start(f->http, &options, &f->request);
         if (IN_SET(r, -EINVAL, -EPROTONOSUPPORT)) {
-                r = tuf_refresh_fail(f->refresh, TUF_TRANSPORT, "the URL of the repository is no valid https:// URL");
+                r = tuf_refresh_fail(
+                                f->refresh, TUF_TRANSPORT,
+                                "the URL of the repository is no valid https:// URL");
                 return r < 0 ? r : finish_later(f);
         }
         return r;
 }
 
-static void on_request_finish(HttpRequest *request, int error, unsigned status, const char *message, void *userdata) {
+static void
+on_request_finish(HttpRequest *request, int error, unsigned status, const char *message, void *userdata) {
         _cleanup_(http_request_freep) _unused_ HttpRequest *finished = request;
         TufFetch *f = userdata;
         const void *body;
@@ -97,7 +101,8 @@ static void on_request_finish(HttpRequest *request, int error, unsigned status, 
                 r = request_next(f);
         else if (tuf_refresh_is_finished(f->refresh))
                 r = finish_later(f);
-        /* without memory for an event source nobody else would ever tell the owner; f may be gone after that */
+        /* without memory for an event source nobody else would ever tell the owner; f may be gone after that
+         */
         if (r < 0)
                 f->on_finish(f, r, TUF_FAILED, strerror(-r), f->userdata);
 }
@@ -114,7 +119,8 @@ int tuf_fetch_start(const TufFetchOptions *options, TufFetch **ret) {
         f->on_finish = options->on_finish;
         f->userdata = options->userdata;
         f->deadline = usec_add(now(CLOCK_BOOTTIME), options->timeout_usec ?: TIMEOUT_DEFAULT);
-        f->metadata_url = strjoinf("%s%s", options->metadata_url, endswith(options->metadata_url, "/") ? "" : "/");
+        f->metadata_url = strjoinf(
+                        "%s%s", options->metadata_url, endswith(options->metadata_url, "/") ? "" : "/");
         if (!f->metadata_url)
                 return -ENOMEM;
         r = free_and_strdup(&f->ca_pem, options->ca_pem);

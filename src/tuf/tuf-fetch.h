@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The HTTPS fetcher: drives one tuf-refresh over http-client on the caller's event loop. A static library of its own
- * (meson: tuf_fetch), so that the updater cannot link curl. One file at a time; 404 (and 403, as some object stores
- * say it) is "not found"; no retries, the caller decides when to try again. */
+/* The HTTPS fetcher: drives one tuf-refresh over http-client on the caller's event loop. A static library of
+ * its own (meson: tuf_fetch), so that the updater cannot link curl. One file at a time; 404 (and 403, as
+ * some object stores say it) is "not found"; no retries, the caller decides when to try again. */
 
 #include <systemd/sd-event.h>
 
@@ -12,20 +12,21 @@
 
 typedef struct TufFetch TufFetch;
 
-/* error: 0, or negative when something broke on this machine (disk full). outcome: valid if error is 0. message: for
- * people, never NULL. Called once, from the loop; tuf_fetch_free() is allowed inside. */
-typedef void (*tuf_fetch_on_finish_t)(TufFetch *f, int error, TufOutcome outcome, const char *message, void *userdata);
+/* error: 0, or negative when something broke on this machine (disk full). outcome: valid if error is 0.
+ * message: for people, never NULL. Called once, from the loop; tuf_fetch_free() is allowed inside. */
+typedef void (*tuf_fetch_on_finish_t)(
+                TufFetch *f, int error, TufOutcome outcome, const char *message, void *userdata);
 
 typedef struct TufFetchOptions {
         sd_event *event;
-        HttpClient *http;                                  /* borrowed */
-        TufStore *store;                                   /* borrowed */
-        const char *metadata_url;                          /* "https://host:8443/tuf/metadata/"; a missing "/" is added */
-        const char *ca_pem;                                /* NULL: the system's */
+        HttpClient *http; /* borrowed */
+        TufStore *store; /* borrowed */
+        const char *metadata_url; /* "https://host:8443/tuf/metadata/"; a missing "/" is added */
+        const char *ca_pem; /* NULL: the system's */
         const void *trusted_root;
         size_t trusted_root_size;
-        usec_t now_usec;                                   /* realtime */
-        usec_t timeout_usec;                               /* for the whole refresh; 0: 5 minutes */
+        usec_t now_usec; /* realtime */
+        usec_t timeout_usec; /* for the whole refresh; 0: 5 minutes */
         tuf_fetch_on_finish_t on_finish;
         void *userdata;
 } TufFetchOptions;

@@ -71,7 +71,9 @@ int tuf_key_parse(json_t *object, TufKey **ret, char **reterr_message) {
 
         int r = compute_keyid(k);
         if (r == -EBADMSG)
-                return tuf_refuse(TUF_MALFORMED, reterr_message, "a key holds a value that has no canonical form");
+                return tuf_refuse(
+                                TUF_MALFORMED, reterr_message,
+                                "a key holds a value that has no canonical form");
         if (r < 0)
                 return r;
 
@@ -96,8 +98,9 @@ int tuf_key_new_ed25519(const uint8_t public[static ED25519_PUBLIC_SIZE], TufKey
         char hex[2 * ED25519_PUBLIC_SIZE + 1];
 
         hex_encode(public, ED25519_PUBLIC_SIZE, hex);
-        _cleanup_json_ json_t *object = json_pack("{s:s, s:{s:s}, s:s}", "keytype", "ed25519", "keyval", "public",
-                                                  hex, "scheme", "ed25519");
+        _cleanup_json_ json_t *object =
+                        json_pack("{s:s, s:{s:s}, s:s}", "keytype", "ed25519", "keyval", "public", hex,
+                                  "scheme", "ed25519");
         if (!object)
                 return -ENOMEM;
         int r = tuf_key_parse(object, ret, /* reterr_message= */ NULL);

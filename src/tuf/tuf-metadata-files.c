@@ -8,7 +8,9 @@
 
 static int read_file(TufFileInfo *f, json_t *object, char **reterr_message) {
         if (!json_is_object(object) || tuf_read_u64(object, "version", 1, TUF_VERSION_MAX, &f->version) < 0)
-                return tuf_refuse(TUF_MALFORMED, reterr_message, "the version of a file is no integer from 1 to 2^63-1");
+                return tuf_refuse(
+                                TUF_MALFORMED, reterr_message,
+                                "the version of a file is no integer from 1 to 2^63-1");
 
         int r = tuf_read_u64(object, "length", 0, TUF_VERSION_MAX, &f->length);
         if (r < 0 && r != -ENOENT)
@@ -17,7 +19,9 @@ static int read_file(TufFileInfo *f, json_t *object, char **reterr_message) {
 
         json_t *hashes = json_object_get(object, "hashes");
         if (hashes && tuf_read_hashes(hashes, &f->has_sha256, f->sha256, &f->has_sha512, f->sha512) < 0)
-                return tuf_refuse(TUF_MALFORMED, reterr_message, "the hashes of a file hold no valid sha256 or sha512");
+                return tuf_refuse(
+                                TUF_MALFORMED, reterr_message,
+                                "the hashes of a file hold no valid sha256 or sha512");
         return 0;
 }
 
@@ -39,7 +43,9 @@ int tuf_metadata_read_files(TufMetadata *m, json_t *signed_, char **reterr_messa
                 TufFileInfo *f = m->files + m->n_files;
 
                 if (!string_is_safe(name, FILE_NAME_MAX))
-                        return tuf_refuse(TUF_MALFORMED, reterr_message, "\"meta\" names a file in unprintable characters");
+                        return tuf_refuse(
+                                        TUF_MALFORMED, reterr_message,
+                                        "\"meta\" names a file in unprintable characters");
                 f->name = strdup(name);
                 if (!f->name)
                         return -ENOMEM;

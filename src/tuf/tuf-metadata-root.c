@@ -24,8 +24,10 @@ static int read_keys(TufMetadata *m, json_t *keys, char **reterr_message) {
                         return r;
                 m->n_keys++;
                 if (!streq(m->keys[m->n_keys - 1]->keyid, keyid))
-                        return tuf_refuse(TUF_MALFORMED, reterr_message, "key %s does not have the id under which it stands",
-                                          m->keys[m->n_keys - 1]->keyid);
+                        return tuf_refuse(
+                                        TUF_MALFORMED, reterr_message,
+                                        "key %s does not have the id under which it stands",
+                                        m->keys[m->n_keys - 1]->keyid);
         }
         return 0;
 }
@@ -38,9 +40,13 @@ static int read_role(TufMetadata *m, TufRole role, json_t *object, char **reterr
         if (!json_is_object(object) || !json_is_array(keyids))
                 return tuf_refuse(TUF_MALFORMED, reterr_message, "role %s needs keyids and threshold", name);
         if (json_array_size(keyids) > TUF_KEYS_MAX)
-                return tuf_refuse(TUF_MALFORMED, reterr_message, "role %s has more than %u keyids", name, TUF_KEYS_MAX);
+                return tuf_refuse(
+                                TUF_MALFORMED, reterr_message, "role %s has more than %u keyids", name,
+                                TUF_KEYS_MAX);
         if (tuf_read_u64(object, "threshold", 1, TUF_VERSION_MAX, &k->threshold) < 0)
-                return tuf_refuse(TUF_MALFORMED, reterr_message, "threshold of role %s is no integer above 0", name);
+                return tuf_refuse(
+                                TUF_MALFORMED, reterr_message, "threshold of role %s is no integer above 0",
+                                name);
 
         k->keyids = calloc(json_array_size(keyids) ?: 1, sizeof(k->keyids[0]));
         if (!k->keyids)
@@ -50,10 +56,14 @@ static int read_role(TufMetadata *m, TufRole role, json_t *object, char **reterr
                 const char *keyid = json_string_value(json_array_get(keyids, i));
 
                 if (!keyid || !hex_is_valid(keyid, SHA256_SIZE))
-                        return tuf_refuse(TUF_MALFORMED, reterr_message, "role %s has a keyid that is no SHA-256", name);
+                        return tuf_refuse(
+                                        TUF_MALFORMED, reterr_message,
+                                        "role %s has a keyid that is no SHA-256", name);
                 for (size_t n = 0; n < k->n_keyids; n++)
                         if (streq(k->keyids[n], keyid))
-                                return tuf_refuse(TUF_MALFORMED, reterr_message, "role %s names key %s twice", name, keyid);
+                                return tuf_refuse(
+                                                TUF_MALFORMED, reterr_message, "role %s names key %s twice",
+                                                name, keyid);
                 memcpy(k->keyids[k->n_keyids++], keyid, TUF_KEYID_MAX);
         }
         return 0;
@@ -72,7 +82,8 @@ int tuf_metadata_read_root(TufMetadata *m, json_t *signed_, char **reterr_messag
                 return r;
 
         for (int role = 0; role < _TUF_ROLE_MAX; role++) {
-                r = read_role(m, (TufRole) role, json_object_get(roles, tuf_role_to_string((TufRole) role)), reterr_message);
+                r = read_role(m, (TufRole) role, json_object_get(roles, tuf_role_to_string((TufRole) role)),
+                              reterr_message);
                 if (r != 0)
                         return r;
         }

@@ -41,9 +41,13 @@ int tuf_target_file_path(const TufTarget *t, char **ret) {
 static int read_target(TufTarget *t, json_t *object, char **reterr_message) {
         bool has_sha256 = false;
 
-        if (!json_is_object(object) || tuf_read_u64(object, "length", 0, TUF_TARGET_LENGTH_MAX, &t->length) < 0)
-                return tuf_refuse(TUF_MALFORMED, reterr_message, "the length of %s is no integer below 4 GiB", t->path);
-        if (tuf_read_hashes(json_object_get(object, "hashes"), &has_sha256, t->sha256, &t->has_sha512, t->sha512) < 0 ||
+        if (!json_is_object(object) ||
+            tuf_read_u64(object, "length", 0, TUF_TARGET_LENGTH_MAX, &t->length) < 0)
+                return tuf_refuse(
+                                TUF_MALFORMED, reterr_message, "the length of %s is no integer below 4 GiB",
+                                t->path);
+        if (tuf_read_hashes(json_object_get(object, "hashes"), &has_sha256, t->sha256, &t->has_sha512,
+                            t->sha512) < 0 ||
             !has_sha256)
                 return tuf_refuse(TUF_MALFORMED, reterr_message, "%s has no valid sha256", t->path);
 
@@ -59,13 +63,16 @@ static int compare_targets(const void *a, const void *b) {
 }
 
 int tuf_metadata_read_targets(TufMetadata *m, json_t *signed_, char **reterr_message) {
-        json_t *targets = json_object_get(signed_, "targets"), *delegations = json_object_get(signed_, "delegations"), *object;
+        json_t *targets = json_object_get(signed_, "targets"),
+               *delegations = json_object_get(signed_, "delegations"), *object;
         const char *path;
 
         if (!json_is_object(targets))
                 return tuf_refuse(TUF_MALFORMED, reterr_message, "\"targets\" is no object");
         if (json_object_size(targets) > TUF_TARGETS_ENTRIES_MAX)
-                return tuf_refuse(TUF_MALFORMED, reterr_message, "more than %u targets", TUF_TARGETS_ENTRIES_MAX);
+                return tuf_refuse(
+                                TUF_MALFORMED, reterr_message, "more than %u targets",
+                                TUF_TARGETS_ENTRIES_MAX);
         /* nothing of ours is looked up in a delegated role; a repository may have them for others */
         if (delegations && !json_is_object(delegations))
                 return tuf_refuse(TUF_MALFORMED, reterr_message, "\"delegations\" is no object");
@@ -77,7 +84,9 @@ int tuf_metadata_read_targets(TufMetadata *m, json_t *signed_, char **reterr_mes
         json_object_foreach(targets, path, object) {
                 if (!tuf_target_path_is_valid(path)) {
                         _cleanup_free_ char *safe = string_escape(path);
-                        return tuf_refuse(TUF_MALFORMED, reterr_message, "target path '%.200s' is not allowed", strna(safe));
+                        return tuf_refuse(
+                                        TUF_MALFORMED, reterr_message, "target path '%.200s' is not allowed",
+                                        strna(safe));
                 }
 
                 TufTarget *t = m->targets + m->n_targets;

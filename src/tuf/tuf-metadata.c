@@ -39,7 +39,8 @@ const char *tuf_file_name(TufRole role, uint64_t version, char buf[static TUF_FI
         if (role == TUF_ROLE_TIMESTAMP)
                 snprintf(buf, TUF_FILE_NAME_MAX, "timestamp.json");
         else
-                snprintf(buf, TUF_FILE_NAME_MAX, "%" PRIu64 ".%s.json", version, strna(tuf_role_to_string(role)));
+                snprintf(buf, TUF_FILE_NAME_MAX, "%" PRIu64 ".%s.json", version,
+                         strna(tuf_role_to_string(role)));
         return buf;
 }
 
@@ -104,12 +105,16 @@ static int read_signatures(TufMetadata *m, json_t *signatures, char **reterr_mes
                 const char *keyid, *sig;
 
                 if (json_get_string(item, "keyid", &keyid) < 0 || json_get_string(item, "sig", &sig) < 0)
-                        return tuf_refuse(TUF_MALFORMED, reterr_message, "a signature needs keyid and sig as text");
+                        return tuf_refuse(
+                                        TUF_MALFORMED, reterr_message,
+                                        "a signature needs keyid and sig as text");
                 if (!hex_is_valid(keyid, SHA256_SIZE))
                         continue; /* no key of ours can have such an id: as good as an unknown one */
                 for (size_t k = 0; k < m->n_signatures; k++)
                         if (streq(m->signatures[k].keyid, keyid))
-                                return tuf_refuse(TUF_MALFORMED, reterr_message, "two signatures of key %s", keyid);
+                                return tuf_refuse(
+                                                TUF_MALFORMED, reterr_message, "two signatures of key %s",
+                                                keyid);
 
                 TufSignature *s = m->signatures + m->n_signatures;
                 memcpy(s->keyid, keyid, TUF_KEYID_MAX);
@@ -142,13 +147,20 @@ static int read_header(TufMetadata *m, json_t *signed_, char **reterr_message) {
         const char *type, *spec_version, *expires;
 
         if (json_get_string(signed_, "_type", &type) < 0 || !streq(type, tuf_role_to_string(m->role)))
-                return tuf_refuse(TUF_MALFORMED, reterr_message, "\"_type\" is not \"%s\"", tuf_role_to_string(m->role));
-        if (json_get_string(signed_, "spec_version", &spec_version) < 0 || !spec_version_is_supported(spec_version))
+                return tuf_refuse(
+                                TUF_MALFORMED, reterr_message, "\"_type\" is not \"%s\"",
+                                tuf_role_to_string(m->role));
+        if (json_get_string(signed_, "spec_version", &spec_version) < 0 ||
+            !spec_version_is_supported(spec_version))
                 return tuf_refuse(TUF_MALFORMED, reterr_message, "\"spec_version\" is not 1.x");
         if (tuf_read_u64(signed_, "version", 1, TUF_VERSION_MAX, &m->version) < 0)
-                return tuf_refuse(TUF_MALFORMED, reterr_message, "\"version\" is no integer from 1 to 2^63-1");
-        if (json_get_string(signed_, "expires", &expires) < 0 || rfc3339_parse(expires, &m->expires_usec) < 0)
-                return tuf_refuse(TUF_MALFORMED, reterr_message, "\"expires\" is no time such as 2030-01-31T00:00:00Z");
+                return tuf_refuse(
+                                TUF_MALFORMED, reterr_message, "\"version\" is no integer from 1 to 2^63-1");
+        if (json_get_string(signed_, "expires", &expires) < 0 ||
+            rfc3339_parse(expires, &m->expires_usec) < 0)
+                return tuf_refuse(
+                                TUF_MALFORMED, reterr_message,
+                                "\"expires\" is no time such as 2030-01-31T00:00:00Z");
         return 0;
 }
 
@@ -159,7 +171,9 @@ static int read_signed(TufMetadata *m, json_t *signed_, char **reterr_message) {
                 return tuf_refuse(TUF_MALFORMED, reterr_message, "\"signed\" is no object");
         r = tuf_canonical_encode(signed_, &m->canonical, &m->canonical_size);
         if (r == -EBADMSG)
-                return tuf_refuse(TUF_MALFORMED, reterr_message, "\"signed\" holds a number that is no integer");
+                return tuf_refuse(
+                                TUF_MALFORMED, reterr_message,
+                                "\"signed\" holds a number that is no integer");
         if (r < 0)
                 return r;
         r = read_header(m, signed_, reterr_message);
@@ -179,7 +193,8 @@ static int read_signed(TufMetadata *m, json_t *signed_, char **reterr_message) {
         }
 }
 
-int tuf_metadata_parse(TufRole role, const void *data, size_t size, TufMetadata **ret, char **reterr_message) {
+int tuf_metadata_parse(
+                TufRole role, const void *data, size_t size, TufMetadata **ret, char **reterr_message) {
         _cleanup_(tuf_metadata_freep) TufMetadata *m = NULL;
         _cleanup_json_ json_t *envelope = NULL;
         _cleanup_free_ char *why = NULL;
@@ -188,8 +203,10 @@ int tuf_metadata_parse(TufRole role, const void *data, size_t size, TufMetadata 
         if ((int) role < 0 || role >= _TUF_ROLE_MAX)
                 return -EINVAL;
         if (size > tuf_role_size_max(role))
-                return tuf_refuse(TUF_TOO_LARGE, reterr_message, "%s metadata of %zu bytes is above the limit of %zu",
-                                  tuf_role_to_string(role), size, tuf_role_size_max(role));
+                return tuf_refuse(
+                                TUF_TOO_LARGE, reterr_message,
+                                "%s metadata of %zu bytes is above the limit of %zu",
+                                tuf_role_to_string(role), size, tuf_role_size_max(role));
 
         r = json_parse(data, size, tuf_role_size_max(role), &envelope, &why);
         if (r == -EBADMSG) {

@@ -10,7 +10,7 @@
 struct TufRefresh {
         TufStore *store;
         TufTrustedSet *trusted;
-        TufRole wanted;                                    /* role of the file that is asked for next */
+        TufRole wanted; /* role of the file that is asked for next */
         char wanted_name[TUF_FILE_NAME_MAX];
         size_t wanted_max;
         unsigned rotations;
@@ -78,8 +78,8 @@ static int succeed(TufRefresh *r) {
                 return finish_error(r, k, "Cannot store the time of verification");
 
         return finish(r, TUF_OK,
-                      strjoinf("Metadata is %s: root %" PRIu64 ", timestamp %" PRIu64 ", snapshot %" PRIu64 ", targets %" PRIu64
-                               ", valid until %s.",
+                      strjoinf("Metadata is %s: root %" PRIu64 ", timestamp %" PRIu64 ", snapshot %" PRIu64
+                               ", targets %" PRIu64 ", valid until %s.",
                                r->changed ? "updated" : "up to date", held(r, TUF_ROLE_ROOT)->version,
                                held(r, TUF_ROLE_TIMESTAMP)->version, held(r, TUF_ROLE_SNAPSHOT)->version,
                                held(r, TUF_ROLE_TARGETS)->version,
@@ -150,7 +150,8 @@ static int feed_root(TufRefresh *r, const void *data, size_t size, char **messag
         if (k != 0)
                 return finish_step(r, k, message);
 
-        /* before the root is stored: a crash in between repeats this step, the other order would leave it out */
+        /* before the root is stored: a crash in between repeats this step, the other order would leave it
+         * out */
         if (tuf_trusted_set_needs_recovery(r->trusted)) {
                 k = tuf_store_forget(r->store, TUF_ROLE_TIMESTAMP);
                 if (k >= 0)
@@ -206,7 +207,9 @@ int tuf_refresh_feed(TufRefresh *r, const void *data, size_t size) {
         if (r->finished)
                 return -EINVAL;
         if (size > r->wanted_max)
-                return finish(r, TUF_TOO_LARGE, strjoinf("%s: %zu bytes are above the limit of %zu", r->wanted_name, size, r->wanted_max));
+                return finish(r, TUF_TOO_LARGE,
+                              strjoinf("%s: %zu bytes are above the limit of %zu", r->wanted_name, size,
+                                       r->wanted_max));
 
         switch (r->wanted) {
         case TUF_ROLE_ROOT:
@@ -255,7 +258,9 @@ static int begin(TufRefresh *r, const TufRefreshOptions *options) {
         if (options->trusted_root_size == 0)
                 return finish(r, TUF_NO_TRUSTED_ROOT,
                               strdup("this program was built without a trusted root (-Dtrusted-root=), so it refuses updates"));
-        k = tuf_store_trusted_root(r->store, options->trusted_root, options->trusted_root_size, &root, &size, &version, &why);
+        k = tuf_store_trusted_root(
+                        r->store, options->trusted_root, options->trusted_root_size, &root, &size, &version,
+                        &why);
         if (k > 0)
                 return finish(r, (TufOutcome) k, TAKE_PTR(why));
         if (k >= 0)
@@ -392,7 +397,9 @@ static int load_role(TufStore *store, TufRole role, TufTrustedSet *set, char **r
 
         int r = tuf_store_read(store, role, &data, &size);
         if (r == -ENOENT)
-                return tuf_refuse(TUF_MISSING, reterr_message, "no verified %s metadata is stored yet", tuf_role_to_string(role));
+                return tuf_refuse(
+                                TUF_MISSING, reterr_message, "no verified %s metadata is stored yet",
+                                tuf_role_to_string(role));
         if (r < 0)
                 return r;
         switch (role) {
@@ -405,8 +412,12 @@ static int load_role(TufStore *store, TufRole role, TufTrustedSet *set, char **r
         }
 }
 
-int tuf_refresh_load_store(TufStore *store, const void *trusted_root, size_t trusted_root_size, TufTrustedSet **ret,
-                           char **reterr_message) {
+int tuf_refresh_load_store(
+                TufStore *store,
+                const void *trusted_root,
+                size_t trusted_root_size,
+                TufTrustedSet **ret,
+                char **reterr_message) {
         _cleanup_(tuf_trusted_set_freep) TufTrustedSet *set = NULL;
         _cleanup_free_ void *root = NULL;
         uint64_t version;
@@ -417,11 +428,15 @@ int tuf_refresh_load_store(TufStore *store, const void *trusted_root, size_t tru
         if (r < 0)
                 return r;
         if (trusted_root_size == 0)
-                return tuf_refuse(TUF_NO_TRUSTED_ROOT, reterr_message, "this program was built without a trusted root");
-        r = tuf_store_trusted_root(store, trusted_root, trusted_root_size, &root, &size, &version, reterr_message);
+                return tuf_refuse(
+                                TUF_NO_TRUSTED_ROOT, reterr_message,
+                                "this program was built without a trusted root");
+        r = tuf_store_trusted_root(
+                        store, trusted_root, trusted_root_size, &root, &size, &version, reterr_message);
         if (r != 0)
                 return r;
-        r = tuf_trusted_set_new(/* reference_usec= */ 0, &set); /* at the beginning of time nothing has expired */
+        r = tuf_trusted_set_new(
+                        /* reference_usec= */ 0, &set); /* at the beginning of time nothing has expired */
         if (r < 0)
                 return r;
         r = tuf_trusted_set_load_root(set, root, size, reterr_message);

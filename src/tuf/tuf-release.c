@@ -20,8 +20,10 @@ bool tuf_release_arch_is_valid(const char *arch) {
         return n > 0 && n < ARCH_MAX && strspn(arch, ARCH_CHARS) == n;
 }
 
-int tuf_release_target_path(const char *version, const char *os, const char *arch, const char *file, char **ret) {
-        if (!version_is_valid(version) || !streq(os, OS) || !tuf_release_arch_is_valid(arch) || !filename_is_plain(file))
+int tuf_release_target_path(
+                const char *version, const char *os, const char *arch, const char *file, char **ret) {
+        if (!version_is_valid(version) || !streq(os, OS) || !tuf_release_arch_is_valid(arch) ||
+            !filename_is_plain(file))
                 return -EINVAL;
         char *path = strjoinf(PRODUCT "/%s/%s-%s/%s", version, os, arch, file);
         if (!path)
@@ -52,12 +54,15 @@ static int read_text(const TufTarget *t, const char *key, bool required, char **
         if (r == -ENOENT && !required)
                 return 0;
         if (r < 0 || !string_is_safe(text, TEXT_MAX) || isempty(text))
-                return tuf_refuse(TUF_MALFORMED, reterr_message, "%s: custom.%s is missing or no short text", t->path, key);
+                return tuf_refuse(
+                                TUF_MALFORMED, reterr_message, "%s: custom.%s is missing or no short text",
+                                t->path, key);
         *ret = strdup(text);
         return *ret ? 0 : -ENOMEM;
 }
 
-static int read_version(const TufTarget *t, const char *key, bool required, char **ret, char **reterr_message) {
+static int
+read_version(const TufTarget *t, const char *key, bool required, char **ret, char **reterr_message) {
         int r = read_text(t, key, required, ret, reterr_message);
         if (r != 0 || !*ret || version_is_valid(*ret))
                 return r;
@@ -91,9 +96,13 @@ static int read_custom(const TufTarget *t, TufRelease **ret, char **reterr_messa
 
         r = json_get_u64(t->custom, "requires_packaging", &release->requires_packaging);
         if ((r < 0 && r != -ENOENT) || release->requires_packaging > PACKAGING_MAX)
-                return tuf_refuse(TUF_MALFORMED, reterr_message, "%s: custom.requires_packaging is no number", t->path);
+                return tuf_refuse(
+                                TUF_MALFORMED, reterr_message, "%s: custom.requires_packaging is no number",
+                                t->path);
         if (release->floor && version_compare(release->floor, release->version) > 0)
-                return tuf_refuse(TUF_MALFORMED, reterr_message, "%s: custom.floor is above the version itself", t->path);
+                return tuf_refuse(
+                                TUF_MALFORMED, reterr_message,
+                                "%s: custom.floor is above the version itself", t->path);
 
         *ret = TAKE_PTR(release);
         return 0;
@@ -105,25 +114,36 @@ static bool same_release(const TufRelease *a, const TufRelease *b) {
                streq_ptr(a->severity, b->severity) && a->requires_packaging == b->requires_packaging;
 }
 
-int tuf_release_find(const TufMetadata *targets, const char *version, const char *arch, TufRelease **ret, char **reterr_message) {
+int tuf_release_find(
+                const TufMetadata *targets,
+                const char *version,
+                const char *arch,
+                TufRelease **ret,
+                char **reterr_message) {
         _cleanup_(tuf_release_freep) TufRelease *a = NULL, *b = NULL;
         _cleanup_free_ char *agent_path = NULL, *updater_path = NULL;
         int r;
 
         if (!version_is_valid(version) || !tuf_release_arch_is_valid(arch))
-                return tuf_refuse(TUF_NOT_FOUND, reterr_message, "what was asked for is no version and architecture");
+                return tuf_refuse(
+                                TUF_NOT_FOUND, reterr_message,
+                                "what was asked for is no version and architecture");
         r = tuf_release_target_path(version, OS, arch, FILE_AGENT, &agent_path);
         if (r >= 0)
                 r = tuf_release_target_path(version, OS, arch, FILE_UPDATER, &updater_path);
         if (r < 0)
                 return r;
 
-        const TufTarget *agent = tuf_metadata_target(targets, agent_path), *updater = tuf_metadata_target(targets, updater_path);
+        const TufTarget *agent = tuf_metadata_target(targets, agent_path),
+                        *updater = tuf_metadata_target(targets, updater_path);
         if (!agent && !updater)
-                return tuf_refuse(TUF_NOT_FOUND, reterr_message, "there is no signed release %s for " OS "-%s", version, arch);
+                return tuf_refuse(
+                                TUF_NOT_FOUND, reterr_message, "there is no signed release %s for " OS "-%s",
+                                version, arch);
         if (!agent || !updater)
-                return tuf_refuse(TUF_MALFORMED, reterr_message, "release %s for " OS "-%s lacks its %s", version, arch,
-                                  agent ? FILE_UPDATER : FILE_AGENT);
+                return tuf_refuse(
+                                TUF_MALFORMED, reterr_message, "release %s for " OS "-%s lacks its %s",
+                                version, arch, agent ? FILE_UPDATER : FILE_AGENT);
 
         r = read_custom(agent, &a, reterr_message);
         if (r == 0)
@@ -131,11 +151,15 @@ int tuf_release_find(const TufMetadata *targets, const char *version, const char
         if (r != 0)
                 return r;
         if (!same_release(a, b))
-                return tuf_refuse(TUF_MALFORMED, reterr_message, "%s and %s do not agree in their \"custom\"", agent_path, updater_path);
+                return tuf_refuse(
+                                TUF_MALFORMED, reterr_message, "%s and %s do not agree in their \"custom\"",
+                                agent_path, updater_path);
         /* the path is how it was found, but what it says of itself decides */
-        if (!streq(a->product, PRODUCT) || !streq(a->version, version) || !streq(a->arch, arch) || !streq(a->os, OS))
-                return tuf_refuse(TUF_MALFORMED, reterr_message, "%s says of itself %s %s for %s-%s", agent_path, a->product,
-                                  a->version, a->os, a->arch);
+        if (!streq(a->product, PRODUCT) || !streq(a->version, version) || !streq(a->arch, arch) ||
+            !streq(a->os, OS))
+                return tuf_refuse(
+                                TUF_MALFORMED, reterr_message, "%s says of itself %s %s for %s-%s",
+                                agent_path, a->product, a->version, a->os, a->arch);
 
         a->agent = agent;
         a->updater = updater;

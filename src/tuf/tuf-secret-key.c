@@ -62,7 +62,8 @@ int tuf_secret_key_sign(const TufSecretKey *k, const void *message, size_t size,
 
 /* {"keyid", "public", "type"}: what both kinds of file have. */
 static int build_file(const TufKey *k, json_t **ret) {
-        json_t *o = json_pack("{s:s, s:s, s:O}", "type", KEY_FILE_TYPE, "keyid", k->keyid, "public", k->object);
+        json_t *o = json_pack(
+                        "{s:s, s:s, s:O}", "type", KEY_FILE_TYPE, "keyid", k->keyid, "public", k->object);
         if (!o)
                 return -ENOMEM;
         *ret = o;
@@ -114,14 +115,16 @@ int tuf_public_key_format(const TufKey *k, char **ret) {
         return r < 0 ? r : format_file(o, ret);
 }
 
-static int parse_file(const void *data, size_t size, json_t **ret, TufKey **ret_public, char **reterr_message) {
+static int
+parse_file(const void *data, size_t size, json_t **ret, TufKey **ret_public, char **reterr_message) {
         _cleanup_(tuf_key_freep) TufKey *k = NULL;
         _cleanup_json_ json_t *o = NULL;
         const char *type, *keyid;
         int r;
 
         r = json_parse(data, size, TUF_KEY_FILE_MAX, &o, /* reterr_message= */ NULL);
-        if (r == -EFBIG || r == -EBADMSG || (r >= 0 && (json_get_string(o, "type", &type) < 0 || !streq(type, KEY_FILE_TYPE))))
+        if (r == -EFBIG || r == -EBADMSG ||
+            (r >= 0 && (json_get_string(o, "type", &type) < 0 || !streq(type, KEY_FILE_TYPE))))
                 return tuf_refuse(TUF_MALFORMED, reterr_message, "this is not a key file of fleet-release");
         if (r < 0)
                 return r;
@@ -130,7 +133,9 @@ static int parse_file(const void *data, size_t size, json_t **ret, TufKey **ret_
         if (r != 0)
                 return r;
         if (json_get_string(o, "keyid", &keyid) < 0 || !streq(keyid, k->keyid))
-                return tuf_refuse(TUF_MALFORMED, reterr_message, "the key file is damaged: its keyid does not fit its public key");
+                return tuf_refuse(
+                                TUF_MALFORMED, reterr_message,
+                                "the key file is damaged: its keyid does not fit its public key");
         if (k->scheme != &tuf_scheme_ed25519)
                 return tuf_refuse(TUF_MALFORMED, reterr_message, "the key is not an Ed25519 key");
 
@@ -146,13 +151,17 @@ static int read_sealed(TufSecretKey *k, const char *sealed, const char *passphra
         int r;
 
         if (base64url_decode(sealed, SEALED_MAX, &box, &size) < 0)
-                return tuf_refuse(TUF_MALFORMED, reterr_message, "the key file is damaged: its sealed part cannot be read");
+                return tuf_refuse(
+                                TUF_MALFORMED, reterr_message,
+                                "the key file is damaged: its sealed part cannot be read");
         if (!passphrase)
                 return -ENOKEY;
 
         r = secret_open(box, size, passphrase, &plain, &plain_size);
         if (r == -EBADMSG)
-                return tuf_refuse(TUF_MALFORMED, reterr_message, "the key file is damaged: its sealed part cannot be read");
+                return tuf_refuse(
+                                TUF_MALFORMED, reterr_message,
+                                "the key file is damaged: its sealed part cannot be read");
         if (r < 0)
                 return r;
         bool fits = plain_size == sizeof(k->secret);
@@ -160,7 +169,9 @@ static int read_sealed(TufSecretKey *k, const char *sealed, const char *passphra
                 memcpy(k->secret, plain, sizeof(k->secret));
         secret_free(plain, plain_size);
         if (!fits)
-                return tuf_refuse(TUF_MALFORMED, reterr_message, "the key file is damaged: its secret has the wrong size");
+                return tuf_refuse(
+                                TUF_MALFORMED, reterr_message,
+                                "the key file is damaged: its secret has the wrong size");
         return 0;
 }
 
@@ -174,10 +185,17 @@ static int check_pair(const TufSecretKey *k, char **reterr_message) {
             ed25519_sign(k->secret, probe, sizeof(probe), signature) >= 0 &&
             ed25519_verify(k->public->material, signature, probe, sizeof(probe)) > 0)
                 return 0;
-        return tuf_refuse(TUF_MALFORMED, reterr_message, "the key file is damaged: secret and public key do not belong together");
+        return tuf_refuse(
+                        TUF_MALFORMED, reterr_message,
+                        "the key file is damaged: secret and public key do not belong together");
 }
 
-int tuf_secret_key_parse(const void *data, size_t size, const char *passphrase, TufSecretKey **ret, char **reterr_message) {
+int tuf_secret_key_parse(
+                const void *data,
+                size_t size,
+                const char *passphrase,
+                TufSecretKey **ret,
+                char **reterr_message) {
         _cleanup_(tuf_secret_key_freep) TufSecretKey *k = NULL;
         _cleanup_json_ json_t *o = NULL;
         const char *sealed, *secret;
@@ -197,10 +215,12 @@ int tuf_secret_key_parse(const void *data, size_t size, const char *passphrase, 
                 r = read_sealed(k, sealed, passphrase, reterr_message);
         else if (json_get_string(o, "secret", &secret) >= 0)
                 r = hex_decode(secret, k->secret, sizeof(k->secret)) >= 0 ?
-                        0 :
-                        tuf_refuse(TUF_MALFORMED, reterr_message, "the key file is damaged: its secret cannot be read");
+                                    0 :
+                                    tuf_refuse(TUF_MALFORMED, reterr_message,
+                                               "the key file is damaged: its secret cannot be read");
         else
-                r = tuf_refuse(TUF_NOT_FOUND, reterr_message, "this file holds a public key alone, the secret one is needed");
+                r = tuf_refuse(TUF_NOT_FOUND, reterr_message,
+                               "this file holds a public key alone, the secret one is needed");
         if (r != 0)
                 return r;
 

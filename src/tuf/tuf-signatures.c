@@ -32,12 +32,16 @@ size_t tuf_signatures_count(const TufMetadata *root, TufRole role, const TufMeta
         return n_good;
 }
 
-int tuf_signatures_verify(const TufMetadata *root, TufRole role, const TufMetadata *m, char **reterr_message) {
+int tuf_signatures_verify(
+                const TufMetadata *root, TufRole role, const TufMetadata *m, char **reterr_message) {
         size_t n = tuf_signatures_count(root, role, m);
 
         if (n >= root->roles[role].threshold)
                 return 0;
-        return tuf_refuse(TUF_BAD_SIGNATURE, reterr_message,
-                          "%zu good signature%s by keys of role %s of root version %" PRIu64 ", %" PRIu64 " needed", n,
-                          n == 1 ? "" : "s", tuf_role_to_string(role), root->version, root->roles[role].threshold);
+        return tuf_refuse(
+                        TUF_BAD_SIGNATURE, reterr_message,
+                        "%zu good signature%s by keys of role %s of root version %" PRIu64 ", %" PRIu64
+                        " needed",
+                        n, n == 1 ? "" : "s", tuf_role_to_string(role), root->version,
+                        root->roles[role].threshold);
 }

@@ -50,22 +50,36 @@ int tuf_build_root(const TufRootSpec *spec, json_t **ret) {
         if (!keys || !roles)
                 return -ENOMEM;
         for (int role = 0; role < _TUF_ROLE_MAX; role++) {
-                if (spec->roles[role].threshold < 1 || spec->roles[role].threshold > spec->roles[role].n_keys)
+                if (spec->roles[role].threshold < 1 ||
+                    spec->roles[role].threshold > spec->roles[role].n_keys)
                         return -EINVAL;
-                json_t *o = json_pack("{s:[], s:I}", "keyids", "threshold", (json_int_t) spec->roles[role].threshold);
+                json_t *o =
+                                json_pack("{s:[], s:I}", "keyids", "threshold",
+                                          (json_int_t) spec->roles[role].threshold);
                 int r = json_set_take(roles, tuf_role_to_string((TufRole) role), o);
                 if (r >= 0)
-                        r = add_role_keys(keys, json_object_get(o, "keyids"), spec->roles[role].keys, spec->roles[role].n_keys);
+                        r =
+                                        add_role_keys(keys, json_object_get(o, "keyids"),
+                                                      spec->roles[role].keys, spec->roles[role].n_keys);
                 if (r < 0)
                         return r;
         }
-        return build_envelope(TUF_ROLE_ROOT, spec->version, spec->expires_usec,
-                              json_pack("{s:b, s:O, s:O}", "consistent_snapshot", 1, "keys", keys, "roles", roles), ret);
+        return build_envelope(
+                        TUF_ROLE_ROOT, spec->version, spec->expires_usec,
+                        json_pack("{s:b, s:O, s:O}", "consistent_snapshot", 1, "keys", keys, "roles", roles),
+                        ret);
 }
 
 /* timestamp and snapshot: one file each */
-static int build_files(TufRole role, uint64_t version, usec_t expires_usec, const char *name, uint64_t file_version,
-                       const void *data, size_t size, json_t **ret) {
+static int
+build_files(TufRole role,
+            uint64_t version,
+            usec_t expires_usec,
+            const char *name,
+            uint64_t file_version,
+            const void *data,
+            size_t size,
+            json_t **ret) {
         uint8_t hash[SHA256_SIZE];
         char hex[SHA256_HEX_MAX];
 
@@ -73,28 +87,48 @@ static int build_files(TufRole role, uint64_t version, usec_t expires_usec, cons
                 return -ERANGE;
         sha256_bytes(data, size, hash);
         hex_encode(hash, sizeof(hash), hex);
-        return build_envelope(role, version, expires_usec,
-                              json_pack("{s:{s:{s:I, s:I, s:{s:s}}}}", "meta", name, "version", (json_int_t) file_version,
-                                        "length", (json_int_t) size, "hashes", "sha256", hex),
-                              ret);
+        return build_envelope(
+                        role, version, expires_usec,
+                        json_pack("{s:{s:{s:I, s:I, s:{s:s}}}}", "meta", name, "version",
+                                  (json_int_t) file_version, "length", (json_int_t) size, "hashes", "sha256",
+                                  hex),
+                        ret);
 }
 
-int tuf_build_timestamp(uint64_t version, usec_t expires_usec, uint64_t snapshot_version, const void *snapshot, size_t size,
-                        json_t **ret) {
-        return build_files(TUF_ROLE_TIMESTAMP, version, expires_usec, "snapshot.json", snapshot_version, snapshot, size, ret);
+int tuf_build_timestamp(
+                uint64_t version,
+                usec_t expires_usec,
+                uint64_t snapshot_version,
+                const void *snapshot,
+                size_t size,
+                json_t **ret) {
+        return build_files(
+                        TUF_ROLE_TIMESTAMP, version, expires_usec, "snapshot.json", snapshot_version,
+                        snapshot, size, ret);
 }
 
-int tuf_build_snapshot(uint64_t version, usec_t expires_usec, uint64_t targets_version, const void *targets, size_t size,
-                       json_t **ret) {
-        return build_files(TUF_ROLE_SNAPSHOT, version, expires_usec, "targets.json", targets_version, targets, size, ret);
+int tuf_build_snapshot(
+                uint64_t version,
+                usec_t expires_usec,
+                uint64_t targets_version,
+                const void *targets,
+                size_t size,
+                json_t **ret) {
+        return build_files(
+                        TUF_ROLE_SNAPSHOT, version, expires_usec, "targets.json", targets_version, targets,
+                        size, ret);
 }
 
 int tuf_build_targets(uint64_t version, usec_t expires_usec, json_t **ret) {
         return build_envelope(TUF_ROLE_TARGETS, version, expires_usec, json_pack("{s:{}}", "targets"), ret);
 }
 
-int tuf_build_targets_set(json_t *envelope, const char *path, uint64_t length, const uint8_t sha256[static SHA256_SIZE],
-                          json_t *custom) {
+int tuf_build_targets_set(
+                json_t *envelope,
+                const char *path,
+                uint64_t length,
+                const uint8_t sha256[static SHA256_SIZE],
+                json_t *custom) {
         json_t *targets = json_object_get(json_object_get(envelope, "signed"), "targets");
         char hex[SHA256_HEX_MAX];
 
@@ -113,7 +147,8 @@ int tuf_build_targets_set(json_t *envelope, const char *path, uint64_t length, c
 }
 
 int tuf_envelope_sign(json_t *envelope, const TufSecretKey *key) {
-        json_t *signatures = json_object_get(envelope, "signatures"), *signed_ = json_object_get(envelope, "signed");
+        json_t *signatures = json_object_get(envelope, "signatures"),
+               *signed_ = json_object_get(envelope, "signed");
         const char *keyid = tuf_secret_key_public(key)->keyid, *other;
         _cleanup_free_ char *canonical = NULL, *hex = NULL;
         size_t size;
@@ -129,7 +164,8 @@ int tuf_envelope_sign(json_t *envelope, const TufSecretKey *key) {
                 return r;
 
         for (size_t i = json_array_size(signatures); i-- > 0;)
-                if (json_get_string(json_array_get(signatures, i), "keyid", &other) >= 0 && streq(other, keyid))
+                if (json_get_string(json_array_get(signatures, i), "keyid", &other) >= 0 &&
+                    streq(other, keyid))
                         (void) json_array_remove(signatures, i);
         if (json_array_append_new(signatures, json_pack("{s:s, s:s}", "keyid", keyid, "sig", hex)) < 0)
                 return -ENOMEM;

@@ -111,7 +111,8 @@ int tuf_store_forget(TufStore *s, TufRole role) {
         return unlink_durable_at(s->dir_fd, role_file(role, name));
 }
 
-/* 0 and its version, if these bytes are a root that is signed by itself; else an outcome or a negative errno. */
+/* 0 and its version, if these bytes are a root that is signed by itself; else an outcome or a negative
+ * errno. */
 static int root_check(const void *data, size_t size, uint64_t *ret_version, char **reterr_message) {
         _cleanup_(tuf_metadata_freep) TufMetadata *m = NULL;
 
@@ -125,7 +126,8 @@ static int root_check(const void *data, size_t size, uint64_t *ret_version, char
         return 0;
 }
 
-/* The highest root of the history that is one, for when root.json itself is damaged. -ENOENT if there is none. */
+/* The highest root of the history that is one, for when root.json itself is damaged. -ENOENT if there is
+ * none. */
 static int read_history_best(TufStore *s, void **ret, size_t *ret_size, uint64_t *ret_version) {
         _cleanup_strv_free_ char **names = NULL;
         _cleanup_free_ void *best = NULL;
@@ -214,8 +216,9 @@ int tuf_store_trusted_root(
                 if (r > 0) {
                         if (reterr_message && *reterr_message) {
                                 _cleanup_free_ char *why = TAKE_PTR(*reterr_message);
-                                return tuf_refuse((TufOutcome) r, reterr_message,
-                                                  "the trusted root of this program cannot be used: %s", why);
+                                return tuf_refuse(
+                                                (TufOutcome) r, reterr_message,
+                                                "the trusted root of this program cannot be used: %s", why);
                         }
                         return r;
                 }

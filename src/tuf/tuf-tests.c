@@ -33,7 +33,8 @@ void test_repo_done(TestRepo *t) {
 
 static void make_root(TestRepo *t, json_t **ret) {
         const TufKey *lists[_TUF_ROLE_MAX][4];
-        TufRootSpec spec = { .version = t->versions[TUF_ROLE_ROOT], .expires_usec = t->expires[TUF_ROLE_ROOT] };
+        TufRootSpec spec = { .version = t->versions[TUF_ROLE_ROOT],
+                             .expires_usec = t->expires[TUF_ROLE_ROOT] };
 
         for (int role = 0; role < _TUF_ROLE_MAX; role++) {
                 for (size_t i = 0; i < t->roles[role].n; i++)
@@ -50,7 +51,8 @@ static void make_targets(TestRepo *t, json_t **ret) {
 
         assert_ok(tuf_build_targets(t->versions[TUF_ROLE_TARGETS], t->expires[TUF_ROLE_TARGETS], ret));
         signed_ = json_object_get(*ret, "signed");
-        assert_se(json_object_set(signed_, "targets", json_object_get(json_object_get(t->targets, "signed"), "targets")) >= 0);
+        assert_se(json_object_set(signed_, "targets",
+                                  json_object_get(json_object_get(t->targets, "signed"), "targets")) >= 0);
 }
 
 void test_repo_make(TestRepo *t, TufRole role) {
@@ -65,12 +67,14 @@ void test_repo_make(TestRepo *t, TufRole role) {
                 make_targets(t, &envelope);
                 break;
         case TUF_ROLE_SNAPSHOT:
-                assert_ok(tuf_build_snapshot(t->versions[role], t->expires[role], t->versions[TUF_ROLE_TARGETS], targets->data,
-                                             targets->size, &envelope));
+                assert_ok(tuf_build_snapshot(
+                                t->versions[role], t->expires[role], t->versions[TUF_ROLE_TARGETS],
+                                targets->data, targets->size, &envelope));
                 break;
         case TUF_ROLE_TIMESTAMP:
-                assert_ok(tuf_build_timestamp(t->versions[role], t->expires[role], t->versions[TUF_ROLE_SNAPSHOT],
-                                              snapshot->data, snapshot->size, &envelope));
+                assert_ok(tuf_build_timestamp(
+                                t->versions[role], t->expires[role], t->versions[TUF_ROLE_SNAPSHOT],
+                                snapshot->data, snapshot->size, &envelope));
                 break;
         default:
                 abort();
@@ -104,8 +108,9 @@ void test_repo_publish(TestRepo *t) {
                 if (endswith(name, ".root.json"))
                         assert_ok(tuf_bytes_add(next, name, data, size));
         for (int role = 0; role < _TUF_ROLE_MAX; role++) {
-                int r = tuf_bytes_add(next, tuf_file_name((TufRole) role, t->versions[role], buf), t->texts[role].data,
-                                      t->texts[role].size);
+                int r =
+                                tuf_bytes_add(next, tuf_file_name((TufRole) role, t->versions[role], buf),
+                                              t->texts[role].data, t->texts[role].size);
                 assert_se(r >= 0 || (r == -EEXIST && role == TUF_ROLE_ROOT));
         }
         tuf_bytes_free(t->bytes);
@@ -114,7 +119,8 @@ void test_repo_publish(TestRepo *t) {
 
 json_t *test_repo_envelope(const TestRepo *t, TufRole role) {
         json_t *envelope;
-        assert_ok(json_parse(t->texts[role].data, t->texts[role].size, TUF_TARGETS_SIZE_MAX, &envelope, NULL));
+        assert_ok(json_parse(
+                        t->texts[role].data, t->texts[role].size, TUF_TARGETS_SIZE_MAX, &envelope, NULL));
         return envelope;
 }
 
@@ -140,7 +146,9 @@ void test_repo_add_release(TestRepo *t, const char *version, const char *arch) {
 
         for (size_t i = 0; i < ELEMENTSOF(files); i++) {
                 _cleanup_free_ char *path = strjoinf("agent/%s/linux-%s/%s", version, arch, files[i]);
-                json_t *custom = json_pack("{s:s, s:s, s:s, s:s}", "product", "agent", "version", version, "arch", arch, "os", "linux");
+                json_t *custom =
+                                json_pack("{s:s, s:s, s:s, s:s}", "product", "agent", "version", version,
+                                          "arch", arch, "os", "linux");
                 assert_se(path && custom);
                 test_repo_add_target(t, path, files[i], custom);
         }

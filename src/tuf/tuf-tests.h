@@ -7,7 +7,7 @@
 #include "tuf-bytes.h"
 #include "tuf-signer.h"
 
-#define TEST_NOW (UINT64_C(1893456000) * USEC_PER_SEC)     /* 2030-01-01T00:00:00Z */
+#define TEST_NOW (UINT64_C(1893456000) * USEC_PER_SEC) /* 2030-01-01T00:00:00Z */
 #define TEST_KEYS 8U
 
 typedef struct TestText {
@@ -23,11 +23,11 @@ typedef struct TestRepo {
                 size_t n;
                 uint64_t threshold;
         } roles[_TUF_ROLE_MAX];
-        uint64_t versions[_TUF_ROLE_MAX];                  /* of what is made next */
+        uint64_t versions[_TUF_ROLE_MAX]; /* of what is made next */
         usec_t expires[_TUF_ROLE_MAX];
-        json_t *targets;                                   /* envelope whose targets go into the next targets file */
-        TestText texts[_TUF_ROLE_MAX];                     /* what was made last */
-        TufBytes *bytes;                                   /* the whole repository, see test_repo_publish() */
+        json_t *targets; /* envelope whose targets go into the next targets file */
+        TestText texts[_TUF_ROLE_MAX]; /* what was made last */
+        TufBytes *bytes; /* the whole repository, see test_repo_publish() */
 } TestRepo;
 
 void test_repo_init(TestRepo *t);

@@ -10,7 +10,7 @@ struct TufTrustedSet {
         usec_t reference_usec;
         TufMetadata *metadata[_TUF_ROLE_MAX];
         bool root_finished;
-        bool timestamp_current;                            /* from this refresh, not expired */
+        bool timestamp_current; /* from this refresh, not expired */
         bool snapshot_current;
         bool recovery;
 };
@@ -40,8 +40,13 @@ static void adopt(TufTrustedSet *s, TufMetadata *m) {
 }
 
 /* Parses, and verifies with the trusted root. */
-static int parse_and_verify(const TufTrustedSet *s, TufRole role, const void *data, size_t size, TufMetadata **ret,
-                            char **reterr_message) {
+static int parse_and_verify(
+                const TufTrustedSet *s,
+                TufRole role,
+                const void *data,
+                size_t size,
+                TufMetadata **ret,
+                char **reterr_message) {
         _cleanup_(tuf_metadata_freep) TufMetadata *m = NULL;
 
         int r = tuf_metadata_parse(role, data, size, &m, reterr_message);
@@ -59,9 +64,10 @@ static int check_expiry(const TufTrustedSet *s, const TufMetadata *m, char **ret
 
         if (m->expires_usec > s->reference_usec)
                 return 0;
-        return tuf_refuse(TUF_EXPIRED, reterr_message, "%s version %" PRIu64 " expired on %s (the time is %s)",
-                          tuf_role_to_string(m->role), m->version, rfc3339_format(m->expires_usec, expires),
-                          rfc3339_format(s->reference_usec, reference));
+        return tuf_refuse(
+                        TUF_EXPIRED, reterr_message, "%s version %" PRIu64 " expired on %s (the time is %s)",
+                        tuf_role_to_string(m->role), m->version, rfc3339_format(m->expires_usec, expires),
+                        rfc3339_format(s->reference_usec, reference));
 }
 
 /* Length and hashes are those of the raw bytes, and are checked before anything is parsed. */
@@ -69,17 +75,22 @@ static int check_bytes(const TufFileInfo *f, const void *data, size_t size, char
         uint8_t hash[64];
 
         if (f->has_length && f->length != size)
-                return tuf_refuse(TUF_MIX_AND_MATCH, reterr_message,
-                                  "%zu bytes, but the file that is signed for has %" PRIu64, size, f->length);
+                return tuf_refuse(
+                                TUF_MIX_AND_MATCH, reterr_message,
+                                "%zu bytes, but the file that is signed for has %" PRIu64, size, f->length);
         if (f->has_sha256) {
                 sha256_bytes(data, size, hash);
                 if (memcmp(hash, f->sha256, SHA256_SIZE) != 0)
-                        return tuf_refuse(TUF_MIX_AND_MATCH, reterr_message, "not the file that is signed for: its SHA-256 differs");
+                        return tuf_refuse(
+                                        TUF_MIX_AND_MATCH, reterr_message,
+                                        "not the file that is signed for: its SHA-256 differs");
         }
         if (f->has_sha512) {
                 sha512_bytes(data, size, hash);
                 if (memcmp(hash, f->sha512, sizeof(f->sha512)) != 0)
-                        return tuf_refuse(TUF_MIX_AND_MATCH, reterr_message, "not the file that is signed for: its SHA-512 differs");
+                        return tuf_refuse(
+                                        TUF_MIX_AND_MATCH, reterr_message,
+                                        "not the file that is signed for: its SHA-512 differs");
         }
         return 0;
 }
@@ -87,8 +98,10 @@ static int check_bytes(const TufFileInfo *f, const void *data, size_t size, char
 static int check_version(const TufFileInfo *f, const TufMetadata *m, char **reterr_message) {
         if (m->version == f->version)
                 return 0;
-        return tuf_refuse(TUF_MIX_AND_MATCH, reterr_message, "%s is version %" PRIu64 ", but version %" PRIu64 " is signed for",
-                          tuf_role_to_string(m->role), m->version, f->version);
+        return tuf_refuse(
+                        TUF_MIX_AND_MATCH, reterr_message,
+                        "%s is version %" PRIu64 ", but version %" PRIu64 " is signed for",
+                        tuf_role_to_string(m->role), m->version, f->version);
 }
 
 int tuf_trusted_set_load_root(TufTrustedSet *s, const void *data, size_t size, char **reterr_message) {
@@ -132,10 +145,13 @@ int tuf_trusted_set_update_root(TufTrustedSet *s, const void *data, size_t size,
         if (r != 0)
                 return r;
         if (old->version >= TUF_VERSION_MAX || m->version != old->version + 1)
-                return tuf_refuse(m->version <= old->version ? TUF_ROLLBACK : TUF_MIX_AND_MATCH, reterr_message,
-                                  "root is version %" PRIu64 ", but %" PRIu64 " has to follow", m->version, old->version + 1);
+                return tuf_refuse(
+                                m->version <= old->version ? TUF_ROLLBACK : TUF_MIX_AND_MATCH,
+                                reterr_message, "root is version %" PRIu64 ", but %" PRIu64 " has to follow",
+                                m->version, old->version + 1);
 
-        s->recovery = s->recovery || role_lost_a_key(old, m, TUF_ROLE_TIMESTAMP) || role_lost_a_key(old, m, TUF_ROLE_SNAPSHOT);
+        s->recovery = s->recovery || role_lost_a_key(old, m, TUF_ROLE_TIMESTAMP) ||
+                      role_lost_a_key(old, m, TUF_ROLE_SNAPSHOT);
         adopt(s, TAKE_PTR(m));
         return 0;
 }
@@ -154,7 +170,8 @@ int tuf_trusted_set_finish_root(TufTrustedSet *s, char **reterr_message) {
         return 0;
 }
 
-int tuf_trusted_set_load_local_timestamp(TufTrustedSet *s, const void *data, size_t size, char **reterr_message) {
+int tuf_trusted_set_load_local_timestamp(
+                TufTrustedSet *s, const void *data, size_t size, char **reterr_message) {
         _cleanup_(tuf_metadata_freep) TufMetadata *m = NULL;
 
         if (!s->root_finished || s->metadata[TUF_ROLE_TIMESTAMP])
@@ -166,7 +183,8 @@ int tuf_trusted_set_load_local_timestamp(TufTrustedSet *s, const void *data, siz
         return 0;
 }
 
-int tuf_trusted_set_load_local_snapshot(TufTrustedSet *s, const void *data, size_t size, char **reterr_message) {
+int tuf_trusted_set_load_local_snapshot(
+                TufTrustedSet *s, const void *data, size_t size, char **reterr_message) {
         _cleanup_(tuf_metadata_freep) TufMetadata *m = NULL;
 
         if (!s->root_finished || s->metadata[TUF_ROLE_SNAPSHOT])
@@ -178,7 +196,8 @@ int tuf_trusted_set_load_local_snapshot(TufTrustedSet *s, const void *data, size
         return 0;
 }
 
-int tuf_trusted_set_update_timestamp(TufTrustedSet *s, const void *data, size_t size, bool *ret_changed, char **reterr_message) {
+int tuf_trusted_set_update_timestamp(
+                TufTrustedSet *s, const void *data, size_t size, bool *ret_changed, char **reterr_message) {
         _cleanup_(tuf_metadata_freep) TufMetadata *m = NULL;
         const TufMetadata *old = s->metadata[TUF_ROLE_TIMESTAMP];
         bool changed = true;
@@ -191,18 +210,22 @@ int tuf_trusted_set_update_timestamp(TufTrustedSet *s, const void *data, size_t 
                 return r;
 
         if (old && m->version < old->version)
-                return tuf_refuse(TUF_ROLLBACK, reterr_message,
-                                  "timestamp is version %" PRIu64 ", but version %" PRIu64 " was verified before",
-                                  m->version, old->version);
+                return tuf_refuse(
+                                TUF_ROLLBACK, reterr_message,
+                                "timestamp is version %" PRIu64 ", but version %" PRIu64
+                                " was verified before",
+                                m->version, old->version);
         if (old && m->version == old->version) {
                 /* the one we hold stays; were its expiry not looked at, it could be repeated for ever */
                 r = check_expiry(s, old, reterr_message);
                 changed = false;
         } else {
                 if (old && m->files[0].version < old->files[0].version)
-                        return tuf_refuse(TUF_ROLLBACK, reterr_message,
-                                          "timestamp names snapshot version %" PRIu64 ", but version %" PRIu64 " was named before",
-                                          m->files[0].version, old->files[0].version);
+                        return tuf_refuse(
+                                        TUF_ROLLBACK, reterr_message,
+                                        "timestamp names snapshot version %" PRIu64 ", but version %" PRIu64
+                                        " was named before",
+                                        m->files[0].version, old->files[0].version);
                 r = check_expiry(s, m, reterr_message);
         }
         if (r != 0)
@@ -221,9 +244,9 @@ bool tuf_trusted_set_snapshot_is_current(const TufTrustedSet *s) {
         if (!s->timestamp_current || !snapshot)
                 return false;
         const TufFileInfo *f = s->metadata[TUF_ROLE_TIMESTAMP]->files;
-        return s->snapshot_current ||
-               (snapshot->version == f->version && check_bytes(f, snapshot->raw, snapshot->raw_size, NULL) == 0 &&
-                check_expiry(s, snapshot, NULL) == 0);
+        return s->snapshot_current || (snapshot->version == f->version &&
+                                       check_bytes(f, snapshot->raw, snapshot->raw_size, NULL) == 0 &&
+                                       check_expiry(s, snapshot, NULL) == 0);
 }
 
 /* No role may disappear or go back. */
@@ -231,11 +254,15 @@ static int check_snapshot_rollback(const TufMetadata *old, const TufMetadata *ne
         for (size_t i = 0; i < old->n_files; i++) {
                 const TufFileInfo *f = tuf_metadata_file(new, old->files[i].name);
                 if (!f)
-                        return tuf_refuse(TUF_ROLLBACK, reterr_message, "snapshot does not name %s any more", old->files[i].name);
+                        return tuf_refuse(
+                                        TUF_ROLLBACK, reterr_message, "snapshot does not name %s any more",
+                                        old->files[i].name);
                 if (f->version < old->files[i].version)
-                        return tuf_refuse(TUF_ROLLBACK, reterr_message,
-                                          "snapshot names %s version %" PRIu64 ", but version %" PRIu64 " was named before",
-                                          f->name, f->version, old->files[i].version);
+                        return tuf_refuse(
+                                        TUF_ROLLBACK, reterr_message,
+                                        "snapshot names %s version %" PRIu64 ", but version %" PRIu64
+                                        " was named before",
+                                        f->name, f->version, old->files[i].version);
         }
         return 0;
 }

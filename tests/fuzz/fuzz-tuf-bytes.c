@@ -22,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                         continue;
                 taken++;
                 assert_se(!strchr(name, '/') && endswith(name, ".json") && name[0] != '.');
-                assert_se(tuf_bytes_get(b, name, &bytes, &n) == 0 && n == strlen(name) && memcmp(bytes, name, n) == 0);
+                assert_se(tuf_bytes_get(b, name, &bytes, &n) == 0 && n == strlen(name) &&
+                          memcmp(bytes, name, n) == 0);
         }
         assert_se(tuf_bytes_count(b) == taken);
         return 0;
