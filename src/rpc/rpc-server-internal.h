@@ -41,6 +41,8 @@ static inline RpcServer *rpc_server_ref(RpcServer *s) {
         return s;
 }
 void rpc_server_unref(RpcServer *s);
+/* Says that the server has stopped if that is so; after a session has gone. */
+void rpc_server_maybe_stopped(RpcServer *s);
 
 /* Who is at the other end of call. Owns what it points to. */
 int rpc_peer_read(grpc_call *call, RpcPeer *ret);

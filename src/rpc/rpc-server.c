@@ -161,14 +161,22 @@ static void server_shut_down(RpcServer *s) {
         grpc_server_shutdown_and_notify(s->server, rpc_queue_cq(s->queue, 0), &s->shutdown_op);
 }
 
-/* Every connection is gone, and with them every call. */
+void rpc_server_maybe_stopped(RpcServer *s) {
+        rpc_on_stopped_t on_stopped = s->on_stopped;
+
+        if (s->server || s->sessions || s->freed || !on_stopped)
+                return;
+        s->on_stopped = NULL;
+        on_stopped(s, s->stop_userdata);
+}
+
+/* Every connection is gone; sessions whose end has not been reported yet are about to be. */
 static void shutdown_done(RpcOp *op) {
         RpcServer *s = op->owner;
 
         grpc_server_destroy(TAKE_PTR(s->server));
         s->drain_timer = sd_event_source_disable_unref(s->drain_timer);
-        if (s->on_stopped && !s->freed)
-                s->on_stopped(s, s->stop_userdata);
+        rpc_server_maybe_stopped(s);
         rpc_server_unref(s);
 }
 

@@ -65,6 +65,7 @@ static void session_report(RpcSession *s, RpcStatus status, const char *text) {
         s->server->n_sessions--;
         if (s->opened)
                 s->handler->session->on_closed(s, status, text, s->handler->userdata);
+        rpc_server_maybe_stopped(s->server);
         session_unref(s);
 }
 
