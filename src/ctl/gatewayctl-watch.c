@@ -12,16 +12,11 @@
 typedef struct Watch {
         GatewayCtl *c;
         Progress *progress;
+        bool opened;
         bool read_names; /* events may have been missed, or this is the beginning */
         bool ended;
         CliExit code;
 } Watch;
-
-static void on_open(bool resumed, void *userdata) {
-        Watch *w = userdata;
-
-        w->read_names = w->read_names || !resumed;
-}
 
 static void on_event(const char *event, const char *id, json_t *data, void *userdata) {
         _cleanup_json_ json_t *line = NULL;
@@ -43,6 +38,19 @@ static void on_event(const char *event, const char *id, json_t *data, void *user
         if (line)
                 (void) cli_json_print(line, CLI_JSON_SHORT);
         (void) fflush(stdout);
+}
+
+/* Without an id to go on from, what happened meanwhile is lost, and readers have to know. */
+static void on_open(bool resumed, void *userdata) {
+        _cleanup_json_ json_t *nothing = NULL;
+        Watch *w = userdata;
+
+        if (w->opened && !resumed) {
+                nothing = json_object();
+                if (nothing)
+                        on_event("reset", "", nothing, w);
+        }
+        w->opened = true;
 }
 
 static void on_fatal(CliExit code, void *userdata) {

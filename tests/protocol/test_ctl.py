@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""fleet-gatewayctl with the real gateway and real agents."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+from typing import Any
+
+from harness.product import Repository
+from harness.wait import wait_for
+
+from .loopback import Loopback
+
+
+class Watch:
+    """fleet-gatewayctl watch; its events as they come."""
+
+    def __init__(self, loop: Loopback, *arguments: str) -> None:
+        env = {
+            "PATH": os.environ["PATH"],
+            "FLEET_GATEWAY": f"https://localhost:{loop.https_port}",
+            "FLEET_CA": str(loop.ca),
+            "FLEET_TOKEN_FILE": str(loop.state / "admin.token"),
+        }
+        argv = [str(loop.build.program("fleet-gatewayctl")), "watch", "-o", "json", *arguments]
+        self.events: list[dict[str, Any]] = []
+        self.process = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.events.append(json.loads(line))
+
+    def changes(self, agent_id: str) -> list[str]:
+        return [
+            e["data"]["change"]
+            for e in self.events
+            if e["event"] == "agent" and e["data"]["id"] == agent_id
+        ]
+
+    def __enter__(self) -> "Watch":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(10)
+
+
+def operators_view() -> None:
+    """Labels from the token, selectors, lists, and a watch that outlives the gateway."""
+    with Loopback("ctl") as loop:
+        loop.start_gateway()
+        token = loop.ctl("token", "create", "--label", "env=x").stdout.strip()
+        one, two = loop.new_agent("one"), loop.new_agent("two")
+        two.start(loop.token())
+        two.wait_online()
+        with Watch(loop) as watch, Watch(loop, two.id) as watch_two:
+            one.start(token)
+            one.wait_online()
+            wait_for(lambda: "online" in watch.changes(one.id), 10, "the watch to see it")
+
+            assert loop.gateway is not None and one.program is not None
+            loop.gateway.stop()
+            loop.start_gateway()
+            one.wait_online(30)
+            one.program.stop()
+            wait_for(lambda: "offline" in watch.changes(one.id)[-1:], 20, "the watch to be back")
+            assert not watch_two.changes(one.id)
+            # it had seen nothing that it could have gone on from, so it says that something may be missing
+            assert "reset" in [e["event"] for e in watch_two.events]
+
+        listed = loop.ctl("agents", "list", "-l", "env=x", "-o", "name").stdout.split()
+        assert listed == [one.id]
+        assert loop.ctl("agents", "list", "-l", "env!=x", "-o", "name").stdout.split() == [two.id]
+        everything = json.loads(loop.ctl("agents", "list", "-o", "json").stdout)
+        assert everything["total"] == 2
+        row = loop.ctl("agents", "list", "--no-legend", "-o", "wide").stdout.splitlines()
+        assert all("env=x" in line for line in row if line.startswith(one.id)), row
+        shown = loop.ctl("agents", "show", one.id).stdout
+        assert "State: offline" in shown and "Version: 1.0.0" in shown, shown
+
+
+def exit_codes() -> None:
+    """What scripts rely on, with the gateway's own refusals."""
+    with Loopback("codes") as loop:
+        loop.start_gateway()
+        repository = Repository(loop.build, loop.folder / "repository")
+        repository.release("1.0.0")
+
+        def code(*arguments: str) -> int:
+            return int(loop.ctl(*arguments, check=False).returncode)
+
+        assert code("agents", "show", "a" * 32) == 3
+        assert code("watch", "a" * 32) == 3
+        assert code("agents", "list", "-l", "a==,") == 2
+        assert code("update", "--all", "--yes", "--version", "1.0.0") == 3
+        assert code("update", "--all", "--version", "1.0.0") == 2
+
+        timestamp = repository.folder / "metadata" / "timestamp.json"
+        good = timestamp.read_bytes()
+        changed = re.sub(rb'("version": ?)\d', rb"\g<1>9", good, count=1)
+        assert changed != good
+        timestamp.write_bytes(changed)
+        refused = loop.ctl("releases", "import", str(repository.folder), check=False)
+        assert refused.returncode == 1 and "timestamp" in refused.stderr, refused.stderr
+        timestamp.write_bytes(good)
+        assert loop.ctl("releases", "import", str(repository.folder)).stdout == "Imported 1.0.0.\n"
+        again = loop.ctl("releases", "import", str(repository.folder))
+        assert "Nothing new" in again.stdout and " 2 were there already" in again.stderr
+        assert code("update", "--all", "--yes", "--version", "1.0.0", "--wait") == 0
+        assert loop.ctl("releases", "list", "-o", "name").stdout == "1.0.0\n"
+
+        token = loop.state / "admin.token"
+        secret = token.read_text()
+        token.write_text("fga1_wrong\n")
+        assert code("agents", "list") == 4
+        token.write_text(secret)
+        assert loop.gateway is not None
+        loop.gateway.stop()
+        assert code("agents", "list") == 1
+
+
+TESTS = (operators_view, exit_codes)
