@@ -15,13 +15,14 @@
 #include "string-util.h"
 
 #define REQUEST_TIMEOUT (30 * USEC_PER_SEC)
-/* When the answer was no, asking again soon would only fill the gateway's log. */
-#define REFUSED_PAUSE (10 * USEC_PER_MINUTE)
+/* When the answer was no, asking again soon would only fill the gateway's log: these pauses double. */
+#define REFUSED_MIN (30 * USEC_PER_SEC)
+#define REFUSED_MAX (10 * USEC_PER_MINUTE)
 
 struct AgentEnroll {
         AgentEnrollOptions o;
         bool running;
-        unsigned attempt;
+        unsigned attempt, refused;
         JoinToken *token;
         HttpRequest *ca_request;
         RpcClient *client;
@@ -45,20 +46,22 @@ static int on_attempt_timer(sd_event_source *source, uint64_t usec, void *userda
 /* refused: somebody has to do something first. */
 static void enroll_failed(AgentEnroll *e, bool refused, const char *format, ...) _printf_(3, 4);
 static void enroll_failed(AgentEnroll *e, bool refused, const char *format, ...) {
-        char message[1024], span[TIMESPAN_MAX];
+        char message[1024], text[TIMESPAN_MAX];
         va_list ap;
 
         va_start(ap, format);
         (void) vsnprintf(message, sizeof(message), format, ap);
         va_end(ap);
 
-        usec_t pause = refused ? REFUSED_PAUSE / 2 + random_u64() % (REFUSED_PAUSE / 2) :
-                                 backoff_full_jitter(e->o.conf->reconnect_min, e->o.conf->reconnect_max, e->attempt,
-                                                     random_u64());
-        if (e->attempt < 32)
+        usec_t pause = backoff_full_jitter(e->o.conf->reconnect_min, e->o.conf->reconnect_max, e->attempt, random_u64());
+        if (refused) {
+                usec_t span = MIN(REFUSED_MAX, REFUSED_MIN << MIN(e->refused, 8U));
+                pause = span / 2 + random_u64() % (span / 2);
+                e->refused++;
+        } else if (e->attempt < 32)
                 e->attempt++;
         log_full(refused ? LOG_ERR : LOG_WARNING, "Enrolment failed: %s Trying again in %s.", message,
-                 timespan_format(pause, span));
+                 timespan_format(pause, text));
         enroll_reset(e);
         if (event_timer_arm(e->o.event, &e->attempt_source, pause, on_attempt_timer, e, "enroll") < 0)
                 (void) sd_event_exit(e->o.event, log_oom());
@@ -240,7 +243,7 @@ AgentEnroll *agent_enroll_free(AgentEnroll *e) {
 
 int agent_enroll_start(AgentEnroll *e) {
         e->running = true;
-        e->attempt = 0;
+        e->attempt = e->refused = 0;
         return event_timer_arm(e->o.event, &e->attempt_source, 0, on_attempt_timer, e, "enroll");
 }
 

@@ -5,29 +5,15 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
-#include "agent-bus.h"
-#include "agent-conf.h"
-#include "agent-enroll.h"
-#include "agent-facts.h"
-#include "agent-handoff.h"
-#include "agent-identity.h"
-#include "agent-instruction.h"
-#include "agent-messages.h"
-#include "agent-metadata.h"
-#include "agent-renew.h"
-#include "agent-report.h"
-#include "agent-session.h"
-#include "agent-stream.h"
-#include "agent-telemetry.h"
-#include "agent-update.h"
+#include "agent-internal.h"
 #include "alloc-util.h"
 #include "crypto.h"
 #include "daemon.h"
+#include "errno-util.h"
 #include "event-util.h"
 #include "fd-util.h"
 #include "fs-util.h"
 #include "log.h"
-#include "messages.h"
 #include "string-util.h"
 #include "version.h"
 
@@ -36,53 +22,22 @@
 #define UPDATER_WAIT (2 * USEC_PER_SEC)
 #define RPC_CAPACITY 64U
 
-typedef struct Agent {
-        sd_event *event;
-        AgentConf conf;
-        AgentFacts facts;
-        char *agent_id, *user_agent;
-        int state_fd;
-        usec_t started;                /* CLOCK_BOOTTIME */
-
-        RpcQueue *queue;
-        HttpClient *http;
-        AgentIdentity *identity;
-        AgentEnroll *enroll;
-        AgentRenew *renew;
-        AgentMetadata *metadata;
-        AgentHandoff *handoff;
-        AgentReport *report;
-        AgentSession *session;
-        AgentUpdate *update;
-        AgentStream *stream;
-        AgentBus *bus;
-        AgentTelemetry *telemetry;
-
-        const char *gateway_state;
-        char *last_error;
-        bool drain_seen;
-        bool begun, stopping;
-        sd_event_source *ready_source, *begin_source, *again_source;
-} Agent;
-
-static void agent_begin(Agent *a);
-
 /* ---- state for people ---- */
 
-static void agent_set_error(Agent *a, const char *message) {
+void agent_set_error(Agent *a, const char *message) {
         _cleanup_free_ char *safe = string_escape(strempty(message));
         if (safe && free_and_strdup(&a->last_error, safe) > 0)
                 agent_bus_changed(a->bus, "LastError");
 }
 
-static void agent_set_gateway_state(Agent *a, const char *state) {
+void agent_set_gateway_state(Agent *a, const char *state) {
         if (streq(a->gateway_state, state))
                 return;
         a->gateway_state = state;
         agent_bus_changed(a->bus, "GatewayState");
 }
 
-static void agent_show_status(Agent *a) {
+void agent_show_status(Agent *a) {
         const UpdateRecord *u = agent_update_current(a->update);
 
         if (a->stopping)
@@ -126,7 +81,7 @@ static void on_get_status(AgentStatus *ret, void *userdata) {
 }
 
 /* While a version is on trial, reconnecting is urgent; afterwards what was said about drains is old. */
-static void agent_refresh_pending(Agent *a) {
+void agent_refresh_pending(Agent *a) {
         bool pending = agent_update_is_pending(a->update);
         if (a->stream)
                 agent_stream_set_urgent(a->stream, pending);
@@ -134,13 +89,6 @@ static void agent_refresh_pending(Agent *a) {
                 a->drain_seen = false;
                 agent_bus_changed(a->bus, "DrainSeen");
         }
-}
-
-static void agent_note_drain(Agent *a) {
-        if (a->drain_seen || !agent_update_is_pending(a->update))
-                return;
-        a->drain_seen = true;
-        agent_bus_changed(a->bus, "DrainSeen");
 }
 
 /* ---- update ---- */
@@ -169,304 +117,6 @@ static const AgentUpdateHandlers update_handlers = {
         .on_change = on_update_change,
         .on_finished = on_update_finished,
 };
-
-static int on_report_send(const UpdateRecord *u, bool droppable, void *userdata) {
-        Fleet__V1__AgentMessage message = FLEET__V1__AGENT_MESSAGE__INIT;
-        Fleet__V1__UpdateStatus status = FLEET__V1__UPDATE_STATUS__INIT;
-        Agent *a = userdata;
-
-        if (!a->stream)
-                return -ENOTCONN;
-        update_record_fill(u, &status);
-        message.message_case = FLEET__V1__AGENT_MESSAGE__MESSAGE_UPDATE_STATUS;
-        message.update_status = &status;
-        return agent_stream_send(a->stream, &message, droppable ? RPC_SEND_DROPPABLE : RPC_SEND_KEEP);
-}
-
-/* ---- instructions ---- */
-
-static void agent_send_ack(Agent *a, const char *id) {
-        Fleet__V1__AgentMessage message = FLEET__V1__AGENT_MESSAGE__INIT;
-        Fleet__V1__Ack ack = FLEET__V1__ACK__INIT;
-
-        ack.id = (char *) id;
-        message.message_case = FLEET__V1__AGENT_MESSAGE__MESSAGE_ACK;
-        message.ack = &ack;
-        int r = agent_stream_send(a->stream, &message, RPC_SEND_KEEP);
-        if (r < 0) /* the gateway repeats what it has no answer to */
-                log_debug_errno(r, "Cannot acknowledge an instruction: %m");
-}
-
-static void agent_on_instruction(Agent *a, const Fleet__V1__UpdateInstruction *message) {
-        _cleanup_free_ char *why = NULL;
-        UpdateVerdict verdict = UPDATE_VERDICT_NONE;
-        Instruction i;
-
-        instruction_read(message, &i);
-        InstructionContext context = {
-                .conf = &a->conf,
-                .running_version = fleet_version,
-                .current = agent_update_current(a->update),
-                .finished = agent_report_find_instruction(a->report, i.id),
-                .foreign_transaction = agent_update_is_foreign(a->update),
-                .outbox_full = agent_report_is_full(a->report),
-                .has_trusted_root = fleet_trusted_root_size > 0,
-                .pinned_version = agent_handoff_view(a->handoff)->pinned_version,
-        };
-        int r = instruction_decide(&i, &context, &verdict, &why);
-        if (r < 0) {
-                log_oom();
-                return;
-        }
-        if (r == INSTRUCTION_IGNORE) {
-                log_warning("Ignoring an instruction of the gateway: %s", why);
-                return;
-        }
-        agent_send_ack(a, i.id);
-        switch ((InstructionDecision) r) {
-        case INSTRUCTION_ACCEPT:
-                log_info("The gateway asks for version %s (instruction %s).", i.version, i.id);
-                r = agent_update_begin(a->update, &i);
-                break;
-        case INSTRUCTION_CONTINUE:
-                agent_update_continue(a->update, &i);
-                r = 0;
-                break;
-        case INSTRUCTION_FINISHED:
-                agent_report_repeat(a->report, context.finished);
-                r = 0;
-                break;
-        case INSTRUCTION_DONE:
-                r = agent_update_answer(a->update, &i, UPDATE_PHASE_SUCCEEDED, UPDATE_VERDICT_NONE, "This version runs already.");
-                break;
-        default:
-                r = agent_update_answer(a->update, &i, UPDATE_PHASE_FAILED, verdict, why);
-        }
-        if (r < 0)
-                log_warning_errno(r, "Cannot take the instruction for version %s: %m", i.version);
-}
-
-/* ---- stream ---- */
-
-static int on_get_credentials(AgentStream *s, RpcCredentials **ret, void *userdata) {
-        Agent *a = userdata;
-        return agent_identity_credentials(a->identity, ret);
-}
-
-static void on_fill_hello(AgentStream *s, Fleet__V1__Hello *hello, void *userdata) {
-        Agent *a = userdata;
-        const UpdaterView *view = agent_handoff_view(a->handoff);
-
-        hello->agent_id = a->agent_id;
-        hello->version = (char *) fleet_version;
-        agent_facts_fill(&a->facts, hello->facts);
-        if (view->packaging > 0)
-                hello->facts->packaging = view->packaging;
-        hello->transaction_id = (char *) agent_update_transaction(a->update);
-        hello->session_token = (char *) agent_session_token(a->session);
-        hello->metadata_expires_usec = agent_metadata_expires(a->metadata);
-        hello->previous_version = view->previous_version;
-        hello->pinned = !isempty(view->pinned_version);
-        hello->pinned_version = view->pinned_version;
-}
-
-static void on_fill_heartbeat(AgentStream *s, Fleet__V1__Heartbeat *heartbeat, void *userdata) {
-        Agent *a = userdata;
-        heartbeat->uptime_usec = usec_sub(now(CLOCK_BOOTTIME), a->started);
-        heartbeat->metadata_expires_usec = agent_metadata_expires(a->metadata);
-}
-
-static void on_stream_state(AgentStream *s, AgentStreamState state, void *userdata) {
-        static const char *const names[_AGENT_STREAM_STATE_MAX] = {
-                [AGENT_STREAM_IDLE] = "connecting",
-                [AGENT_STREAM_CONNECTING] = "connecting",
-                [AGENT_STREAM_CONNECTED] = "connected",
-                [AGENT_STREAM_WAITING] = "waiting",
-                [AGENT_STREAM_STOPPED] = "waiting",
-        };
-        Agent *a = userdata;
-        agent_set_gateway_state(a, names[state]);
-        agent_show_status(a);
-}
-
-static void on_welcome(AgentStream *s, const Fleet__V1__Welcome *welcome, void *userdata) {
-        Agent *a = userdata;
-
-        log_event(LOG_NOTICE, FLEET_MESSAGE_CONNECTED_STR, "MESSAGE=Connected to the gateway at %s (version %s).",
-                  a->conf.address, welcome->gateway_version, "FLEET_GATEWAY=%s", a->conf.address, "FLEET_AGENT_ID=%s",
-                  a->agent_id, NULL);
-        agent_session_set(a->session, welcome->session_token);
-        agent_set_error(a, "");
-        agent_bus_changed(a->bus, "Sessions");
-        agent_update_on_connected(a->update);
-        agent_report_on_connected(a->report);
-        agent_metadata_start(a->metadata);
-        agent_renew_plan(a->renew);
-}
-
-static void on_message(AgentStream *s, const Fleet__V1__GatewayMessage *message, void *userdata) {
-        Agent *a = userdata;
-
-        switch (message->message_case) {
-        case FLEET__V1__GATEWAY_MESSAGE__MESSAGE_UPDATE_INSTRUCTION:
-                agent_on_instruction(a, message->update_instruction);
-                break;
-        case FLEET__V1__GATEWAY_MESSAGE__MESSAGE_CANCEL_INSTRUCTION:
-                agent_update_cancel(a->update, strempty(message->cancel_instruction->instruction_id));
-                break;
-        case FLEET__V1__GATEWAY_MESSAGE__MESSAGE_ACK:
-                agent_report_on_ack(a->report, strempty(message->ack->id), message->ack->sequence);
-                break;
-        case FLEET__V1__GATEWAY_MESSAGE__MESSAGE_DRAIN:
-                log_info("The gateway asks to come back within %u s: %s", message->drain->reconnect_after_sec,
-                         message->drain->reason);
-                agent_note_drain(a);
-                break;
-        default: /* a message of a newer gateway */
-                log_debug("Ignoring a message of an unknown kind.");
-        }
-}
-
-static int on_begin(sd_event_source *source, void *userdata) {
-        agent_begin(userdata);
-        return 0;
-}
-
-/* An expired certificate can only be replaced by enrolling again, which needs a token. */
-static bool agent_identity_is_usable(Agent *a) {
-        return streq_ptr(agent_identity_id(a->identity), a->agent_id) &&
-                        agent_identity_expires(a->identity) > now(CLOCK_REALTIME);
-}
-
-static void on_stream_end(AgentStream *s, const AgentStreamEnd *end, void *userdata) {
-        Agent *a = userdata;
-        char span[TIMESPAN_MAX];
-
-        agent_report_on_disconnected(a->report);
-        if (end->failure == RPC_FAILURE_PEER && IN_SET(end->status, RPC_STATUS_UNAVAILABLE, RPC_STATUS_RESOURCE_EXHAUSTED))
-                agent_note_drain(a);
-        if (a->stopping)
-                return;
-        const char *pause = timespan_format(end->pause, span);
-        if (end->welcomed)
-                log_event(LOG_WARNING, FLEET_MESSAGE_DISCONNECTED_STR,
-                          "MESSAGE=The session with the gateway at %s ended: %s. Connecting again in %s.", a->conf.address,
-                          isempty(end->text) ? rpc_status_to_string(end->status) : end->text, pause, "FLEET_GATEWAY=%s",
-                          a->conf.address, NULL);
-        else
-                log_full(streq_ptr(a->last_error, end->text) ? LOG_DEBUG : LOG_WARNING,
-                         "Cannot connect to the gateway at %s: %s. Trying again in %s.", a->conf.address, end->text, pause);
-        if (end->failure == RPC_FAILURE_CLIENT_CERTIFICATE)
-                log_warning("The gateway does not accept this machine's certificate. If that lasts, put a new join token "
-                            "into the credential store, remove the folder identity/ in the state directory and restart.");
-        agent_set_error(a, isempty(end->text) && end->failure != RPC_FAILURE_NONE ? rpc_status_to_string(end->status) : end->text);
-        if (!agent_identity_is_usable(a))
-                (void) event_defer_once(a->event, &a->again_source, on_begin, a, "enroll-again");
-}
-
-static void on_stream_drained(AgentStream *s, void *userdata) {
-        Agent *a = userdata;
-        agent_report_on_drained(a->report);
-}
-
-static void on_stream_stopped(AgentStream *s, void *userdata) {
-        Agent *a = userdata;
-        (void) sd_event_exit(a->event, 0);
-}
-
-static const AgentStreamHandlers stream_handlers = {
-        .get_credentials = on_get_credentials,
-        .fill_hello = on_fill_hello,
-        .fill_heartbeat = on_fill_heartbeat,
-        .on_state = on_stream_state,
-        .on_welcome = on_welcome,
-        .on_message = on_message,
-        .on_end = on_stream_end,
-        .on_drained = on_stream_drained,
-        .on_stopped = on_stream_stopped,
-};
-
-static int agent_start_stream(Agent *a) {
-        AgentStreamOptions options = {
-                .address = a->conf.address,
-                .user_agent = a->user_agent,
-                .reconnect_min = a->conf.reconnect_min,
-                .reconnect_max = a->conf.reconnect_max,
-                .connect_timeout = a->conf.connect_timeout,
-                .keepalive = a->conf.keepalive,
-        };
-        const char *ca = agent_identity_ca_pem(a->identity);
-        int r = agent_metadata_set_ca(a->metadata, ca);
-        if (r >= 0)
-                r = agent_update_set_ca(a->update, ca);
-        if (r >= 0)
-                r = agent_stream_new(&a->stream, a->event, a->queue, &options, &stream_handlers, a);
-        if (r < 0)
-                return r;
-        agent_refresh_pending(a);
-        agent_set_gateway_state(a, "connecting");
-        return agent_stream_start(a->stream);
-}
-
-/* ---- enrolment ---- */
-
-static void on_enrolled(AgentEnroll *e, void *userdata) {
-        Agent *a = userdata;
-        agent_set_error(a, "");
-        (void) event_defer_once(a->event, &a->again_source, on_begin, a, "enroll-again");
-}
-
-static void on_enroll_failed(AgentEnroll *e, const char *message, usec_t pause, void *userdata) {
-        Agent *a = userdata;
-        agent_set_error(a, message);
-        agent_show_status(a);
-}
-
-static const AgentEnrollHandlers enroll_handlers = {
-        .on_enrolled = on_enrolled,
-        .on_failed = on_enroll_failed,
-};
-
-/* ---- beginning ---- */
-
-/* Which of the two it is now: enrolling or connecting. Also after either of them has changed the answer. */
-static void agent_begin(Agent *a) {
-        int r;
-
-        if (a->stopping)
-                return;
-        a->begun = true;
-        (void) event_timer_disarm(a->begin_source);
-        if (!a->conf.address) {
-                agent_set_error(a, "No gateway is configured: set Address= in [Gateway] of agent.conf and restart.");
-                log_warning("%s", a->last_error);
-                agent_show_status(a);
-                return;
-        }
-        if (agent_identity_is_usable(a)) {
-                r = a->stream ? 0 : agent_start_stream(a);
-        } else {
-                if (agent_identity_id(a->identity))
-                        log_warning("The stored certificate is for id %s and %s; enrolling anew.",
-                                    agent_identity_id(a->identity),
-                                    agent_identity_expires(a->identity) > now(CLOCK_REALTIME) ? "not for this machine" : "has expired");
-                a->stream = agent_stream_free(a->stream);
-                agent_set_gateway_state(a, "enrolling");
-                r = agent_enroll_is_running(a->enroll) ? 0 : agent_enroll_start(a->enroll);
-        }
-        if (r < 0) /* the service manager starts us again */
-                (void) sd_event_exit(a->event, log_error_errno(r, "Cannot begin to connect: %m"));
-        agent_show_status(a);
-}
-
-static void on_reconnect(void *userdata) {
-        Agent *a = userdata;
-        log_info("Connecting anew, as asked for on the bus.");
-        if (a->stream)
-                (void) agent_stream_reconnect(a->stream);
-        else if (agent_enroll_is_running(a->enroll))
-                (void) agent_enroll_start(a->enroll);
-}
 
 /* ---- updater and bus ---- */
 
@@ -504,6 +154,11 @@ static void on_bus(sd_bus *bus, void *userdata) {
                 r = agent_handoff_ask_view(a->handoff);
         if (r < 0)
                 log_debug_errno(r, "Cannot ask the updater for its state: %m");
+}
+
+static void on_reconnect(void *userdata) {
+        log_info("Connecting anew, as asked for on the bus.");
+        agent_connect_anew(userdata);
 }
 
 static const AgentBusHandlers bus_handlers = {
@@ -596,7 +251,7 @@ static int agent_make_identity(Agent *a) {
 
 static int agent_make_report(Agent *a) {
         int fd = agent_state_open_folder(a->state_fd, "outbox");
-        return fd < 0 ? fd : agent_report_new(&a->report, a->event, fd, on_report_send, a);
+        return fd < 0 ? fd : agent_report_new(&a->report, a->event, fd, agent_send_status, a);
 }
 
 static int agent_make_metadata(Agent *a) {
@@ -642,7 +297,7 @@ static int agent_make_enroll(Agent *a) {
                 .identity = a->identity,
                 .agent_id = a->agent_id,
                 .user_agent = a->user_agent,
-                .handlers = &enroll_handlers,
+                .handlers = &agent_enroll_handlers,
                 .userdata = a,
         };
         return agent_enroll_new(&a->enroll, &options);
