@@ -36,8 +36,8 @@ static int set_serial(X509 *x509) {
         BIGNUM *number = BN_new();
         int r = -EIO;
 
-        if (number && BN_rand(number, SERIAL_BITS, BN_RAND_TOP_ANY, BN_RAND_BOTTOM_ANY) == 1 && !BN_is_zero(number) &&
-            BN_to_ASN1_INTEGER(number, X509_get_serialNumber(x509)))
+        if (number && BN_rand(number, SERIAL_BITS, BN_RAND_TOP_ANY, BN_RAND_BOTTOM_ANY) == 1 &&
+            !BN_is_zero(number) && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(x509)))
                 r = 0;
         BN_free(number);
         return r;
@@ -82,12 +82,14 @@ static int add_name(GENERAL_NAMES *names, int type, const void *value, size_t si
 }
 
 static int common_name_set(X509_NAME *subject, const char *name) {
-        return X509_NAME_add_entry_by_NID(subject, NID_commonName, MBSTRING_UTF8, (const unsigned char *) name, -1, -1,
-                                          0) == 1 ? 0 : -EINVAL;
+        int k = X509_NAME_add_entry_by_NID(
+                        subject, NID_commonName, MBSTRING_UTF8, (const unsigned char *) name, -1, -1, 0);
+        return k == 1 ? 0 : -EINVAL;
 }
 
 /* What CA and leaf have in common. */
-static int cert_begin(const char *common_name, EVP_PKEY *key, usec_t not_before, usec_t not_after, X509 **ret) {
+static int
+cert_begin(const char *common_name, EVP_PKEY *key, usec_t not_before, usec_t not_after, X509 **ret) {
         _cleanup_(x509_releasep) X509 *x509 = X509_new();
 
         if (!x509)
@@ -140,7 +142,8 @@ int pki_ca_create(const char *name, usec_t time, usec_t lifetime, PkiCa **ret) {
         r = pki_key_generate(&key);
         if (r < 0)
                 return r;
-        r = cert_begin(name, key->pkey, usec_sub(time, PKI_BACKDATE), usec_add(time, lifetime ?: PKI_CA_LIFETIME), &x509);
+        r = cert_begin(name, key->pkey, usec_sub(time, PKI_BACKDATE),
+                       usec_add(time, lifetime ?: PKI_CA_LIFETIME), &x509);
         if (r < 0)
                 return pki_error(r, "Failed to make a CA certificate");
         r = ca_sign_self(x509, key->pkey);
@@ -226,12 +229,19 @@ static int leaf_extend(const PkiCa *ca, X509 *x509, const char *usage, GENERAL_N
                 if (r < 0)
                         return r;
         }
-        return X509_add1_ext_i2d(x509, NID_subject_alt_name, names, 0, X509V3_ADD_DEFAULT) == 1 ? 0 : -ENOMEM;
+        int k = X509_add1_ext_i2d(x509, NID_subject_alt_name, names, 0, X509V3_ADD_DEFAULT);
+        return k == 1 ? 0 : -ENOMEM;
 }
 
-static int leaf_issue(
-                const PkiCa *ca, EVP_PKEY *key, const char *common_name, GENERAL_NAMES *names, const char *usage,
-                usec_t time, usec_t lifetime, PkiCert **ret) {
+static int
+leaf_issue(const PkiCa *ca,
+           EVP_PKEY *key,
+           const char *common_name,
+           GENERAL_NAMES *names,
+           const char *usage,
+           usec_t time,
+           usec_t lifetime,
+           PkiCert **ret) {
 
         _cleanup_(x509_releasep) X509 *x509 = NULL;
         usec_t end = MIN(usec_add(time, lifetime), ca->cert->not_after);
@@ -253,7 +263,12 @@ static int leaf_issue(
 }
 
 int pki_ca_issue_agent(
-                const PkiCa *ca, const PkiCsr *csr, const char *agent_id, usec_t time, usec_t lifetime, PkiCert **ret) {
+                const PkiCa *ca,
+                const PkiCsr *csr,
+                const char *agent_id,
+                usec_t time,
+                usec_t lifetime,
+                PkiCert **ret) {
 
         _cleanup_(general_names_releasep) GENERAL_NAMES *names = NULL;
         _cleanup_free_ char *uri = NULL;
@@ -268,7 +283,8 @@ int pki_ca_issue_agent(
         r = add_name(names, GEN_URI, uri, strlen(uri));
         if (r < 0)
                 return r;
-        return leaf_issue(ca, csr->pkey, agent_id, names, "clientAuth", time, lifetime ?: PKI_AGENT_LIFETIME, ret);
+        lifetime = lifetime ?: PKI_AGENT_LIFETIME;
+        return leaf_issue(ca, csr->pkey, agent_id, names, "clientAuth", time, lifetime, ret);
 }
 
 static bool dns_name_is_valid(const char *name) {
@@ -285,7 +301,8 @@ static bool dns_name_is_valid(const char *name) {
                         label = 0;
                         continue;
                 }
-                if (!hyphen && !((name[i] | 0x20) >= 'a' && (name[i] | 0x20) <= 'z') && !(name[i] >= '0' && name[i] <= '9'))
+                if (!hyphen && !((name[i] | 0x20) >= 'a' && (name[i] | 0x20) <= 'z') &&
+                    !(name[i] >= '0' && name[i] <= '9'))
                         return false;
                 if ((hyphen && label == 0) || ++label > 63)
                         return false;
@@ -307,7 +324,12 @@ static int add_host(GENERAL_NAMES *names, const char *host) {
 }
 
 int pki_ca_issue_server(
-                const PkiCa *ca, const PkiKey *key, char *const *hosts, usec_t time, usec_t lifetime, PkiCert **ret) {
+                const PkiCa *ca,
+                const PkiKey *key,
+                char *const *hosts,
+                usec_t time,
+                usec_t lifetime,
+                PkiCert **ret) {
 
         _cleanup_(general_names_releasep) GENERAL_NAMES *names = GENERAL_NAMES_new();
         size_t n = strv_length(hosts);
@@ -321,5 +343,6 @@ int pki_ca_issue_server(
                 if (r < 0)
                         return r;
         }
-        return leaf_issue(ca, key->pkey, "fleet-gateway", names, "serverAuth", time, lifetime ?: PKI_SERVER_LIFETIME, ret);
+        lifetime = lifetime ?: PKI_SERVER_LIFETIME;
+        return leaf_issue(ca, key->pkey, "fleet-gateway", names, "serverAuth", time, lifetime, ret);
 }

@@ -2,8 +2,8 @@
 #pragma once
 
 /* Certificates: parsing with caps, pins, validity, verification of a chain, and the one place that maps a
- * certificate to an agent's id and back. A PkiCert is immutable; times are Unix time in microseconds. Errors of
- * parsing: -EFBIG too large, -EBADMSG no certificate or something after it. */
+ * certificate to an agent's id and back. A PkiCert is immutable; times are Unix time in microseconds. Errors
+ * of parsing: -EFBIG too large, -EBADMSG no certificate or something after it. */
 
 #include "crypto.h"
 #include "macro.h"
@@ -46,8 +46,9 @@ bool pki_cert_is_ca(const PkiCert *c);
 
 /* 1 to 64 of [A-Za-z0-9._-], beginning with a letter or digit. */
 bool pki_agent_id_is_valid(const char *id);
-/* The id for which an agent's certificate speaks. Exactly one SAN URI and no other SAN, common name equal to the id,
- * client authentication only, no CA: everything else is -EBADMSG. Says nothing about trust: verify first. */
+/* The id for which an agent's certificate speaks. Exactly one SAN URI and no other SAN, common name equal to
+ * the id, client authentication only, no CA: everything else is -EBADMSG. Says nothing about trust: verify
+ * first. */
 int pki_cert_agent_id(const PkiCert *c, char **ret);
 
 typedef enum PkiPurpose {
@@ -57,8 +58,9 @@ typedef enum PkiPurpose {
         _PKI_PURPOSE_MAX,
 } PkiPurpose;
 
-/* Verifies leaf through chain (NULL-terminated, may be NULL) up to one of the anchors. 0, or -EKEYREJECTED with a
- * static sentence in *reterr_why (may be NULL as pointer). time: the moment for which validity is checked. */
+/* Verifies leaf through chain (NULL-terminated, may be NULL) up to one of the anchors. 0, or -EKEYREJECTED
+ * with a static sentence in *reterr_why (may be NULL as pointer). time: the moment for which validity is
+ * checked. */
 int pki_cert_verify(const PkiCert *leaf, PkiCert *const *chain, PkiCert *const *anchors, PkiPurpose purpose,
                     usec_t time, const char **reterr_why);
 /* Does a server certificate name this host (DNS name or IP address)? */

@@ -18,9 +18,11 @@ int pki_csr_make(const PkiKey *key, const char *common_name, void **ret_der, siz
 
         request = X509_REQ_new();
         if (!request || X509_REQ_set_version(request, X509_REQ_VERSION_1) != 1 ||
-            X509_NAME_add_entry_by_NID(X509_REQ_get_subject_name(request), NID_commonName, MBSTRING_UTF8,
-                                       (const unsigned char *) common_name, -1, -1, 0) != 1 ||
-            X509_REQ_set_pubkey(request, key->pkey) != 1 || X509_REQ_sign(request, key->pkey, EVP_sha256()) <= 0)
+            X509_NAME_add_entry_by_NID(
+                            X509_REQ_get_subject_name(request), NID_commonName, MBSTRING_UTF8,
+                            (const unsigned char *) common_name, -1, -1, 0) != 1 ||
+            X509_REQ_set_pubkey(request, key->pkey) != 1 ||
+            X509_REQ_sign(request, key->pkey, EVP_sha256()) <= 0)
                 return pki_error(-EIO, "Failed to make a certificate request");
 
         int size = i2d_X509_REQ(request, &der);

@@ -20,7 +20,8 @@ bool pki_agent_id_is_valid(const char *id) {
         if (isempty(id) || !id_char_is_alphanumeric(id[0]))
                 return false;
         for (; id[n]; n++)
-                if (n >= PKI_AGENT_ID_MAX || (!id_char_is_alphanumeric(id[n]) && !IN_SET(id[n], '.', '_', '-')))
+                if (n >= PKI_AGENT_ID_MAX ||
+                    (!id_char_is_alphanumeric(id[n]) && !IN_SET(id[n], '.', '_', '-')))
                         return false;
         return true;
 }
@@ -104,7 +105,8 @@ int pki_cert_agent_id(const PkiCert *c, char **ret) {
 
 bool pki_cert_matches_host(const PkiCert *c, const char *host) {
         bool match = X509_check_ip_asc(c->x509, host, 0) == 1 ||
-                     X509_check_host(c->x509, host, 0, X509_CHECK_FLAG_NO_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT,
+                     X509_check_host(c->x509, host, 0,
+                                     X509_CHECK_FLAG_NO_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT,
                                      NULL) == 1;
 
         ERR_clear_error();
@@ -134,9 +136,13 @@ static STACK_OF(X509) *stack_of(PkiCert *const *chain) {
         return stack;
 }
 
-static int verify_with(
-                X509_STORE *store, STACK_OF(X509) *chain, const PkiCert *leaf, PkiPurpose purpose, usec_t time,
-                const char **reterr_why) {
+static int
+verify_with(X509_STORE *store,
+            STACK_OF(X509) *chain,
+            const PkiCert *leaf,
+            PkiPurpose purpose,
+            usec_t time,
+            const char **reterr_why) {
 
         static const int purposes[_PKI_PURPOSE_MAX] = {
                 [PKI_PURPOSE_CLIENT] = X509_PURPOSE_SSL_CLIENT,
@@ -164,7 +170,11 @@ static int verify_with(
 }
 
 int pki_cert_verify(
-                const PkiCert *leaf, PkiCert *const *chain, PkiCert *const *anchors, PkiPurpose purpose, usec_t time,
+                const PkiCert *leaf,
+                PkiCert *const *chain,
+                PkiCert *const *anchors,
+                PkiPurpose purpose,
+                usec_t time,
                 const char **reterr_why) {
 
         uint32_t wanted = purpose == PKI_PURPOSE_CLIENT ? XKU_SSL_CLIENT : XKU_SSL_SERVER;

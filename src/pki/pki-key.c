@@ -145,8 +145,10 @@ int pki_key_load_at(int dir_fd, const char *path, PkiKey **ret) {
         if (fstat(fd, &st) < 0)
                 return negative_errno();
         if ((st.st_mode & 0077) != 0)
-                return log_debug_errno(-EPERM, "Private key '%s' has mode %04o, which lets others in; it must be 0600.",
-                                       path, (unsigned) (st.st_mode & 07777));
+                return log_debug_errno(
+                                -EPERM,
+                                "Private key '%s' has mode %04o, which lets others in; it must be 0600.",
+                                path, (unsigned) (st.st_mode & 07777));
 
         r = fd_read_all(fd, PKI_KEY_PEM_MAX, &data, &size);
         if (r < 0)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Private keys: NIST P-256 and nothing else, as PKCS#8 in PEM. A PkiKey belongs to its caller; what is built from it
- * (a CA, a request) keeps its own reference. Not for use from several threads at once. Errors of parsing:
- * -EFBIG too large, -EBADMSG no such key, -ENOTSUP a key of another kind. */
+/* Private keys: NIST P-256 and nothing else, as PKCS#8 in PEM. A PkiKey belongs to its caller; what is built
+ * from it (a CA, a request) keeps its own reference. Not for use from several threads at once. Errors of
+ * parsing: -EFBIG too large, -EBADMSG no such key, -ENOTSUP a key of another kind. */
 
 #include "macro.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Internal to src/pki: what the opaque types are, and cleanup for OpenSSL's. Nothing outside includes this. Every
- * function that may fail inside OpenSSL ends with pki_error(), which also empties the thread's error queue, so that
- * nobody later reads our errors as his. */
+/* Internal to src/pki: what the opaque types are, and cleanup for OpenSSL's. Nothing outside includes this.
+ * Every function that may fail inside OpenSSL ends with pki_error(), which also empties the thread's error
+ * queue, so that nobody later reads our errors as his. */
 
 #include <openssl/bio.h>
 #include <openssl/evp.h>

@@ -171,10 +171,18 @@ static void test_csr(void) {
 }
 
 static void test_agent_ids(void) {
-        static const char *const good[] = { "a", "0123456789abcdef0123456789abcdef", "web-1.example", "A_b", "9" };
+        static const char *const good[] = { "a", "0123456789abcdef0123456789abcdef", "web-1.example", "A_b",
+                                            "9" };
         static const char *const bad[] = {
-                "", ".", "..", "-x", "_x", ".hidden", "a/b", "a b", "a\n", "a,URI:fleet://agent/root", "ä", "a%2e", "a\x7f",
-                "0123456789012345678901234567890123456789012345678901234567890123x", "*", "a;b", "a:b", "a@b",
+                "",      ".",
+                "..",    "-x",
+                "_x",    ".hidden",
+                "a/b",   "a b",
+                "a\n",   "a,URI:fleet://agent/root",
+                "ä",     "a%2e",
+                "a\x7f", "0123456789012345678901234567890123456789012345678901234567890123x",
+                "*",     "a;b",
+                "a:b",   "a@b",
         };
         Fixture f = { 0 };
 
@@ -223,11 +231,13 @@ static void odd_certificate(const Odd *o, PkiCert **ret) {
         ASN1_TIME_set(X509_getm_notBefore(x), (time_t) (T0 / USEC_PER_SEC));
         ASN1_TIME_set(X509_getm_notAfter(x), (time_t) (T0 / USEC_PER_SEC + 1000));
         if (o->common_name)
-                assert_se(X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *) o->common_name,
-                                                     -1, -1, 0) == 1);
+                assert_se(X509_NAME_add_entry_by_txt(
+                                          subject, "CN", MBSTRING_UTF8,
+                                          (const unsigned char *) o->common_name, -1, -1, 0) == 1);
         if (o->second_name)
-                assert_se(X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *) o->second_name,
-                                                     -1, -1, 0) == 1);
+                assert_se(X509_NAME_add_entry_by_txt(
+                                          subject, "CN", MBSTRING_UTF8,
+                                          (const unsigned char *) o->second_name, -1, -1, 0) == 1);
         if (o->san)
                 set_extension(x, NID_subject_alt_name, o->san);
         if (o->usage)
@@ -291,7 +301,9 @@ static void test_embedded_nul(void) {
         X509_set_pubkey(x, key);
         ASN1_TIME_set(X509_getm_notBefore(x), 0);
         ASN1_TIME_set(X509_getm_notAfter(x), 1000);
-        X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_UTF8, (const unsigned char *) "n1", -1, -1, 0);
+        X509_NAME_add_entry_by_txt(
+                        X509_get_subject_name(x), "CN", MBSTRING_UTF8, (const unsigned char *) "n1", -1, -1,
+                        0);
         assert_se(X509_add1_ext_i2d(x, NID_subject_alt_name, names, 0, X509V3_ADD_DEFAULT) == 1);
         set_extension(x, NID_ext_key_usage, "clientAuth");
         assert_se(X509_sign(x, key, EVP_sha256()) > 0);
@@ -308,7 +320,8 @@ static void test_verify(void) {
 
         fixture_init(&f);
         assert_ok(pki_ca_create("test CA", T0, 0, &other));         /* same name, another key */
-        PkiCert *anchors[] = { (PkiCert *) pki_ca_cert(f.ca), NULL }, *others[] = { (PkiCert *) pki_ca_cert(other), NULL };
+        PkiCert *anchors[] = { (PkiCert *) pki_ca_cert(f.ca), NULL },
+                *others[] = { (PkiCert *) pki_ca_cert(other), NULL };
         PkiCert *none[] = { NULL };
         char *hosts[] = { (char *) "gateway.example", (char *) "127.0.0.1", (char *) "::1", NULL };
 
@@ -316,8 +329,10 @@ static void test_verify(void) {
         assert_ok(pki_ca_issue_server(f.ca, f.key, hosts, T0, 0, &server));
         assert_se(pki_cert_not_before(agent) == T0 - PKI_BACKDATE);
         assert_se(pki_cert_not_after(agent) == T0 + PKI_AGENT_LIFETIME);
-        assert_se(pki_cert_has_key(agent, f.key) && !pki_cert_is_ca(agent) && pki_cert_is_ca(pki_ca_cert(f.ca)));
-        assert_se(strlen(pki_cert_serial(agent)) > 16 && !streq(pki_cert_serial(agent), pki_cert_serial(server)));
+        assert_se(pki_cert_has_key(agent, f.key) && !pki_cert_is_ca(agent) &&
+                  pki_cert_is_ca(pki_ca_cert(f.ca)));
+        assert_se(strlen(pki_cert_serial(agent)) > 16 &&
+                  !streq(pki_cert_serial(agent), pki_cert_serial(server)));
 
         assert_ok(pki_cert_verify(agent, NULL, anchors, PKI_PURPOSE_CLIENT, T0, &why));
         assert_ok(pki_cert_verify(agent, NULL, anchors, PKI_PURPOSE_CLIENT, T0 - PKI_BACKDATE, &why));
@@ -326,10 +341,12 @@ static void test_verify(void) {
         assert_ok(pki_cert_verify(agent, NULL, anchors, PKI_PURPOSE_ANY, T0, &why));
 
         assert_se(!why);
-        assert_error(pki_cert_verify(agent, NULL, anchors, PKI_PURPOSE_CLIENT, T0 + PKI_AGENT_LIFETIME + 1000000, &why),
+        assert_error(pki_cert_verify(agent, NULL, anchors, PKI_PURPOSE_CLIENT,
+                                     T0 + PKI_AGENT_LIFETIME + 1000000, &why),
                      EKEYREJECTED);
         assert_streq(why, "certificate has expired");
-        assert_error(pki_cert_verify(agent, NULL, anchors, PKI_PURPOSE_CLIENT, T0 - 2 * PKI_BACKDATE, &why), EKEYREJECTED);
+        assert_error(pki_cert_verify(agent, NULL, anchors, PKI_PURPOSE_CLIENT, T0 - 2 * PKI_BACKDATE, &why),
+                     EKEYREJECTED);
         assert_streq(why, "certificate is not yet valid");
         assert_error(pki_cert_verify(agent, NULL, anchors, PKI_PURPOSE_SERVER, T0, &why), EKEYREJECTED);
         assert_error(pki_cert_verify(server, NULL, anchors, PKI_PURPOSE_CLIENT, T0, &why), EKEYREJECTED);
@@ -341,20 +358,24 @@ static void test_verify(void) {
         /* an agent's certificate as issuer */
         _cleanup_(pki_cert_freep) PkiCert *self_signed = NULL;
         odd_certificate(&(Odd) { "URI:fleet://agent/n1", "n1", "clientAuth", "CA:FALSE" }, &self_signed);
-        assert_error(pki_cert_verify(self_signed, NULL, anchors, PKI_PURPOSE_CLIENT, T0, &why), EKEYREJECTED);
+        assert_error(pki_cert_verify(self_signed, NULL, anchors, PKI_PURPOSE_CLIENT, T0, &why),
+                     EKEYREJECTED);
         PkiCa *forged = NULL;
         assert_error(pki_ca_new(agent, f.key, &forged), EKEYREJECTED);
         assert_error(pki_ca_new(pki_ca_cert(f.ca), f.key, &forged), EKEYREJECTED);
 
         assert_se(pki_cert_matches_host(server, "gateway.example"));
         assert_se(pki_cert_matches_host(server, "127.0.0.1") && pki_cert_matches_host(server, "::1"));
-        assert_se(!pki_cert_matches_host(server, "evil.example") && !pki_cert_matches_host(server, "127.0.0.2"));
-        assert_se(!pki_cert_matches_host(server, "x.gateway.example") && !pki_cert_matches_host(server, "fleet-gateway"));
+        assert_se(!pki_cert_matches_host(server, "evil.example") &&
+                  !pki_cert_matches_host(server, "127.0.0.2"));
+        assert_se(!pki_cert_matches_host(server, "x.gateway.example") &&
+                  !pki_cert_matches_host(server, "fleet-gateway"));
         fixture_done(&f);
 }
 
 static void test_server_names(void) {
-        static const char *const bad[] = { "", "a b", "*.example", "-x", "x-", "a..b", ".a", "a.", "a,b", "fleet://x", "ä" };
+        static const char *const bad[] = { "",   "a b", "*.example", "-x",        "x-", "a..b",
+                                           ".a", "a.",  "a,b",       "fleet://x", "ä" };
         Fixture f = { 0 };
 
         fixture_init(&f);

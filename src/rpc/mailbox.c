@@ -11,7 +11,8 @@
 #include "errno-util.h"
 #include "fd-util.h"
 
-/* Deliveries in one turn of the loop: enough to amortise the wake-up, few enough to let timers have their turn. */
+/* Deliveries in one turn of the loop: enough to amortise the wake-up, few enough to let timers have their
+ * turn. */
 #define BATCH_MAX 256U
 
 struct Mailbox {

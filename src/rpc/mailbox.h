@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* From any thread to the loop: a queue of items, an eventfd, and delivery in batches from sd-event. The item is part of
- * whatever the caller owns, so that posting allocates nothing. The queue is bounded by reservation: whoever starts
- * work on another thread reserves a place first, where a lack of places can still be turned into an error of that one
- * stream or request; what has been started can then always be delivered. Items are delivered in order of posting. */
+/* From any thread to the loop: a queue of items, an eventfd, and delivery in batches from sd-event. The item
+ * is part of whatever the caller owns, so that posting allocates nothing. The queue is bounded by
+ * reservation: whoever starts work on another thread reserves a place first, where a lack of places can
+ * still be turned into an error of that one stream or request; what has been started can then always be
+ * delivered. Items are delivered in order of posting. */
 
 #include <systemd/sd-event.h>
 

@@ -21,7 +21,10 @@ int rpc_buffer_pack(const ProtobufCMessage *message, size_t max, grpc_slice *ret
 }
 
 int rpc_buffer_unpack(
-                grpc_byte_buffer *buffer, const ProtobufCMessageDescriptor *type, size_t max, RpcArena *arena,
+                grpc_byte_buffer *buffer,
+                const ProtobufCMessageDescriptor *type,
+                size_t max,
+                RpcArena *arena,
                 ProtobufCMessage **ret) {
 
         grpc_byte_buffer_reader reader;

@@ -13,7 +13,10 @@ int rpc_buffer_pack(const ProtobufCMessage *message, size_t max, grpc_slice *ret
 
 /* Errors as of rpc_unpack(); a compressed message is -EBADMSG, since nobody may make us inflate it. */
 int rpc_buffer_unpack(
-                grpc_byte_buffer *buffer, const ProtobufCMessageDescriptor *type, size_t max, RpcArena *arena,
+                grpc_byte_buffer *buffer,
+                const ProtobufCMessageDescriptor *type,
+                size_t max,
+                RpcArena *arena,
                 ProtobufCMessage **ret);
 
 /* What a peer is told about a message that it should not have sent. */

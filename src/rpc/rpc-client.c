@@ -35,8 +35,12 @@ static void channel_open(RpcClient *c) {
         grpc_arg args[ARGS_MAX];
         size_t n = 0;
 
-#define INTEGER(name, number) args[n++] = (grpc_arg) { .type = GRPC_ARG_INTEGER, .key = (char *) (name), .value.integer = (number) }
-#define STRING(name, text) args[n++] = (grpc_arg) { .type = GRPC_ARG_STRING, .key = (char *) (name), .value.string = (text) }
+#define INTEGER(name, number)                                                                               \
+        args[n++] = (grpc_arg){ .type = GRPC_ARG_INTEGER, .key = (char *) (name), .value.integer = (number) }
+#define STRING(name, text)                                                                                  \
+        args[n++] = (grpc_arg) {                                                                            \
+                .type = GRPC_ARG_STRING, .key = (char *) (name), .value.string = (text)                     \
+        }
         INTEGER(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, RPC_DOWN_MAX);
         INTEGER(GRPC_ARG_MAX_METADATA_SIZE, METADATA_MAX);
         INTEGER(GRPC_ARG_KEEPALIVE_TIME_MS, to_ms(c->keepalive_time));
@@ -63,7 +67,8 @@ static void channel_open(RpcClient *c) {
 #undef INTEGER
 #undef STRING
         assert(n <= ARGS_MAX);
-        c->channel = grpc_channel_create(c->target, c->credentials, &(grpc_channel_args) { .num_args = n, .args = args });
+        c->channel = grpc_channel_create(
+                        c->target, c->credentials, &(grpc_channel_args){ .num_args = n, .args = args });
 }
 
 int rpc_client_new(RpcClient **ret, RpcQueue *queue, const RpcClientOptions *o) {
@@ -107,16 +112,18 @@ RpcClient *rpc_client_free(RpcClient *c) {
 }
 
 grpc_call *rpc_client_create_call(RpcClient *c, const RpcMethod *method, usec_t timeout) {
-        /* a channel whose last attempt failed answers with that failure until its own pause is over; the caller has
-         * already made his */
-        if (c->channel && grpc_channel_check_connectivity_state(c->channel, 0) == GRPC_CHANNEL_TRANSIENT_FAILURE)
+        /* a channel whose last attempt failed answers with that failure until its own pause is over; the
+         * caller has already made his */
+        if (c->channel &&
+            grpc_channel_check_connectivity_state(c->channel, 0) == GRPC_CHANNEL_TRANSIENT_FAILURE)
                 grpc_channel_destroy(TAKE_PTR(c->channel));
         if (!c->channel)
                 channel_open(c);
         if (!c->channel)
                 return NULL;
-        return grpc_channel_create_call(c->channel, NULL, GRPC_PROPAGATE_DEFAULTS, rpc_queue_cq(c->queue, 0),
-                                        grpc_slice_from_static_string(method->path), NULL, rpc_deadline(timeout), NULL);
+        return grpc_channel_create_call(
+                        c->channel, NULL, GRPC_PROPAGATE_DEFAULTS, rpc_queue_cq(c->queue, 0),
+                        grpc_slice_from_static_string(method->path), NULL, rpc_deadline(timeout), NULL);
 }
 
 RpcQueue *rpc_client_queue(RpcClient *c) {
@@ -161,14 +168,17 @@ grpc_op rpc_end_op(RpcEnd *e) {
 
 RpcResult rpc_end_result(RpcEnd *e) {
         if (!e->text) {
-                _cleanup_free_ char *raw = memdup_suffix0(
-                                GRPC_SLICE_START_PTR(e->details), MIN(GRPC_SLICE_LENGTH(e->details), (size_t) TEXT_MAX));
+                _cleanup_free_ char *raw =
+                                memdup_suffix0(GRPC_SLICE_START_PTR(e->details),
+                                               MIN(GRPC_SLICE_LENGTH(e->details), (size_t) TEXT_MAX));
                 e->text = raw ? string_escape(raw) : NULL;
         }
-        RpcStatus status = e->code >= 0 && (int) e->code < _RPC_STATUS_MAX ? (RpcStatus) e->code : RPC_STATUS_UNKNOWN;
+        RpcStatus status = e->code >= 0 && (int) e->code < _RPC_STATUS_MAX ? (RpcStatus) e->code :
+                                                                             RPC_STATUS_UNKNOWN;
 
         if (status != RPC_STATUS_OK)
-                log_debug("Call ended with %s: %s", rpc_status_to_string(status), e->debug ?: strempty(e->text));
+                log_debug("Call ended with %s: %s", rpc_status_to_string(status),
+                          e->debug ?: strempty(e->text));
         bool marked = false;
         for (size_t i = 0; i < e->trailing.count && !marked; i++)
                 marked = grpc_slice_str_cmp(e->trailing.metadata[i].key, RPC_MARK_KEY) == 0;
@@ -228,8 +238,10 @@ static void call_on_done(RpcOp *op) {
                 RpcResult result = rpc_end_result(&c->end);
 
                 if (result.status == RPC_STATUS_OK) {
-                        int r = c->response ? rpc_buffer_unpack(c->response, c->method->response, c->method->response_max,
-                                                                rpc_queue_arena(c->queue), &message) :
+                        int r = c->response ? rpc_buffer_unpack(
+                                                              c->response, c->method->response,
+                                                              c->method->response_max,
+                                                              rpc_queue_arena(c->queue), &message) :
                                               -EBADMSG;
                         if (r < 0)
                                 result = (RpcResult) {
@@ -252,7 +264,8 @@ static int call_start(RpcCall *c) {
                 { .op = GRPC_OP_SEND_INITIAL_METADATA },
                 { .op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = c->request },
                 { .op = GRPC_OP_SEND_CLOSE_FROM_CLIENT },
-                { .op = GRPC_OP_RECV_INITIAL_METADATA, .data.recv_initial_metadata.recv_initial_metadata = &c->initial },
+                { .op = GRPC_OP_RECV_INITIAL_METADATA,
+                  .data.recv_initial_metadata.recv_initial_metadata = &c->initial },
                 { .op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &c->response },
                 rpc_end_op(&c->end),
         };

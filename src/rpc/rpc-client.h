@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The client's side: a connection to one server, unary calls and bidirectional streams on it. Everything on the
- * loop's thread; callbacks too, and never from within the function that starts something. Freeing a call or a stream
- * cancels it when it is still running; no callback runs after that; freeing it within its own callback is fine.
- * Nothing reconnects or retries by itself: who wants another attempt starts one. A dead server is told at once (no
- * waiting for readiness) or after connect_timeout at the latest. */
+/* The client's side: a connection to one server, unary calls and bidirectional streams on it. Everything on
+ * the loop's thread; callbacks too, and never from within the function that starts something. Freeing a call
+ * or a stream cancels it when it is still running; no callback runs after that; freeing it within its own
+ * callback is fine. Nothing reconnects or retries by itself: who wants another attempt starts one. A dead
+ * server is told at once (no waiting for readiness) or after connect_timeout at the latest. */
 
 #include "macro.h"
 #include "rpc-credentials.h"
@@ -21,11 +21,11 @@ typedef struct RpcStream RpcStream;
 
 typedef struct RpcClientOptions {
         const char *address;               /* "host:port", "[v6]:port"; copied */
-        const char *server_name;           /* name in the server's certificate when it is not the host; may be NULL */
+        const char *server_name; /* name in the server's certificate when it is not the host; may be NULL */
         const char *user_agent;            /* "fleet-agent/1.0.0"; may be NULL */
         RpcCredentials *credentials;       /* needed during rpc_client_new() only */
         usec_t connect_timeout;            /* name, TCP and TLS; 0: 20 s */
-        usec_t keepalive_time;             /* silence before a ping; 0: 30 s, at least 10 s unless for tests */
+        usec_t keepalive_time; /* silence before a ping; 0: 30 s, at least 10 s unless for tests */
         usec_t keepalive_timeout;          /* then the connection is dead; 0: 20 s */
         bool no_proxy;                     /* ignore http_proxy and the like */
 } RpcClientOptions;
@@ -41,8 +41,8 @@ DEFINE_POINTER_CLEANUP(RpcClient, rpc_client_free);
 typedef void (*rpc_on_response_t)(RpcCall *call, const RpcResult *result, const ProtobufCMessage *response,
                                   void *userdata);
 
-/* timeout: for the whole call, connecting included; required. Errors: -EMSGSIZE, -EINVAL (a text that is no UTF-8 or
- * too long), -ENOBUFS, -ENOMEM. */
+/* timeout: for the whole call, connecting included; required. Errors: -EMSGSIZE, -EINVAL (a text that is no
+ * UTF-8 or too long), -ENOBUFS, -ENOMEM. */
 int rpc_call_start(RpcClient *c, const RpcMethod *method, const ProtobufCMessage *request, usec_t timeout,
                    rpc_on_response_t on_response, void *userdata, RpcCall **ret);
 RpcCall *rpc_call_free(RpcCall *call);
@@ -59,19 +59,19 @@ typedef struct RpcStreamHandlers {
         void (*on_drained)(RpcStream *s, void *userdata);
 } RpcStreamHandlers;
 
-/* handlers: static. limits: NULL for the defaults of rpc-send.h. Messages may be sent at once; they wait for the
- * connection. Errors: -ENOBUFS, -ENOMEM; whatever concerns the network comes as on_closed. */
+/* handlers: static. limits: NULL for the defaults of rpc-send.h. Messages may be sent at once; they wait for
+ * the connection. Errors: -ENOBUFS, -ENOMEM; whatever concerns the network comes as on_closed. */
 int rpc_stream_open(RpcClient *c, const RpcMethod *method, const RpcSendLimits *limits,
                     const RpcStreamHandlers *handlers, void *userdata, RpcStream **ret);
 RpcStream *rpc_stream_free(RpcStream *s);
 DEFINE_POINTER_CLEANUP(RpcStream, rpc_stream_free);
 
-/* Packs and queues, see rpc-send.h for the policies. 0; RPC_SEND_DROPPED; -ENOBUFS; -EMSGSIZE; -EINVAL (text that is no
- * UTF-8 or too long); -ENOTCONN after the stream was closed from either side. */
+/* Packs and queues, see rpc-send.h for the policies. 0; RPC_SEND_DROPPED; -ENOBUFS; -EMSGSIZE; -EINVAL (text
+ * that is no UTF-8 or too long); -ENOTCONN after the stream was closed from either side. */
 int rpc_stream_send(RpcStream *s, const ProtobufCMessage *message, RpcSendPolicy policy);
 
-/* Sends what is queued, says that nothing more will come, and leaves timeout for the server to end the stream, then
- * cancels. on_closed follows in any case. */
+/* Sends what is queued, says that nothing more will come, and leaves timeout for the server to end the
+ * stream, then cancels. on_closed follows in any case. */
 int rpc_stream_close(RpcStream *s, usec_t timeout);
 
 uint64_t rpc_stream_dropped(const RpcStream *s);           /* messages dropped so far */

@@ -66,9 +66,11 @@ static int check_text(const uint8_t *data, size_t size) {
         return 0;
 }
 
-static int check_message(const ProtobufCMessageDescriptor *type, Reader r, unsigned depth, unsigned *n_fields);
+static int
+check_message(const ProtobufCMessageDescriptor *type, Reader r, unsigned depth, unsigned *n_fields);
 
-static int check_length_delimited(const ProtobufCFieldDescriptor *field, Reader inner, unsigned depth, unsigned *n_fields) {
+static int check_length_delimited(
+                const ProtobufCFieldDescriptor *field, Reader inner, unsigned depth, unsigned *n_fields) {
         size_t size = (size_t) (inner.end - inner.p);
 
         if (!field)
@@ -79,14 +81,17 @@ static int check_length_delimited(const ProtobufCFieldDescriptor *field, Reader 
         case PROTOBUF_C_TYPE_BYTES:
                 return size > RPC_BYTES_MAX ? -EINVAL : 0;
         case PROTOBUF_C_TYPE_MESSAGE:
-                return depth + 1 >= RPC_DEPTH_MAX ? -EINVAL : check_message(field->descriptor, inner, depth + 1, n_fields);
+                return depth + 1 >= RPC_DEPTH_MAX ?
+                                       -EINVAL :
+                                       check_message(field->descriptor, inner, depth + 1, n_fields);
         default:
                 /* packed numbers; protobuf-c checks what is inside */
                 return field->label == PROTOBUF_C_LABEL_REPEATED ? 0 : -EBADMSG;
         }
 }
 
-static int check_field(const ProtobufCMessageDescriptor *type, Reader *r, unsigned depth, unsigned *n_fields) {
+static int
+check_field(const ProtobufCMessageDescriptor *type, Reader *r, unsigned depth, unsigned *n_fields) {
         uint64_t tag, value;
         Reader inner;
         int k;
@@ -97,7 +102,8 @@ static int check_field(const ProtobufCMessageDescriptor *type, Reader *r, unsign
         if (tag > UINT32_MAX || tag >> 3 == 0)
                 return -EBADMSG;
         unsigned wire = (unsigned) (tag & 7);
-        const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field(type, (unsigned) (tag >> 3));
+        const ProtobufCFieldDescriptor *field =
+                        protobuf_c_message_descriptor_get_field(type, (unsigned) (tag >> 3));
 
         switch (wire) {
         case WIRE_VARINT:
@@ -127,7 +133,8 @@ static int check_field(const ProtobufCMessageDescriptor *type, Reader *r, unsign
         return !field || wire_type_of(field->type) == wire ? 0 : -EBADMSG;
 }
 
-static int check_message(const ProtobufCMessageDescriptor *type, Reader r, unsigned depth, unsigned *n_fields) {
+static int
+check_message(const ProtobufCMessageDescriptor *type, Reader r, unsigned depth, unsigned *n_fields) {
         while (r.p < r.end) {
                 if (++*n_fields > RPC_FIELDS_MAX)
                         return -EINVAL;
@@ -145,7 +152,8 @@ int rpc_wire_check(const ProtobufCMessageDescriptor *type, const void *data, siz
                 return -EMSGSIZE;
         if (size == 0)
                 return 0;
-        return check_message(type, (Reader) { .p = data, .end = (const uint8_t *) data + size }, 0, &n_fields);
+        return check_message(
+                        type, (Reader){ .p = data, .end = (const uint8_t *) data + size }, 0, &n_fields);
 }
 
 /* ---- arena ---- */
@@ -206,7 +214,9 @@ int rpc_arena_new(RpcArena **ret, size_t max) {
         if (!a)
                 return -ENOMEM;
         a->max = max;
-        a->allocator = (ProtobufCAllocator) { .alloc = arena_alloc, .free = arena_release, .allocator_data = a };
+        a->allocator = (ProtobufCAllocator){ .alloc = arena_alloc,
+                                             .free = arena_release,
+                                             .allocator_data = a };
         *ret = a;
         return 0;
 }
@@ -237,9 +247,12 @@ void rpc_arena_reset(RpcArena *a) {
 
 /* ---- messages ---- */
 
-int rpc_unpack(
-                const ProtobufCMessageDescriptor *type, const void *data, size_t size, size_t max, RpcArena *arena,
-                ProtobufCMessage **ret) {
+int rpc_unpack(const ProtobufCMessageDescriptor *type,
+               const void *data,
+               size_t size,
+               size_t max,
+               RpcArena *arena,
+               ProtobufCMessage **ret) {
 
         int r = rpc_wire_check(type, data, size, max);
         if (r < 0)

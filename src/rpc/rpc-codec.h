@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Messages to bytes and back, with limits. Unpacking looks at the bytes first, without allocating anything: size,
- * depth, number of fields, length of every text and byte string, UTF-8, no NUL in text, no group, no truncation;
- * only then protobuf-c unpacks, into an arena that cannot grow beyond its cap. Packing applies the same check to its
- * own result, so that nothing is sent that the other side would refuse. Thread-free. */
+/* Messages to bytes and back, with limits. Unpacking looks at the bytes first, without allocating anything:
+ * size, depth, number of fields, length of every text and byte string, UTF-8, no NUL in text, no group, no
+ * truncation; only then protobuf-c unpacks, into an arena that cannot grow beyond its cap. Packing applies
+ * the same check to its own result, so that nothing is sent that the other side would refuse. */
 
 #include <protobuf-c/protobuf-c.h>
 
@@ -26,7 +26,11 @@ DEFINE_POINTER_CLEANUP(RpcArena, rpc_arena_free);
 void rpc_arena_reset(RpcArena *a);                 /* everything unpacked into it is gone */
 
 /* The message lives in the arena. Errors as of rpc_wire_check(), or -ENOMEM when the arena is full. */
-int rpc_unpack(const ProtobufCMessageDescriptor *type, const void *data, size_t size, size_t max, RpcArena *arena,
+int rpc_unpack(const ProtobufCMessageDescriptor *type,
+               const void *data,
+               size_t size,
+               size_t max,
+               RpcArena *arena,
                ProtobufCMessage **ret);
 
 /* size: of the packed message; data: filled by malloc(). -EMSGSIZE, -EINVAL, -ENOMEM. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Internal to src/rpc: the library's objects made from credentials; NULL when the library refuses the material or
- * the side is the wrong one. The caller releases them. */
+/* Internal to src/rpc: the library's objects made from credentials; NULL when the library refuses the
+ * material or the side is the wrong one. The caller releases them. */
 
 #include <grpc/grpc_security.h>
 
@@ -23,8 +23,8 @@ RpcProof *rpc_proof_unref(RpcProof *p);
 /* The result keeps a reference on proof. */
 grpc_channel_credentials *rpc_credentials_channel(const RpcCredentials *c, RpcProof *proof);
 
-/* A port's use of credentials that may be replaced; the library asks it at every handshake. To be released when the
- * server is gone. */
+/* A port's use of credentials that may be replaced; the library asks it at every handshake. To be released
+ * when the server is gone. */
 typedef struct RpcPortCredentials RpcPortCredentials;
 int rpc_port_credentials_new(RpcCredentials *c, RpcPortCredentials **ret);
 RpcPortCredentials *rpc_port_credentials_free(RpcPortCredentials *p);

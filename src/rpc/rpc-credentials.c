@@ -20,14 +20,14 @@ typedef struct Material {
 struct RpcCredentials {
         unsigned n_ref;                    /* on the loop only */
         bool server;
-        pthread_mutex_t mutex;             /* of material and generation: handshakes read them on other threads */
+        pthread_mutex_t mutex; /* of material and generation: handshakes read them on other threads */
         unsigned generation;
         Material material;
 };
 
 struct RpcPortCredentials {
         RpcCredentials *credentials;
-        unsigned generation;               /* handed to the library last; 0: none yet. The library calls one at a time */
+        unsigned generation; /* handed to the library last; 0: none yet. The library calls one at a time */
 };
 
 static int check_pem(const char *pem) {
@@ -68,7 +68,8 @@ static int material_init(Material *m, const char *ca, const char *chain, const c
         return r;
 }
 
-static int credentials_new(bool server, const char *ca, const char *chain, const char *key, RpcCredentials **ret) {
+static int
+credentials_new(bool server, const char *ca, const char *chain, const char *key, RpcCredentials **ret) {
         RpcCredentials *c = new0(RpcCredentials, 1);
 
         if (!c)
@@ -90,12 +91,17 @@ static int credentials_new(bool server, const char *ca, const char *chain, const
         return 0;
 }
 
-int rpc_credentials_new_client(const char *ca_pem, const char *chain_pem, const char *key_pem, RpcCredentials **ret) {
+int rpc_credentials_new_client(
+                const char *ca_pem, const char *chain_pem, const char *key_pem, RpcCredentials **ret) {
         /* without a CA the library would trust whatever the system trusts */
         return ca_pem ? credentials_new(false, ca_pem, chain_pem, key_pem, ret) : -EINVAL;
 }
 
-int rpc_credentials_new_server(const char *client_ca_pem, const char *chain_pem, const char *key_pem, RpcCredentials **ret) {
+int rpc_credentials_new_server(
+                const char *client_ca_pem,
+                const char *chain_pem,
+                const char *key_pem,
+                RpcCredentials **ret) {
         return chain_pem ? credentials_new(true, client_ca_pem, chain_pem, key_pem, ret) : -EINVAL;
 }
 
@@ -127,7 +133,8 @@ RpcProof *rpc_proof_unref(RpcProof *p) {
         return NULL;
 }
 
-/* Both run on a thread of the library; the chain and the name have been verified when the first one is called. */
+/* Both run on a thread of the library; the chain and the name have been verified when the first one is
+ * called. */
 static int on_server_verified(const char *target_name, const char *pem, void *userdata) {
         RpcProof *p = userdata;
 
@@ -149,7 +156,9 @@ grpc_channel_credentials *rpc_credentials_channel(const RpcCredentials *c, RpcPr
         };
         grpc_channel_credentials *credentials;
 
-        credentials = c->server ? NULL : grpc_ssl_credentials_create_ex(m->ca, m->key ? &pair : NULL, &verify, NULL);
+        credentials = c->server ? NULL :
+                                  grpc_ssl_credentials_create_ex(
+                                                  m->ca, m->key ? &pair : NULL, &verify, NULL);
         if (!credentials)
                 rpc_proof_unref(proof);
         return credentials;
@@ -196,19 +205,24 @@ RpcPortCredentials *rpc_port_credentials_free(RpcPortCredentials *p) {
 }
 
 /* On a thread of the library, before every handshake. */
-static grpc_ssl_certificate_config_reload_status on_handshake(void *userdata, grpc_ssl_server_certificate_config **ret) {
+static grpc_ssl_certificate_config_reload_status
+on_handshake(void *userdata, grpc_ssl_server_certificate_config **ret) {
         RpcPortCredentials *p = userdata;
         RpcCredentials *c = p->credentials;
         grpc_ssl_certificate_config_reload_status status = GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
 
         pthread_mutex_lock(&c->mutex);
         if (p->generation != c->generation) {
-                grpc_ssl_pem_key_cert_pair pair = { .private_key = c->material.key, .cert_chain = c->material.chain };
+                grpc_ssl_pem_key_cert_pair pair = { .private_key = c->material.key,
+                                                    .cert_chain = c->material.chain };
 
-                /* where nobody is asked for a certificate nobody is verified either, but the library insists on roots */
-                *ret = grpc_ssl_server_certificate_config_create(c->material.ca ?: c->material.chain, &pair, 1);
+                /* where nobody is asked for a certificate nobody is verified either, but the library insists
+                 * on roots */
+                *ret = grpc_ssl_server_certificate_config_create(
+                                c->material.ca ?: c->material.chain, &pair, 1);
                 p->generation = c->generation;
-                status = *ret ? GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW : GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_FAIL;
+                status = *ret ? GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW :
+                                GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_FAIL;
         }
         pthread_mutex_unlock(&c->mutex);
         return status;

@@ -81,14 +81,19 @@ uint16_t fixture_port(Fixture *f, RpcServer *s, bool clients_needed) {
         _cleanup_(rpc_credentials_freep) RpcCredentials *c = NULL;
         uint16_t port = 0;
 
-        assert_ok(rpc_credentials_new_server(clients_needed ? f->ca_pem : NULL, f->gateway.chain, f->gateway.key, &c));
+        assert_ok(rpc_credentials_new_server(
+                        clients_needed ? f->ca_pem : NULL, f->gateway.chain, f->gateway.key, &c));
         assert_ok(rpc_server_add_port(s, "127.0.0.1:0", c, &port));
         assert_se(port > 0);
         return port;
 }
 
 RpcClient *fixture_client_full(
-                Fixture *f, uint16_t port, const Identity *identity, const char *ca, const RpcClientOptions *options) {
+                Fixture *f,
+                uint16_t port,
+                const Identity *identity,
+                const char *ca,
+                const RpcClientOptions *options) {
 
         _cleanup_(rpc_credentials_freep) RpcCredentials *c = NULL;
         RpcClientOptions o = options ? *options : (RpcClientOptions) { 0 };

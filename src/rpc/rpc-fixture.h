@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* For the tests of src/rpc alone: a loop, a queue and a CA with a gateway's and agents' certificates, all real. */
+/* For the tests of src/rpc alone: a loop, a queue and a CA with a gateway's and agents' certificates, all
+ * real. */
 
 #include <systemd/sd-event.h>
 

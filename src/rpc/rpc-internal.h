@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Internal to src/rpc: operations that the library hands back through a completion queue, and what clients and
- * servers need of an RpcQueue. An RpcOp is part of its owner, which must live until the operation has been delivered:
- * owners count references, one for each operation in flight. */
+/* Internal to src/rpc: operations that the library hands back through a completion queue, and what clients
+ * and servers need of an RpcQueue. An RpcOp is part of its owner, which must live until the operation has
+ * been delivered: owners count references, one for each operation in flight. */
 
 #include <grpc/grpc.h>
 #include <systemd/sd-event.h>
@@ -27,7 +27,8 @@ struct RpcOp {
 };
 
 void rpc_op_init(RpcOp *op, RpcQueue *queue, rpc_op_done_t done, void *owner);
-/* Starts a batch with op as its tag. 0; -ENOBUFS: no place in the mailbox; -EIO: the library refuses (a bug here). */
+/* Starts a batch with op as its tag. 0; -ENOBUFS: no place in the mailbox; -EIO: the library refuses (a bug
+ * here). */
 int rpc_op_start(RpcOp *op, grpc_call *call, const grpc_op *ops, size_t n);
 /* For what the library starts otherwise (accepting, shutdown): reserve, then hand op to it as the tag. */
 int rpc_op_begin(RpcOp *op);
@@ -46,5 +47,6 @@ grpc_metadata rpc_mark(void);
 
 gpr_timespec rpc_deadline(usec_t timeout);
 
-/* Peer as the library names it ("ipv4:192.0.2.1:5", "ipv6:%5B::1%5D:5") made readable; NULL on lack of memory. */
+/* Peer as the library names it ("ipv4:192.0.2.1:5", "ipv6:%5B::1%5D:5") made readable; NULL on lack of
+ * memory. */
 char *rpc_peer_name(const char *peer);

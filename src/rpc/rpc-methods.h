@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The methods of fleet.v1.AgentGateway, once for both sides, with what each message may weigh on the wire. */
+/* The methods of fleet.v1.AgentGateway, once for both sides, with what a message may weigh on the wire. */
 
 #include <protobuf-c/protobuf-c.h>
 

@@ -32,8 +32,8 @@ struct RpcQueue {
 
 /* ---- the library's own words ---- */
 
-/* It reports every bad handshake as an error; those are other people's mistakes and end in a status or a refused
- * connection, which is logged by whoever decides. */
+/* It reports every bad handshake as an error; those are other people's mistakes and end in a status or a
+ * refused connection, which is logged by whoever decides. */
 static void on_library_log(gpr_log_func_args *args) {
         /* the last words before it aborts */
         if (startswith(args->message, "assertion failed"))
@@ -45,16 +45,17 @@ static void on_library_log(gpr_log_func_args *args) {
 static void library_init(void) {
         gpr_set_log_function(on_library_log);
         gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
-        /* Names as libc knows them (nsswitch.conf, systemd-resolved). The library's own resolver asks a DNS server for
-         * the other address family of a name that stands in /etc/hosts, which takes seconds where there is none. */
+        /* Names as libc knows them (nsswitch.conf, systemd-resolved). The library's own resolver asks a DNS
+         * server for the other address family of a name that stands in /etc/hosts, which takes seconds where
+         * there is none. */
         (void) setenv("GRPC_DNS_RESOLVER", "native", /* overwrite= */ 0);
         grpc_init();
 }
 
 /* ---- threads ---- */
 
-/* What starts an operation happens before what is handed back: the library sees to that with locks that the sanitizer
- * does not know, since the library itself is not built with it. So it is told. */
+/* What starts an operation happens before what is handed back: the library sees to that with locks that the
+ * sanitizer does not know, since the library itself is not built with it. So it is told. */
 #ifdef __has_feature
 #if __has_feature(thread_sanitizer)
 #define __SANITIZE_THREAD__ 1
@@ -73,7 +74,8 @@ static void *lane_run(void *userdata) {
         Lane *lane = userdata;
 
         for (;;) {
-                grpc_event e = grpc_completion_queue_next(lane->cq, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+                grpc_event e = grpc_completion_queue_next(
+                                lane->cq, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
                 if (e.type == GRPC_QUEUE_SHUTDOWN)
                         return NULL;
                 if (e.type != GRPC_OP_COMPLETE)
@@ -171,7 +173,7 @@ RpcQueue *rpc_queue_free(RpcQueue *q) {
 
         if (q->mailbox && !queue_drain(q)) {
                 /* to free it now would be to write to freed memory later */
-                log_error("Operations are still in flight although clients and servers are gone, leaving the queue behind.");
+                log_error("Operations are in flight although clients and servers are gone, leaving them.");
                 return NULL;
         }
         for (unsigned i = 0; i < q->n_lanes; i++)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* One unary call on the server; declared in rpc-server.h. References: one for the handler from on_request until it
- * answers, one for each operation in flight. The library's call is given back as soon as it has ended, even when the
- * handler still works on an answer that nobody will read. */
+/* One unary call on the server; declared in rpc-server.h. References: one for the handler from on_request
+ * until it answers, one for each operation in flight. The library's call is given back as soon as it has
+ * ended, even when the handler still works on an answer that nobody will read. */
 
 #include "alloc-util.h"
 #include "event-util.h"
@@ -82,7 +82,8 @@ static int request_finish(RpcRequest *r, grpc_byte_buffer *message, RpcStatus st
         int k;
 
         if (message)
-                ops[n++] = (grpc_op) { .op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = message };
+                ops[n++] = (grpc_op){ .op = GRPC_OP_SEND_MESSAGE,
+                                      .data.send_message.send_message = message };
         ops[n++] = (grpc_op) {
                 .op = GRPC_OP_SEND_STATUS_FROM_SERVER,
                 .data.send_status_from_server = {
@@ -93,13 +94,15 @@ static int request_finish(RpcRequest *r, grpc_byte_buffer *message, RpcStatus st
                 },
         };
 
-        k = event_timer_arm(rpc_queue_event(r->server->queue), &r->timer, ANSWER_TIMEOUT, request_on_timeout, r,
-                            "rpc-answer-timeout");
+        k =
+                        event_timer_arm(rpc_queue_event(r->server->queue), &r->timer, ANSWER_TIMEOUT,
+                                        request_on_timeout, r, "rpc-answer-timeout");
         if (k >= 0)
                 k = rpc_op_start(&r->answer_op, r->call, ops, n);
         grpc_slice_unref(details);
         if (k < 0)
-                grpc_call_cancel_with_status(r->call, GRPC_STATUS_RESOURCE_EXHAUSTED, "The server is busy.", NULL);
+                grpc_call_cancel_with_status(
+                                r->call, GRPC_STATUS_RESOURCE_EXHAUSTED, "The server is busy.", NULL);
         else
                 r->n_ref++;
         return k;
@@ -118,7 +121,9 @@ int rpc_request_answer(RpcRequest *r, const ProtobufCMessage *response) {
 
         if (!r->call || r->closed)
                 goto finish;
-        k = response->descriptor == method->response ? rpc_buffer_pack(response, method->response_max, &slice) : -EINVAL;
+        k = response->descriptor == method->response ?
+                            rpc_buffer_pack(response, method->response_max, &slice) :
+                            -EINVAL;
         if (k < 0) {
                 (void) request_finish(r, NULL, RPC_STATUS_INTERNAL, "The server's answer cannot be sent.");
                 goto finish;
@@ -145,13 +150,17 @@ static void request_on_received(RpcOp *op) {
         event_timer_disarm(r->timer);
         if (!op->ok || !r->received || r->server->freed) {
                 if (!r->closed && r->call)
-                        grpc_call_cancel_with_status(r->call, GRPC_STATUS_INVALID_ARGUMENT, "There was no request.", NULL);
+                        grpc_call_cancel_with_status(
+                                        r->call, GRPC_STATUS_INVALID_ARGUMENT, "There was no request.",
+                                        NULL);
                 request_end_call(r);
                 request_unref(r);
                 return;
         }
 
-        k = rpc_buffer_unpack(r->received, r->handler->method->request, r->handler->method->request_max, arena, &message);
+        k = rpc_buffer_unpack(
+                        r->received, r->handler->method->request, r->handler->method->request_max, arena,
+                        &message);
         grpc_byte_buffer_destroy(TAKE_PTR(r->received));
         r->n_ref++;                        /* the handler's */
         if (k < 0)
@@ -168,7 +177,8 @@ static int request_start(RpcRequest *r) {
                 .op = GRPC_OP_RECV_CLOSE_ON_SERVER,
                 .data.recv_close_on_server.cancelled = &r->cancelled,
         };
-        const grpc_op receive = { .op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &r->received };
+        const grpc_op receive = { .op = GRPC_OP_RECV_MESSAGE,
+                                  .data.recv_message.recv_message = &r->received };
         int k;
 
         k = event_timer_arm(rpc_queue_event(r->server->queue), &r->timer, r->server->options.request_timeout,

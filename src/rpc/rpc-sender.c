@@ -55,7 +55,9 @@ static int on_write_timeout(sd_event_source *source, uint64_t usec, void *userda
 int rpc_sender_run(RpcSender *s, const grpc_op *ops, size_t n, usec_t timeout) {
         int r;
 
-        r = event_timer_arm(rpc_queue_event(s->queue), &s->timer, timeout, on_write_timeout, s, "rpc-write-timeout");
+        r = event_timer_arm(
+                        rpc_queue_event(s->queue), &s->timer, timeout, on_write_timeout, s,
+                        "rpc-write-timeout");
         if (r < 0)
                 return r;
         r = rpc_op_start(&s->op, s->call, ops, n);
@@ -115,8 +117,14 @@ static void sender_on_written(RpcOp *op) {
 }
 
 void rpc_sender_init(
-                RpcSender *s, RpcQueue *queue, grpc_call *call, size_t max, const RpcSendLimits *limits,
-                void (*on_start)(void *owner), void (*on_event)(void *owner, RpcSenderEvent event), void *owner) {
+                RpcSender *s,
+                RpcQueue *queue,
+                grpc_call *call,
+                size_t max,
+                const RpcSendLimits *limits,
+                void (*on_start)(void *owner),
+                void (*on_event)(void *owner, RpcSenderEvent event),
+                void *owner) {
 
         *s = (RpcSender) {
                 .queue = queue,

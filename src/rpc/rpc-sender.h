@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Internal to src/rpc: the sending half of one call. One batch is outstanding at any time, be it a message or what a
- * stream begins or ends with; messages wait in a bounded queue. Part of a stream or session; every batch in flight
- * holds a reference on the owner, which on_event() gives back last of all (released = true). */
+/* Internal to src/rpc: the sending half of one call. One batch is outstanding at any time, be it a message
+ * or what a stream begins or ends with; messages wait in a bounded queue. Part of a stream or session; every
+ * batch in flight holds a reference on the owner, given back last of all (RPC_SENDER_RELEASED). */
 
 #include "rpc-internal.h"
 #include "rpc-send.h"
@@ -12,12 +12,12 @@ typedef struct RpcSender RpcSender;
 typedef struct RpcOutgoing RpcOutgoing;
 
 typedef enum RpcSenderEvent {
-        RPC_SENDER_STARTED,                /* the first batch, which opens the stream, is through */
-        RPC_SENDER_IDLE,                   /* nothing outstanding, nothing queued */
-        RPC_SENDER_FAILED,                 /* a batch failed: the call is over, its status follows */
-        RPC_SENDER_EXHAUSTED,              /* a batch could not be started for lack of places: cancel the call */
-        RPC_SENDER_STUCK,                  /* the peer does not take what is being written */
-        RPC_SENDER_RELEASED,               /* a batch was delivered: its reference ends here */
+        RPC_SENDER_STARTED,   /* the first batch, which opens the stream, is through */
+        RPC_SENDER_IDLE,      /* nothing outstanding, nothing queued */
+        RPC_SENDER_FAILED,    /* a batch failed: the call is over, its status follows */
+        RPC_SENDER_EXHAUSTED, /* a batch could not be started for lack of places: cancel the call */
+        RPC_SENDER_STUCK,     /* the peer does not take what is being written */
+        RPC_SENDER_RELEASED,  /* a batch was delivered: its reference ends here */
 } RpcSenderEvent;
 
 struct RpcSender {
@@ -43,8 +43,14 @@ struct RpcSender {
 
 /* Zero limits become the defaults. */
 void rpc_sender_init(
-                RpcSender *s, RpcQueue *queue, grpc_call *call, size_t max, const RpcSendLimits *limits,
-                void (*on_start)(void *owner), void (*on_event)(void *owner, RpcSenderEvent event), void *owner);
+                RpcSender *s,
+                RpcQueue *queue,
+                grpc_call *call,
+                size_t max,
+                const RpcSendLimits *limits,
+                void (*on_start)(void *owner),
+                void (*on_event)(void *owner, RpcSenderEvent event),
+                void *owner);
 void rpc_sender_done(RpcSender *s);        /* frees what is queued; nothing may be in flight */
 
 /* As rpc_stream_send(). */

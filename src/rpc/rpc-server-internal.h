@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Internal to src/rpc: the server as its requests and sessions see it. Every one of them holds a reference on it. */
+/* Internal to src/rpc: the server as its requests and sessions see it. Every one of them holds a reference
+ * on it. */
 
 #include "list.h"
 #include "rpc-internal.h"
@@ -55,5 +56,5 @@ void rpc_session_accept(RpcServer *s, const RpcHandler *handler, grpc_call *call
 /* The server goes: on_closed runs now, nothing afterwards. Takes the session off the server's list. */
 void rpc_session_detach(RpcSession *s, RpcStatus status, const char *text);
 
-/* Declared here for the list's sake. */
+/* In the server's list; NULL at its end. */
 RpcSession *rpc_session_next(const RpcSession *s);

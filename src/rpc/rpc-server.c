@@ -88,7 +88,8 @@ static grpc_server *create_server(const RpcServerOptions *o) {
         grpc_arg args[ARGS_MAX];
         size_t n = 0;
 
-#define INTEGER(name, number) args[n++] = (grpc_arg) { .type = GRPC_ARG_INTEGER, .key = (char *) (name), .value.integer = (number) }
+#define INTEGER(name, number)                                                                               \
+        args[n++] = (grpc_arg){ .type = GRPC_ARG_INTEGER, .key = (char *) (name), .value.integer = (number) }
         /* otherwise a second gateway on the same port starts without a word and takes half of the agents */
         INTEGER(GRPC_ARG_ALLOW_REUSEPORT, 0);
         INTEGER(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, RPC_UP_MAX);
@@ -198,15 +199,23 @@ RpcServer *rpc_server_free(RpcServer *s) {
 static int on_drain_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         RpcServer *s = userdata;
 
-        log_debug("%u streams are still open after the time allowed for draining, cancelling them.", s->n_sessions);
+        log_debug("%u streams are still open after the time allowed for draining, cancelling them.",
+                  s->n_sessions);
         grpc_server_cancel_all_calls(s->server);
         return 0;
 }
 
-int rpc_server_drain(RpcServer *s, usec_t timeout, rpc_on_drain_t on_drain, rpc_on_stopped_t on_stopped, void *userdata) {
+int rpc_server_drain(
+                RpcServer *s,
+                usec_t timeout,
+                rpc_on_drain_t on_drain,
+                rpc_on_stopped_t on_stopped,
+                void *userdata) {
         if (s->shut_down)
                 return -EALREADY;
-        int r = event_timer_arm(rpc_queue_event(s->queue), &s->drain_timer, timeout, on_drain_timeout, s, "rpc-drain");
+        int r = event_timer_arm(
+                        rpc_queue_event(s->queue), &s->drain_timer, timeout, on_drain_timeout, s,
+                        "rpc-drain");
         if (r < 0)
                 return r;
         s->on_stopped = on_stopped;
@@ -295,7 +304,11 @@ static int add_handler(RpcServer *s, const RpcHandler *handler) {
 }
 
 int rpc_server_add_method(
-                RpcServer *s, const RpcMethod *method, bool needs_certificate, rpc_on_request_t on_request, void *userdata) {
+                RpcServer *s,
+                const RpcMethod *method,
+                bool needs_certificate,
+                rpc_on_request_t on_request,
+                void *userdata) {
 
         if (method->stream)
                 return -EINVAL;
@@ -308,7 +321,10 @@ int rpc_server_add_method(
 }
 
 int rpc_server_add_stream(
-                RpcServer *s, const RpcMethod *method, bool needs_certificate, const RpcSessionHandlers *handlers,
+                RpcServer *s,
+                const RpcMethod *method,
+                bool needs_certificate,
+                const RpcSessionHandlers *handlers,
                 void *userdata) {
 
         if (!method->stream)
@@ -395,8 +411,10 @@ static void take_call(RpcServer *s, const RpcHandler *handler, grpc_call *call) 
                 return;
         }
         if (!rpc_queue_has_room(s->queue, ROOM_FOR_CALL + ROOM_FOR_REFUSALS) ||
-            (handler->session ? s->n_sessions >= s->options.sessions_max : s->n_requests >= s->options.requests_max)) {
-                refuse(s, call, RPC_STATUS_RESOURCE_EXHAUSTED, "The server has too much to do, come back later.");
+            (handler->session ? s->n_sessions >= s->options.sessions_max :
+                                s->n_requests >= s->options.requests_max)) {
+                refuse(s, call, RPC_STATUS_RESOURCE_EXHAUSTED,
+                       "The server has too much to do, come back later.");
                 return;
         }
         if (rpc_peer_read(call, &peer) < 0) {
@@ -452,7 +470,9 @@ static int accept_arm(Accept *a) {
         int r = rpc_op_begin(&a->op);
         if (r < 0)
                 return r;
-        if (grpc_server_request_call(a->server->server, &a->call, &a->details, &a->metadata, cq, cq, &a->op) != GRPC_CALL_OK) {
+        if (grpc_server_request_call(
+                            a->server->server, &a->call, &a->details, &a->metadata, cq, cq, &a->op) !=
+            GRPC_CALL_OK) {
                 rpc_op_abandon(&a->op);
                 return -EIO;
         }

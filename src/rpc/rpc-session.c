@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* One bidirectional stream on the server; declared in rpc-server.h. References: one is the server's list's until
- * on_closed has run, one is held by each operation in flight. The end is reported when the library says that the call
- * is over and neither a receive nor a write is outstanding. */
+/* One bidirectional stream on the server; declared in rpc-server.h. References: one is the server's list's
+ * until on_closed has run, one is held by each operation in flight. The end is reported when the library
+ * says that the call is over and neither a receive nor a write is outstanding. */
 
 #include "alloc-util.h"
 #include "event-util.h"
@@ -27,7 +27,7 @@ struct RpcSession {
         void *userdata;
 
         bool opened, reported;
-        bool peer_done;                    /* it will say no more: closing with OK, unless it turns out to be lost */
+        bool peer_done; /* it will say no more: closing with OK, unless it turns out to be lost */
         bool closing;                      /* with status and text, after what is queued */
         bool status_sent, call_over;
         RpcStatus status;
@@ -123,7 +123,8 @@ static void session_send_status(RpcSession *s) {
         int r = rpc_sender_run(&s->sender, &op, 1, s->sender.limits.write_timeout);
         grpc_slice_unref(details);
         if (r < 0)
-                grpc_call_cancel_with_status(s->call, GRPC_STATUS_RESOURCE_EXHAUSTED, "The server is busy.", NULL);
+                grpc_call_cancel_with_status(
+                                s->call, GRPC_STATUS_RESOURCE_EXHAUSTED, "The server is busy.", NULL);
 }
 
 static int session_on_close_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -139,8 +140,9 @@ void rpc_session_close(RpcSession *s, RpcStatus status, const char *text) {
         session_set_reason(s, status, text);
         s->closing = true;
         s->sender.closed = true;
-        if (event_timer_arm(rpc_queue_event(s->server->queue), &s->close_timer, s->sender.limits.write_timeout,
-                            session_on_close_timeout, s, "rpc-session-close") < 0)
+        if (event_timer_arm(rpc_queue_event(s->server->queue), &s->close_timer,
+                            s->sender.limits.write_timeout, session_on_close_timeout, s,
+                            "rpc-session-close") < 0)
                 rpc_session_abort(s, status, text);
         else if (rpc_sender_is_idle(&s->sender))
                 session_send_status(s);
@@ -172,7 +174,9 @@ static void session_on_sender(void *owner, RpcSenderEvent event) {
         case RPC_SENDER_FAILED:
                 return;
         case RPC_SENDER_STUCK:
-                rpc_session_abort(s, RPC_STATUS_DEADLINE_EXCEEDED, "The peer does not take what is sent to it (write timeout).");
+                rpc_session_abort(
+                                s, RPC_STATUS_DEADLINE_EXCEEDED,
+                                "The peer does not take what is sent to it (write timeout).");
                 return;
         case RPC_SENDER_EXHAUSTED:
                 rpc_session_abort(s, RPC_STATUS_RESOURCE_EXHAUSTED, "Too many operations in flight.");
@@ -228,7 +232,8 @@ static void session_on_received(RpcOp *op) {
         else if (buffer) {
                 session_deliver(s, buffer);
                 if (!s->closing && !s->reported && session_receive(s) < 0)
-                        rpc_session_abort(s, RPC_STATUS_RESOURCE_EXHAUSTED, "Too many operations in flight.");
+                        rpc_session_abort(
+                                        s, RPC_STATUS_RESOURCE_EXHAUSTED, "Too many operations in flight.");
         } else if (!s->call_over && !s->closing) {
                 /* it has said all that it wanted to, or was lost: close_op tells */
                 s->peer_done = true;
@@ -274,8 +279,8 @@ void rpc_session_accept(RpcServer *server, const RpcHandler *handler, grpc_call 
         s->peer = *peer;
         rpc_op_init(&s->receive_op, server->queue, session_on_received, s);
         rpc_op_init(&s->close_op, server->queue, session_on_call_over, s);
-        rpc_sender_init(&s->sender, server->queue, call, handler->method->response_max, &server->options.send_limits,
-                        session_on_send_start, session_on_sender, s);
+        rpc_sender_init(&s->sender, server->queue, call, handler->method->response_max,
+                        &server->options.send_limits, session_on_send_start, session_on_sender, s);
         LIST_PREPEND(sessions, server->sessions, s);
         server->n_sessions++;
 

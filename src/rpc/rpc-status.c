@@ -46,15 +46,20 @@ static bool mentions(const char *text, const char *detail, const char *words) {
         return (text && strcasestr(text, words)) || (detail && strcasestr(detail, words));
 }
 
-RpcFailure rpc_failure_classify(RpcStatus status, const char *text, const char *detail, bool marked, bool server_proven) {
+RpcFailure rpc_failure_classify(
+                RpcStatus status, const char *text, const char *detail, bool marked, bool server_proven) {
         /* TLS alerts that the server sends about our certificate, in OpenSSL's spelling */
         static const char *const client_certificate[] = {
-                "alert certificate required", "alert certificate expired", "alert certificate unknown",
-                "alert certificate revoked", "alert bad certificate", "alert unknown ca", "alert unsupported certificate",
-                "alert handshake failure", "alert access denied", "alert decrypt error",
+                "alert certificate required",    "alert certificate expired", "alert certificate unknown",
+                "alert certificate revoked",     "alert bad certificate",     "alert unknown ca",
+                "alert unsupported certificate", "alert handshake failure",   "alert access denied",
+                "alert decrypt error",
         };
         static const char *const server_certificate[] = {
-                "certificate verify failed", "Peer name", "Hostname Verification Check failed", "certificate_verify_failed",
+                "certificate verify failed",
+                "Peer name",
+                "Hostname Verification Check failed",
+                "certificate_verify_failed",
         };
 
         if (status == RPC_STATUS_OK)
@@ -62,7 +67,8 @@ RpcFailure rpc_failure_classify(RpcStatus status, const char *text, const char *
         /* both sides watch the deadline; it does not matter who was first */
         if (status == RPC_STATUS_DEADLINE_EXCEEDED)
                 return RPC_FAILURE_DEADLINE;
-        if (marked || (status != RPC_STATUS_UNAVAILABLE && detail && strstr(detail, "Error received from peer")))
+        if (marked ||
+            (status != RPC_STATUS_UNAVAILABLE && detail && strstr(detail, "Error received from peer")))
                 return RPC_FAILURE_PEER;
         if (status == RPC_STATUS_UNAVAILABLE) {
                 for (size_t i = 0; i < ELEMENTSOF(client_certificate); i++)

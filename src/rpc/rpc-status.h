@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* How calls and streams end. Pure, but for the classification of a failed connection, which reads what the library
- * says in words, since it says it in no other way. */
+/* How calls and streams end. Pure, but for the classification of a failed connection, which reads what the
+ * library says in words, since it says it in no other way. */
 
 #include "macro.h"
 
@@ -33,12 +33,12 @@ const char *rpc_status_to_string(RpcStatus s);     /* "unavailable"; "unknown" i
 /* Who or what is to blame when a client's call does not end with OK. */
 typedef enum RpcFailure {
         RPC_FAILURE_NONE,
-        RPC_FAILURE_UNREACHABLE,          /* no connection, or lost: name, route, refused, timeout, reset */
-        RPC_FAILURE_SERVER_CERTIFICATE,   /* what answers is not the server we trust */
-        RPC_FAILURE_CLIENT_CERTIFICATE,   /* the server refuses our certificate, or wants one */
-        RPC_FAILURE_DEADLINE,             /* connected, but no answer in time; keepalive counts as unreachable */
-        RPC_FAILURE_LOCAL,                /* we ended it ourselves: cancelled, message too large or malformed */
-        RPC_FAILURE_PEER,                 /* the authenticated peer itself answered with this status */
+        RPC_FAILURE_UNREACHABLE,        /* no connection, or lost: name, route, refused, timeout, reset */
+        RPC_FAILURE_SERVER_CERTIFICATE, /* what answers is not the server we trust */
+        RPC_FAILURE_CLIENT_CERTIFICATE, /* the server refuses our certificate, or wants one */
+        RPC_FAILURE_DEADLINE, /* connected, but no answer in time; keepalive counts as unreachable */
+        RPC_FAILURE_LOCAL,    /* we ended it ourselves: cancelled, message too large or malformed */
+        RPC_FAILURE_PEER,     /* the authenticated peer itself answered with this status */
         _RPC_FAILURE_MAX,
 } RpcFailure;
 
@@ -50,8 +50,10 @@ typedef struct RpcResult {
         const char *text;                 /* for people, never NULL; valid in the callback */
 } RpcResult;
 
-/* detail: the library's own account of a status, in which "Error received from peer" tells who said it, except that
- * it says so of lost connections too. marked: the status carries the mark of our server, so that it did speak.
- * server_proven: the server has shown its certificate during this very call. When the connection then ends before
- * anything was said on it, it is our certificate that was refused: the library sends no TLS alert that would say so. */
-RpcFailure rpc_failure_classify(RpcStatus status, const char *text, const char *detail, bool marked, bool server_proven);
+/* detail: the library's own account of a status, in which "Error received from peer" tells who said it,
+ * except that it says so of lost connections too. marked: the status carries the mark of our server, so that
+ * it did speak. server_proven: the server has shown its certificate during this very call. When the
+ * connection then ends before anything was said on it, it is our certificate that was refused: the library
+ * sends no TLS alert that would say so. */
+RpcFailure rpc_failure_classify(
+                RpcStatus status, const char *text, const char *detail, bool marked, bool server_proven);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* A client's bidirectional stream; declared in rpc-client.h. References: one is the caller's, one is held by each
- * operation in flight. The end is reported when the status has come and no receive is outstanding any more, whichever
- * of the two the queue's threads deliver first. */
+/* A client's bidirectional stream; declared in rpc-client.h. References: one is the caller's, one is held by
+ * each operation in flight. The end is reported when the status has come and no receive is outstanding any
+ * more, whichever of the two the queue's threads deliver first. */
 
 #include <grpc/support/alloc.h>
 
@@ -79,7 +79,8 @@ static void stream_maybe_finish(RpcStream *s) {
 static int stream_receive(RpcStream *s, bool first) {
         grpc_op ops[2] = {
                 { .op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &s->received },
-                { .op = GRPC_OP_RECV_INITIAL_METADATA, .data.recv_initial_metadata.recv_initial_metadata = &s->initial },
+                { .op = GRPC_OP_RECV_INITIAL_METADATA,
+                  .data.recv_initial_metadata.recv_initial_metadata = &s->initial },
         };
 
         int r = rpc_op_start(&s->receive_op, s->call, ops, first ? 2 : 1);
@@ -91,7 +92,9 @@ static int stream_receive(RpcStream *s, bool first) {
 static void stream_deliver(RpcStream *s, grpc_byte_buffer *buffer) {
         ProtobufCMessage *message;
 
-        int r = rpc_buffer_unpack(buffer, s->method->response, s->method->response_max, rpc_queue_arena(s->queue), &message);
+        int r = rpc_buffer_unpack(
+                        buffer, s->method->response, s->method->response_max, rpc_queue_arena(s->queue),
+                        &message);
         grpc_byte_buffer_destroy(buffer);
         if (r < 0)
                 stream_cancel(s, RPC_STATUS_INTERNAL, RPC_FAILURE_LOCAL, rpc_unpack_error_text(r));
@@ -109,7 +112,8 @@ static void stream_on_received(RpcOp *op) {
         if (buffer) {
                 stream_deliver(s, buffer);
                 if (!s->freed && !s->local.text && stream_receive(s, /* first= */ false) < 0)
-                        stream_cancel(s, RPC_STATUS_RESOURCE_EXHAUSTED, RPC_FAILURE_LOCAL, "Too many operations in flight.");
+                        stream_cancel(s, RPC_STATUS_RESOURCE_EXHAUSTED, RPC_FAILURE_LOCAL,
+                                      "Too many operations in flight.");
         }
         stream_maybe_finish(s);
         stream_unref(s);
@@ -141,7 +145,8 @@ static void stream_half_close(RpcStream *s) {
                 return;
         s->half_closed = true;
         if (rpc_sender_run(&s->sender, &op, 1, USEC_INFINITY) < 0)
-                stream_cancel(s, RPC_STATUS_RESOURCE_EXHAUSTED, RPC_FAILURE_LOCAL, "Too many operations in flight.");
+                stream_cancel(s, RPC_STATUS_RESOURCE_EXHAUSTED, RPC_FAILURE_LOCAL,
+                              "Too many operations in flight.");
 }
 
 static void stream_on_sender(void *owner, RpcSenderEvent event) {
@@ -159,7 +164,8 @@ static void stream_on_sender(void *owner, RpcSenderEvent event) {
                 stream_on_connected(s);
                 return;
         case RPC_SENDER_EXHAUSTED:
-                stream_cancel(s, RPC_STATUS_RESOURCE_EXHAUSTED, RPC_FAILURE_LOCAL, "Too many operations in flight.");
+                stream_cancel(s, RPC_STATUS_RESOURCE_EXHAUSTED, RPC_FAILURE_LOCAL,
+                              "Too many operations in flight.");
                 return;
         case RPC_SENDER_FAILED:
                 /* the status that follows says why */
@@ -190,9 +196,11 @@ static int stream_on_connect_timeout(sd_event_source *source, uint64_t usec, voi
         RpcStream *s = userdata;
 
         if (s->closing)
-                stream_cancel(s, RPC_STATUS_CANCELLED, RPC_FAILURE_LOCAL, "The server did not end the stream in time.");
+                stream_cancel(s, RPC_STATUS_CANCELLED, RPC_FAILURE_LOCAL,
+                              "The server did not end the stream in time.");
         else
-                stream_cancel(s, RPC_STATUS_UNAVAILABLE, RPC_FAILURE_UNREACHABLE, "No connection within the time allowed.");
+                stream_cancel(s, RPC_STATUS_UNAVAILABLE, RPC_FAILURE_UNREACHABLE,
+                              "No connection within the time allowed.");
         return 0;
 }
 
@@ -202,8 +210,9 @@ static int stream_start(RpcStream *s) {
         grpc_op status = rpc_end_op(&s->end);
         int r;
 
-        r = event_timer_arm(rpc_queue_event(s->queue), &s->timer, s->connect_timeout, stream_on_connect_timeout, s,
-                            "rpc-stream");
+        r = event_timer_arm(
+                        rpc_queue_event(s->queue), &s->timer, s->connect_timeout, stream_on_connect_timeout,
+                        s, "rpc-stream");
         if (r < 0)
                 return r;
         r = rpc_op_start(&s->status_op, s->call, &status, 1);
@@ -275,7 +284,9 @@ int rpc_stream_close(RpcStream *s, usec_t timeout) {
                 return 0;
         s->closing = true;
         s->sender.closed = true;
-        int r = event_timer_arm(rpc_queue_event(s->queue), &s->timer, timeout, stream_on_connect_timeout, s, "rpc-stream");
+        int r = event_timer_arm(
+                        rpc_queue_event(s->queue), &s->timer, timeout, stream_on_connect_timeout, s,
+                        "rpc-stream");
         if (r < 0)
                 return r;
         if (rpc_sender_is_idle(&s->sender))

@@ -59,22 +59,27 @@ static void test_refused(void) {
                 size_t size;
                 int error;
         } table[] = {
-                { "\x0a\x02\x0a\xff", 4, EBADMSG },                      /* hello { agent_id: more than there is } */
-                { "\x0a\x05\x0a\x03" "a\0b", 7, EINVAL },                /* NUL in text */
-                { "\x0a\x05\x0a\x03" "a\xff" "b", 7, EINVAL },           /* no UTF-8 */
-                { "\x0a\x05\x0a\x03\xed\xa0\x80", 7, EINVAL },           /* a surrogate */
-                { "\x0a\x04\x0a\x02\xc0\xaf", 6, EINVAL },               /* overlong */
-                { "\x08\x01", 2, EBADMSG },                              /* a number where Hello belongs */
-                { "\x0a\x02\x08\x01", 4, EBADMSG },                      /* a number where text belongs */
-                { "\x12\x02\x0a\x00", 4, EBADMSG },                      /* text where a number belongs */
-                { "\x0b", 1, EBADMSG },                                  /* groups */
+                { "\x0a\x02\x0a\xff", 4, EBADMSG }, /* hello { agent_id: more than there is } */
+                { "\x0a\x05\x0a\x03"
+                  "a\0b",
+                  7, EINVAL }, /* NUL in text */
+                { "\x0a\x05\x0a\x03"
+                  "a\xff"
+                  "b",
+                  7, EINVAL },                                 /* no UTF-8 */
+                { "\x0a\x05\x0a\x03\xed\xa0\x80", 7, EINVAL }, /* a surrogate */
+                { "\x0a\x04\x0a\x02\xc0\xaf", 6, EINVAL },     /* overlong */
+                { "\x08\x01", 2, EBADMSG },                    /* a number where Hello belongs */
+                { "\x0a\x02\x08\x01", 4, EBADMSG },            /* a number where text belongs */
+                { "\x12\x02\x0a\x00", 4, EBADMSG },            /* text where a number belongs */
+                { "\x0b", 1, EBADMSG },                        /* groups */
                 { "\x0c", 1, EBADMSG },
-                { "\x0f\x00", 2, EBADMSG },                              /* wire type 7 */
-                { "\x00\x00", 2, EBADMSG },                              /* field 0 */
+                { "\x0f\x00", 2, EBADMSG }, /* wire type 7 */
+                { "\x00\x00", 2, EBADMSG }, /* field 0 */
                 { "\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", 11, EBADMSG },
-                { "\xff\xff\xff\xff\xff\x01\x00", 7, EBADMSG },          /* field number beyond 32 bits */
-                { "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11, EBADMSG },   /* length 2^64 - 1 */
-                { "\x0a\x80\x80\x80\x80\x08", 6, EBADMSG },              /* length 2^31 */
+                { "\xff\xff\xff\xff\xff\x01\x00", 7, EBADMSG }, /* field number beyond 32 bits */
+                { "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11, EBADMSG }, /* length 2^64 - 1 */
+                { "\x0a\x80\x80\x80\x80\x08", 6, EBADMSG },                      /* length 2^31 */
         };
         _cleanup_(rpc_arena_freep) RpcArena *arena = NULL;
 
@@ -145,17 +150,21 @@ static void test_classify(void) {
                 { RPC_STATUS_OK, "", NULL, true, true, RPC_FAILURE_NONE },
                 { RPC_STATUS_UNAVAILABLE, "draining", peer, true, true, RPC_FAILURE_PEER },
                 { RPC_STATUS_UNAVAILABLE, "Socket closed", peer, false, true, RPC_FAILURE_UNREACHABLE },
-                { RPC_STATUS_UNAVAILABLE, "Connection refused", NULL, false, false, RPC_FAILURE_UNREACHABLE },
-                { RPC_STATUS_UNAVAILABLE, "failed to connect to all addresses", NULL, false, true, RPC_FAILURE_CLIENT_CERTIFICATE },
-                { RPC_STATUS_UNAVAILABLE, "certificate verify failed", NULL, false, false, RPC_FAILURE_SERVER_CERTIFICATE },
+                { RPC_STATUS_UNAVAILABLE, "Connection refused", NULL, false, false,
+                  RPC_FAILURE_UNREACHABLE },
+                { RPC_STATUS_UNAVAILABLE, "failed to connect to all addresses", NULL, false, true,
+                  RPC_FAILURE_CLIENT_CERTIFICATE },
+                { RPC_STATUS_UNAVAILABLE, "certificate verify failed", NULL, false, false,
+                  RPC_FAILURE_SERVER_CERTIFICATE },
                 { RPC_STATUS_PERMISSION_DENIED, "", peer, false, false, RPC_FAILURE_PEER },
                 { RPC_STATUS_DEADLINE_EXCEEDED, "", peer, true, false, RPC_FAILURE_DEADLINE },
                 { RPC_STATUS_CANCELLED, "", NULL, false, false, RPC_FAILURE_LOCAL },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++)
-                assert_se(rpc_failure_classify(table[i].status, table[i].text, table[i].detail, table[i].marked,
-                                               table[i].proven) == table[i].failure);
+                assert_se(rpc_failure_classify(
+                                          table[i].status, table[i].text, table[i].detail, table[i].marked,
+                                          table[i].proven) == table[i].failure);
         for (int i = 0; i < _RPC_STATUS_MAX; i++)
                 assert_se(rpc_status_to_string((RpcStatus) i));
         assert_streq(rpc_status_to_string((RpcStatus) 99), "unknown");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Many threads post, the loop delivers; nothing is lost, nothing reordered within one thread, nothing beyond the bound. */
+/* Many threads post, the loop delivers; nothing is lost, nothing reordered within one thread, nothing beyond
+ * the bound. */
 
 #include <pthread.h>
 

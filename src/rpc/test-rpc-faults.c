@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The way things go wrong: nobody there, nobody who may be trusted, too large, malformed, garbage, limits. */
+/* The way things go wrong: nobody there, nobody who may be trusted, too large, malformed, limits. */
 
 #include <arpa/inet.h>
 #include <sys/socket.h>
@@ -64,7 +64,8 @@ static const RpcSessionHandlers session_handlers = {
         .on_open = on_open, .on_message = on_session_message, .on_closed = on_session_closed,
 };
 
-static RpcServer *start_server(Fixture *f, Side *s, const RpcServerOptions *options, bool mtls, uint16_t *ret_port) {
+static RpcServer *
+start_server(Fixture *f, Side *s, const RpcServerOptions *options, bool mtls, uint16_t *ret_port) {
         RpcServer *server;
 
         assert_ok(rpc_server_new(&server, f->queue, options));
@@ -76,7 +77,8 @@ static RpcServer *start_server(Fixture *f, Side *s, const RpcServerOptions *opti
         return server;
 }
 
-static void on_response(RpcCall *call, const RpcResult *result, const ProtobufCMessage *response, void *userdata) {
+static void
+on_response(RpcCall *call, const RpcResult *result, const ProtobufCMessage *response, void *userdata) {
         Side *s = userdata;
 
         s->responses++;
@@ -100,7 +102,8 @@ static void on_stream_closed(RpcStream *stream, const RpcResult *result, void *u
         assert_ok(free_and_strdup(&s->text, result->text));
 }
 
-static const RpcStreamHandlers stream_handlers = { .on_message = on_stream_message, .on_closed = on_stream_closed };
+static const RpcStreamHandlers stream_handlers = { .on_message = on_stream_message,
+                                                   .on_closed = on_stream_closed };
 
 /* Opens a stream, waits for its end, and says what was to blame. */
 static RpcFailure stream_failure(Fixture *f, RpcClient *client, Side *side, unsigned seconds) {
@@ -118,7 +121,9 @@ static RpcFailure probe_failure(Fixture *f, RpcClient *client, Side *side) {
         _cleanup_(rpc_call_freep) RpcCall *call = NULL;
         unsigned before = side->responses;
 
-        assert_ok(rpc_call_start(client, &rpc_method_probe, &request.base, 10 * USEC_PER_SEC, on_response, side, &call));
+        assert_ok(
+                        rpc_call_start(client, &rpc_method_probe, &request.base, 10 * USEC_PER_SEC,
+                                       on_response, side, &call));
         run_until_at_least(f, &side->responses, before + 1, 20);
         return side->failure;
 }
@@ -216,7 +221,8 @@ static void test_connect_timeout_and_queue(void) {
 
         fixture_init(&f, 1, 256);
         fd = silent_listener(&port);
-        RpcClient *client = fixture_client_full(&f, port, &f.agent, NULL, &(RpcClientOptions) { .connect_timeout = USEC_PER_SEC });
+        RpcClient *client = fixture_client_full(
+                        &f, port, &f.agent, NULL, &(RpcClientOptions){ .connect_timeout = USEC_PER_SEC });
         usec_t start = now(CLOCK_MONOTONIC);
         assert_ok(rpc_stream_open(client, &rpc_method_connect, &limits, &stream_handlers, &side, &stream));
 
@@ -277,15 +283,17 @@ static void test_certificates(void) {
                 { NULL, NULL, NULL, RPC_FAILURE_CLIENT_CERTIFICATE },
                 { &expired, NULL, NULL, RPC_FAILURE_CLIENT_CERTIFICATE },
                 { &foreign, NULL, NULL, RPC_FAILURE_CLIENT_CERTIFICATE },
-                { &f.gateway, NULL, NULL, RPC_FAILURE_CLIENT_CERTIFICATE },         /* not meant for a client */
+                { &f.gateway, NULL, NULL, RPC_FAILURE_CLIENT_CERTIFICATE }, /* not meant for a client */
                 { &f.agent, NULL, NULL, RPC_FAILURE_NONE },
         };
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                RpcClient *client = fixture_client_full(&f, port, table[i].identity, table[i].ca,
-                                                        &(RpcClientOptions) { .server_name = table[i].name });
+                RpcClient *client = fixture_client_full(
+                                &f, port, table[i].identity, table[i].ca,
+                                &(RpcClientOptions){ .server_name = table[i].name });
                 RpcFailure by_probe = probe_failure(&f, client, &side);
-                RpcFailure by_stream = table[i].failure == RPC_FAILURE_NONE ? RPC_FAILURE_NONE :
-                                                                              stream_failure(&f, client, &side, 10);
+                RpcFailure by_stream = table[i].failure == RPC_FAILURE_NONE ?
+                                                       RPC_FAILURE_NONE :
+                                                       stream_failure(&f, client, &side, 10);
                 if (by_probe != table[i].failure || by_stream != table[i].failure)
                         fprintf(stderr, "row %zu: %s, %s: %s\n", i, rpc_failure_to_string(by_probe),
                                 rpc_failure_to_string(by_stream), side.text);
@@ -329,7 +337,8 @@ static void test_replaced_certificate(void) {
         assert_ok(rpc_stream_open(first, &rpc_method_connect, NULL, &stream_handlers, &side, &old));
         run_until_at_least(&f, &server_side.opened, 1, 10);
 
-        assert_error(rpc_credentials_replace_server(c, NULL, other_gateway.chain, other_gateway.key), EINVAL);
+        assert_error(rpc_credentials_replace_server(c, NULL, other_gateway.chain, other_gateway.key),
+                     EINVAL);
         assert_error(rpc_credentials_replace_server(c, f.ca_pem, "no PEM", other_gateway.key), EBADMSG);
         assert_ok(rpc_credentials_replace_server(c, f.ca_pem, other_gateway.chain, other_gateway.key));
         RpcClient *second = fixture_client(&f, port, &f.agent, NULL);
@@ -365,17 +374,22 @@ static void test_enrolment_port(void) {
         fixture_init(&f, 1, 512);
         RpcServer *server = start_server(&f, &server_side, NULL, false, &port);
         RpcClient *client = fixture_client(&f, port, NULL, NULL);
-        assert_ok(rpc_call_start(client, &rpc_method_enroll, &request.base, 5 * USEC_PER_SEC, on_response, &side, &call));
+        assert_ok(
+                        rpc_call_start(client, &rpc_method_enroll, &request.base, 5 * USEC_PER_SEC,
+                                       on_response, &side, &call));
         run_until_at_least(&f, &side.responses, 1, 10);
         assert_se(side.status == RPC_STATUS_OK && !server_side.had_certificate);
         rpc_call_free(call);
 
-        /* what needs a certificate is not to be had here, also not with a certificate that nobody asked for */
-        assert_se(probe_failure(&f, client, &side) == RPC_FAILURE_PEER && side.status == RPC_STATUS_UNAUTHENTICATED);
-        assert_se(stream_failure(&f, client, &side, 5) == RPC_FAILURE_PEER && side.status == RPC_STATUS_UNAUTHENTICATED);
+        /* what needs a certificate is not to be had here, not even with one that nobody asked for */
+        assert_se(probe_failure(&f, client, &side) == RPC_FAILURE_PEER &&
+                  side.status == RPC_STATUS_UNAUTHENTICATED);
+        assert_se(stream_failure(&f, client, &side, 5) == RPC_FAILURE_PEER &&
+                  side.status == RPC_STATUS_UNAUTHENTICATED);
         rpc_client_free(client);
         client = fixture_client(&f, port, &f.agent, NULL);
-        assert_se(probe_failure(&f, client, &side) == RPC_FAILURE_PEER && side.status == RPC_STATUS_UNAUTHENTICATED);
+        assert_se(probe_failure(&f, client, &side) == RPC_FAILURE_PEER &&
+                  side.status == RPC_STATUS_UNAUTHENTICATED);
         assert_se(server_side.messages == 1 && server_side.opened == 0);
 
         rpc_client_free(client);
@@ -554,10 +568,13 @@ static void test_limits(void) {
         RpcServer *server = start_server(&f, &server_side, &options, true, &port);
         RpcClient *client = fixture_client(&f, port, &f.agent, NULL);
         for (unsigned i = 0; i < 2; i++) {
-                assert_ok(rpc_stream_open(client, &rpc_method_connect, NULL, &stream_handlers, sides + i, streams + i));
+                assert_ok(
+                                rpc_stream_open(client, &rpc_method_connect, NULL, &stream_handlers,
+                                                sides + i, streams + i));
                 run_until_at_least(&f, &server_side.opened, i + 1, 10);
         }
-        assert_ok(rpc_stream_open(client, &rpc_method_connect, NULL, &stream_handlers, sides + 2, streams + 2));
+        assert_ok(rpc_stream_open(
+                        client, &rpc_method_connect, NULL, &stream_handlers, sides + 2, streams + 2));
         run_until_at_least(&f, &sides[2].closed, 1, 10);
         assert_se(sides[2].status == RPC_STATUS_RESOURCE_EXHAUSTED && sides[2].failure == RPC_FAILURE_PEER);
         assert_se(sides[0].closed == 0 && sides[1].closed == 0);
@@ -584,7 +601,9 @@ static void test_few_places(void) {
         RpcServer *server = start_server(&f, &server_side, NULL, true, &port);
         RpcClient *client = fixture_client(&f, port, &f.agent, NULL);
         for (unsigned i = 0; i < 8; i++) {
-                assert_ok(rpc_stream_open(client, &rpc_method_connect, NULL, &stream_handlers, sides + i, streams + i));
+                assert_ok(
+                                rpc_stream_open(client, &rpc_method_connect, NULL, &stream_handlers,
+                                                sides + i, streams + i));
                 run_for(&f, 50 * USEC_PER_MSEC);
                 refused += sides[i].closed;
                 assert_se(sides[i].closed == 0 || sides[i].status == RPC_STATUS_RESOURCE_EXHAUSTED);

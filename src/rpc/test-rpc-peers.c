@@ -66,7 +66,8 @@ static void on_stream_closed(RpcStream *stream, const RpcResult *result, void *u
         assert_ok(free_and_strdup(&s->text, result->text));
 }
 
-static const RpcStreamHandlers stream_handlers = { .on_message = on_stream_message, .on_closed = on_stream_closed };
+static const RpcStreamHandlers stream_handlers = { .on_message = on_stream_message,
+                                                   .on_closed = on_stream_closed };
 
 /* ---- the other process ---- */
 
@@ -94,7 +95,8 @@ static void child_init(Fixture *f, const char *directory) {
         assert_ok(rpc_queue_new(&f->queue, f->event, 1, 256));
         f->ca_pem = read_pem(directory, "ca.pem");
         f->agent = (Identity) { read_pem(directory, "agent.pem"), read_pem(directory, "agent-key.pem") };
-        f->gateway = (Identity) { read_pem(directory, "gateway.pem"), read_pem(directory, "gateway-key.pem") };
+        f->gateway = (Identity){ read_pem(directory, "gateway.pem"),
+                                 read_pem(directory, "gateway-key.pem") };
 }
 
 static int run_client(const char *port, const char *directory) {
@@ -121,7 +123,8 @@ static int run_server(const char *directory) {
         Fixture f;
 
         child_init(&f, directory);
-        assert_ok(rpc_server_new(&server, f.queue, &(RpcServerOptions) { .min_ping_interval = 100 * USEC_PER_MSEC }));
+        assert_ok(rpc_server_new(
+                        &server, f.queue, &(RpcServerOptions){ .min_ping_interval = 100 * USEC_PER_MSEC }));
         uint16_t port = fixture_port(&f, server, true);
         assert_ok(rpc_server_add_stream(server, &rpc_method_connect, true, &session_handlers, &side));
         assert_ok(rpc_server_start(server));
@@ -170,7 +173,9 @@ static pid_t start_client(Peers *p, uint16_t port) {
         char number[8];
 
         snprintf(number, sizeof(number), "%u", port);
-        return start((char *[]) { (char *) "test-rpc-peers", (char *) "--client", number, p->directory, NULL }, -EBADF);
+        return start((char *[]){ (char *) "test-rpc-peers", (char *) "--client", number, p->directory,
+                                 NULL },
+                     -EBADF);
 }
 
 static pid_t start_child_server(Peers *p, uint16_t *ret_port) {
@@ -178,7 +183,9 @@ static pid_t start_child_server(Peers *p, uint16_t *ret_port) {
         int fds[2];
 
         assert_se(pipe2(fds, O_CLOEXEC) == 0);
-        pid_t pid = start((char *[]) { (char *) "test-rpc-peers", (char *) "--server", p->directory, NULL }, fds[1]);
+        pid_t pid = start(
+                        (char *[]){ (char *) "test-rpc-peers", (char *) "--server", p->directory, NULL },
+                        fds[1]);
         close(fds[1]);
         for (size_t n = 0; n < sizeof(line) - 1 && !strchr(line, '\n'); n++)
                 assert_se(read(fds[0], line + n, 1) == 1);
@@ -226,9 +233,11 @@ static void test_client_dies(void) {
         free(side.text);
 }
 
-/* Frozen without a word, as when a machine loses its power: the kernel keeps the connection, keepalive ends it. */
+/* Frozen without a word, as when a machine loses its power: the kernel keeps the connection, keepalive ends
+ * it. */
 static void test_client_half_open(void) {
-        const RpcServerOptions options = { .keepalive_time = USEC_PER_SEC, .keepalive_timeout = USEC_PER_SEC };
+        const RpcServerOptions options = { .keepalive_time = USEC_PER_SEC,
+                                           .keepalive_timeout = USEC_PER_SEC };
         Side side = { 0 };
         uint16_t port;
         Peers p;
@@ -261,7 +270,7 @@ static int send_big(RpcSession *session) {
         return rpc_session_send(session, &down.base, RPC_SEND_KEEP);
 }
 
-/* Does not read: flow control stops us, and the write's own deadline ends it, long before keepalive would. */
+/* Does not read: flow control stops us, and the write's own deadline ends it, long before keepalive. */
 static void test_slow_reader(void) {
         const RpcServerOptions options = {
                 .keepalive_time = 60 * USEC_PER_SEC,
@@ -334,7 +343,8 @@ static void test_drain_with_frozen(void) {
 
 /* The same from the agent's side: a gateway that dies, and one that freezes. */
 static void test_server_ends(bool freeze) {
-        const RpcClientOptions options = { .keepalive_time = USEC_PER_SEC, .keepalive_timeout = USEC_PER_SEC };
+        const RpcClientOptions options = { .keepalive_time = USEC_PER_SEC,
+                                           .keepalive_timeout = USEC_PER_SEC };
         RpcStream *stream;
         Side side = { 0 };
         uint16_t port;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Linked as the agent is. Run without arguments it uses the library for real; test-rpc-static.sh looks at the file. */
+/* Linked as the agent is. Run without arguments it uses the library for real; test-rpc-static.sh looks at
+ * the file. */
 
 #include "rpc-client.h"
 #include "rpc-server.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The way things should go: unary calls, streams both ways, identity, closing from either side, over real mTLS. */
+/* The way things should go: unary calls, streams both ways, identity, closing from either side, over real
+ * mTLS. */
 
 #include <unistd.h>
 
@@ -112,7 +113,8 @@ static const RpcSessionHandlers session_handlers = {
         .on_closed = on_session_closed,
 };
 
-static RpcServer *start_server(Fixture *f, Side *s, const RpcServerOptions *options, bool mtls, uint16_t *ret_port) {
+static RpcServer *
+start_server(Fixture *f, Side *s, const RpcServerOptions *options, bool mtls, uint16_t *ret_port) {
         RpcServer *server;
 
         assert_ok(rpc_server_new(&server, f->queue, options));
@@ -125,7 +127,8 @@ static RpcServer *start_server(Fixture *f, Side *s, const RpcServerOptions *opti
 
 /* ---- client ---- */
 
-static void on_response(RpcCall *call, const RpcResult *result, const ProtobufCMessage *response, void *userdata) {
+static void
+on_response(RpcCall *call, const RpcResult *result, const ProtobufCMessage *response, void *userdata) {
         Side *s = userdata;
 
         s->responses++;
@@ -170,7 +173,8 @@ static void on_stream_closed(RpcStream *stream, const RpcResult *result, void *u
         assert_ok(free_and_strdup(&s->text, result->text));
 }
 
-static const RpcStreamHandlers stream_handlers = { .on_message = on_stream_message, .on_closed = on_stream_closed };
+static const RpcStreamHandlers stream_handlers = { .on_message = on_stream_message,
+                                                   .on_closed = on_stream_closed };
 
 static int send_heartbeat(RpcStream *stream, uint64_t sequence, RpcSendPolicy policy) {
         Fleet__V1__AgentMessage up = FLEET__V1__AGENT_MESSAGE__INIT;
@@ -199,7 +203,8 @@ static void test_unary(void) {
         for (unsigned i = 0; i < 100; i++)
                 assert_se(probe(&f, client, &side, "1.0.0", 10 * USEC_PER_SEC) == RPC_STATUS_OK);
 
-        assert_se(probe(&f, client, &side, "refuse-me", 10 * USEC_PER_SEC) == RPC_STATUS_FAILED_PRECONDITION);
+        assert_se(probe(&f, client, &side, "refuse-me", 10 * USEC_PER_SEC) ==
+                  RPC_STATUS_FAILED_PRECONDITION);
         assert_se(side.failure == RPC_FAILURE_PEER);
         assert_streq(side.text, "not today");
 
@@ -230,15 +235,17 @@ static void test_unknown_method(void) {
         RpcServer *server = start_server(&f, &server_side, NULL, true, &port);
         RpcClient *client = fixture_client(&f, port, &f.agent, NULL);
 
-        assert_ok(rpc_call_start(client, &rpc_method_renew_certificate, &request.base, 10 * USEC_PER_SEC, on_response, &side,
-                                 &call));
+        assert_ok(
+                        rpc_call_start(client, &rpc_method_renew_certificate, &request.base,
+                                       10 * USEC_PER_SEC, on_response, &side, &call));
         run_until_at_least(&f, &side.responses, 1, 20);
         assert_se(side.status == RPC_STATUS_UNIMPLEMENTED && side.failure == RPC_FAILURE_PEER);
         call = rpc_call_free(call);
 
         /* freed while it runs: no callback */
-        assert_ok(rpc_call_start(client, &rpc_method_renew_certificate, &request.base, 10 * USEC_PER_SEC, on_response, &side,
-                                 &call));
+        assert_ok(
+                        rpc_call_start(client, &rpc_method_renew_certificate, &request.base,
+                                       10 * USEC_PER_SEC, on_response, &side, &call));
         call = rpc_call_free(call);
         run_for(&f, 100 * USEC_PER_MSEC);
         assert_se(side.responses == 1);
@@ -348,7 +355,9 @@ static void test_server_closes(void) {
         assert_se(side.status == RPC_STATUS_RESOURCE_EXHAUSTED && side.failure == RPC_FAILURE_PEER);
         assert_streq(side.text, "come back later");
         rpc_stream_free(stream);
-        server_side = (Side) { .opened = 1, .closed = 1, .peer_id = server_side.peer_id, .text = server_side.text };
+        server_side = (Side){
+                .opened = 1, .closed = 1, .peer_id = server_side.peer_id, .text = server_side.text
+        };
         side.closed = 1;
 
         /* aborted at once */
@@ -404,7 +413,9 @@ static void test_drain(void) {
         RpcServer *server = start_server(&f, &server_side, NULL, true, &port);
         for (unsigned i = 0; i < 3; i++) {
                 clients[i] = fixture_client(&f, port, &f.agent, NULL);
-                assert_ok(rpc_stream_open(clients[i], &rpc_method_connect, NULL, &stream_handlers, sides + i, streams + i));
+                assert_ok(
+                                rpc_stream_open(clients[i], &rpc_method_connect, NULL, &stream_handlers,
+                                                sides + i, streams + i));
         }
         run_until_at_least(&f, &server_side.opened, 3, 20);
 
@@ -463,7 +474,8 @@ static void test_loop(void) {
 
                 RpcServer *server = start_server(&f, &server_side, NULL, true, &port);
                 RpcClient *client = fixture_client(&f, port, &f.agent, NULL);
-                assert_ok(rpc_stream_open(client, &rpc_method_connect, NULL, &stream_handlers, &side, &stream));
+                assert_ok(rpc_stream_open(
+                                client, &rpc_method_connect, NULL, &stream_handlers, &side, &stream));
                 if (i % 3 != 0)
                         run_until_at_least(&f, &server_side.opened, 1, 10);
                 if (i % 3 == 1) {

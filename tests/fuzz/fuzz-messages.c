@@ -6,8 +6,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The first byte chooses the type. Whatever unpacks can be packed, and that is a fixed point: no message can pass
- * our check that the other side of the same check would refuse. */
+/* The first byte chooses the type. Whatever unpacks can be packed, and that is a fixed point: no message can
+ * pass our check that the other side of the same check would refuse. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         static const ProtobufCMessageDescriptor *const types[] = {
                 &fleet__v1__agent_message__descriptor,   &fleet__v1__gateway_message__descriptor,
