@@ -83,7 +83,7 @@ class Client:
                 argv.append(f"--{kind}={name}={inside}")
         argv.append(offer.version)
         if user is not None:
-            argv = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *argv]
+            argv = ["setpriv", f"--reuid={user}", "--regid=nogroup", "--clear-groups", *argv]
         done = box.run(argv, check=False)
         text = done.stdout.strip()
         assert done.returncode in (0, 1), f"updater-client: {done}"

@@ -44,6 +44,7 @@ class Lab:
         self._boxes = 0
         self._machine: Machine | None = None
         self._events: Events | None = None
+        self.mark: str | None = None  # the place in the journal where the case began
         self.gateway.start()
         self.release("1.0.0")
 
@@ -52,11 +53,12 @@ class Lab:
     def begin(self, title: str, version: str, *, fresh: bool) -> None:
         """Sees to it that there is a machine, online at this version, with nothing going on."""
         self.title = title
+        self.mark = None
         if self._machine is not None and (fresh or self._machine.link("current") != version):
             self.drop_machine()
         if self._machine is None:
-            self._machine = self.new_machine(version)
-        self._machine.wait_online(version)
+            self.use_new_machine(version)
+        self.machine.wait_online(version)
         self.mark = self.machine.container.journal.cursor()
         self.events.forget()
 
@@ -107,23 +109,22 @@ class Lab:
             self._events = Events(self.run, self.gateway, f"{self.name}-watch")
         return self._events
 
-    def new_machine(self, version: str = "1.0.0", *, machine_id: str | None = None) -> Machine:
-        """Boots another machine with the agent installed as if `version` were the packaged one."""
+    def use_new_machine(self, version: str = "1.0.0") -> None:
+        """Boots a machine with the agent installed as if `version` were the packaged one."""
         self._boxes += 1
-        box = self.run.container(f"{self.name}{self._boxes}", machine_id=machine_id)
+        box = self.run.container(f"{self.name}{self._boxes}")
+        self._machine = Machine(box, self.gateway)  # from now on it is saved and dropped with us
         box.boot()
         box.wait_running()
         if self.settings.prepare is not None:
             self.settings.prepare(box)
-        machine = Machine(box, self.gateway)
-        machine.install(
+        self._machine.install(
             self.gateway.join_token(),
             version,
             agent_settings=self.settings.agent,
             updater_settings=self.settings.updater,
         )
-        machine.wait_online(version)
-        return machine
+        self._machine.wait_online(version)
 
     def drop_machine(self) -> None:
         if self._machine is not None:

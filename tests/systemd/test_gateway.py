@@ -4,6 +4,7 @@
 import time
 
 from harness import wait_for
+from harness.command import execute
 
 from . import bus, faults
 from .client import Offer
@@ -61,7 +62,8 @@ def half_open_stream_does_not_keep_the_new_one_out(lab: Lab) -> str:
     """The agent dies while its link is cut: the gateway never hears of the old stream's end."""
     box = lab.box
     # The kernel goes on telling the peer about the closed connection; here it gives up at once.
-    box.run(["sysctl", "-q", "-w", "net.ipv4.tcp_orphan_retries=1", "net.ipv4.tcp_retries2=3"])
+    inside = ["nsenter", f"--net=/run/netns/{box.link.namespace}", "sysctl", "-q", "-w"]
+    execute([*inside, "net.ipv4.tcp_orphan_retries=1", "net.ipv4.tcp_retries2=3"])
     pid = lab.machine.main_pid()
     box.link.cut()
     box.run(["systemctl", "kill", "--signal=KILL", "fleet-agent.service"])

@@ -29,17 +29,15 @@ _POINTS: dict[str, tuple[str, str | None, str]] = {
 
 @cache
 def _trace(lab: Lab) -> list[str]:
-    """What apply does in an update that goes well, on a machine of its own."""
-    machine, lab._machine = lab._machine, lab.new_machine()
-    try:
-        with Traced(lab.box) as traced:
-            _begin(lab)
-            lab.machine.wait_links("1.1.0", "1.1.0")
-            wait_for(lambda: any("exited with 0" in c for c in traced.calls()), 20, "apply to end")
-            return traced.calls()
-    finally:
-        lab.drop_machine()
-        lab._machine = machine
+    """What apply does in an update that goes well; the machine is thrown away for it."""
+    with Traced(lab.box) as traced:
+        _begin(lab)
+        lab.machine.wait_links("1.1.0", "1.1.0")
+        wait_for(lambda: any("exited with 0" in c for c in traced.calls()), 20, "apply to end")
+        calls = traced.calls()
+    lab.drop_machine()
+    lab.use_new_machine()
+    return calls
 
 
 def _begin(lab: Lab) -> str:

@@ -88,7 +88,8 @@ def both_links_lead_to_a_broken_version(lab: Lab) -> str:
     """current and good are the same, and it does not start: the packaged payload runs instead."""
     lab.update("1.1.0")
     for version in ("1.0.0", "1.1.0"):
-        lab.box.run(["sh", "-c", f"echo broken >/opt/fleet-agent/bin/v{version}/agent"])
+        agent = f"/opt/fleet-agent/bin/v{version}/agent"
+        lab.box.run(["sh", "-c", f"rm {agent} && echo broken >{agent} && chmod 755 {agent}"])
     lab.box.run(["systemctl", "kill", "--signal=KILL", _AGENT])
     lab.machine.wait_links("1.0.0", "1.0.0", 120)
     lab.machine.wait_online("1.0.0", 60)
@@ -143,6 +144,7 @@ def _queued(lab: Lab) -> int:
 def gateway_is_not_configured(lab: Lab) -> str:
     """An agent without a gateway runs, says so, and joins as soon as it is told where."""
     conf = lab.box.read_file("/etc/fleet-agent/agent.conf")
+    lab.box.run(["systemctl", "reset-failed", _AGENT])  # it was restarted often enough before
     lab.box.write_file("/etc/fleet-agent/agent.conf", "[Gateway]\nAddress=\nNonsense=1\n")
     lab.box.run(["systemctl", "restart", _AGENT])
     assert bus.agent(lab.machine, "GatewayState") == "unconfigured"
