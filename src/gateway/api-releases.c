@@ -245,7 +245,8 @@ void api_imports_put(HttpExchange *x, void *userdata) {
                 return;
         }
         o = json_object();
-        if (!o || json_set_string(o, "path", import_upload_path(u)) < 0) {
+        if (!o || json_set_string(o, "path", import_upload_path(u)) < 0 ||
+            json_set_u64(o, "length", import_upload_length(u)) < 0) {
                 json_decref(o);
                 reply_oom(x);
                 return;

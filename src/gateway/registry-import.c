@@ -239,6 +239,10 @@ const char *import_upload_path(const ImportUpload *u) {
         return u->path;
 }
 
+uint64_t import_upload_length(const ImportUpload *u) {
+        return u->expected;
+}
+
 ImportUpload *import_upload_free(ImportUpload *u) {
         if (!u)
                 return NULL;

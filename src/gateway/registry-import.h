@@ -33,6 +33,7 @@ int import_upload_new(Import *m, const char *const *path, size_t n_path, uint64_
 int import_upload_write(ImportUpload *u, const void *data, size_t size);
 int import_upload_finish(ImportUpload *u);                   /* -EMSGSIZE: fewer bytes than announced */
 const char *import_upload_path(const ImportUpload *u);
+uint64_t import_upload_length(const ImportUpload *u);
 ImportUpload *import_upload_free(ImportUpload *u);
 DEFINE_POINTER_CLEANUP(ImportUpload, import_upload_free);
 

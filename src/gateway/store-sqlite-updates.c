@@ -252,9 +252,15 @@ int sqlite_instructions_each(Store *s, const InstructionFilter *f, store_instruc
                             "ORDER BY deadline LIMIT ?");
                 query_u64(&q, f->expired_before);
         } else {
-                query_begin(&q, s,
-                            "SELECT " INSTRUCTION_COLUMNS " FROM instructions WHERE (?1 IS NULL OR agent = ?1) AND "
-                            "(?2 = 0 OR desired = ?2) AND (?3 = 0 OR terminal = 0) ORDER BY number DESC LIMIT ?4");
+                /* two texts, so that the one with an agent can use the index on agents */
+                if (f->agent)
+                        query_begin(&q, s,
+                                    "SELECT " INSTRUCTION_COLUMNS " FROM instructions WHERE agent = ?1 AND "
+                                    "(?2 = 0 OR desired = ?2) AND (?3 = 0 OR terminal = 0) ORDER BY number DESC LIMIT ?4");
+                else
+                        query_begin(&q, s,
+                                    "SELECT " INSTRUCTION_COLUMNS " FROM instructions WHERE ?1 IS NULL AND "
+                                    "(?2 = 0 OR desired = ?2) AND (?3 = 0 OR terminal = 0) ORDER BY number DESC LIMIT ?4");
                 query_text(&q, f->agent);
                 query_u64(&q, f->desired);
                 query_u64(&q, f->active);

@@ -1,0 +1,460 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""test-gateway-api.py FLEET-GATEWAYD FLEET-RELEASE: the real gateway over HTTPS, with repositories that are signed,
+damaged, incomplete, expired or old, and clients that do not behave."""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        return s.getsockname()[1]
+
+
+class Repository:
+    def __init__(self, release, folder):
+        self.release, self.folder = release, folder
+        self.key = folder.parent / "key"
+        if not self.key.exists():
+            self.tool(["key", "new", self.key, "--unprotected"], repo=False)
+        self.tool(["init", "--key", self.key, "--yes"])
+
+    def tool(self, arguments, repo=True):
+        where = ["--repo", self.folder] if repo else []
+        argv = [str(a) for a in [self.release, *where, *arguments]]
+        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def add(self, version, size=100_000, arch="x86_64"):
+        files = self.folder.parent / "files"
+        files.mkdir(exist_ok=True)
+        for name in ("agent", "updater"):
+            (files / name).write_bytes(f"{name} {version} {arch}".encode() + os.urandom(size))
+        self.tool(["add", files / "agent", files / "updater", "--version", version, "--arch", arch, "--yes"])
+        self.publish()
+
+    def publish(self, *more):
+        self.tool(["sign", "targets", "--key", self.key, "--yes"])
+        self.tool(["publish", "--key", self.key, "--yes", *more])
+
+    @property
+    def root(self):
+        return self.folder / "metadata" / "1.root.json"
+
+    def files(self):
+        return {
+            str(p.relative_to(self.folder)): p.read_bytes()
+            for part in ("metadata", "targets")
+            for p in sorted((self.folder / part).rglob("*"))
+            if p.is_file()
+        }
+
+
+class Gateway:
+    def __init__(self, program, folder, root):
+        self.program, self.folder = program, folder
+        self.state = folder / "state"
+        self.state.mkdir()
+        self.port = free_port()
+        self.config = folder / "gateway.conf"
+        self.config.write_text(
+            f"[Gateway]\nName=localhost 127.0.0.1\nTrustedRoot={root}\nHttpListen=127.0.0.1:{self.port}\n"
+            "AgentListen=127.0.0.1:0\nEnrollListen=127.0.0.1:0\n[Limits]\nTargetSizeMax=64M\nEventStreamsMax=3\n"
+        )
+        self.process = None
+
+    def start(self):
+        log = (self.folder / "log").open("ab")
+        argv = [self.program, f"--config={self.config}", f"--state-directory={self.state}"]
+        self.process = subprocess.Popen(argv, stdout=log, stderr=log)
+        deadline = time.monotonic() + 30
+        while True:
+            assert self.process.poll() is None, (self.folder / "log").read_text()
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                break
+            except OSError:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        self.tls = ssl.create_default_context(cafile=str(self.state / "ca.pem"))
+        self.token = (self.state / "admin.token").read_text().strip()
+
+    def stop(self, sig=signal.SIGTERM):
+        self.process.send_signal(sig)
+        status = self.process.wait(30)
+        assert sig != signal.SIGTERM or status == 0, f"ended with {status}:\n{(self.folder / 'log').read_text()[-4000:]}"
+
+    def connect(self):
+        return http.client.HTTPSConnection("localhost", self.port, context=self.tls, timeout=30)
+
+    def ask(self, method, path, body=None, token=None, headers=None, raw=False):
+        connection = self.connect()
+        send = dict(headers or {})
+        if token != "":
+            send["Authorization"] = f"Bearer {token or self.token}"
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body)
+        connection.request(method, path, body, send)
+        answer = connection.getresponse()
+        data = answer.read()
+        connection.close()
+        if raw:
+            return answer.status, dict(answer.getheaders()), data
+        return answer.status, json.loads(data) if data else None
+
+    def problem(self, expected, kind, *request, **more):
+        status, answer = self.ask(*request, **more)
+        assert status == expected and answer["type"] == f"urn:fleet-agent:problem:{kind}", (request, status, answer)
+        assert answer["status"] == status and answer["detail"] and answer["request_id"]
+        return answer
+
+    def upload(self, files):
+        status, begun = self.ask("POST", "/api/v1/imports")
+        assert status == 201, begun
+        path = f"/api/v1/imports/{begun['id']}"
+        for name, data in files.items():
+            status, answer = self.ask("PUT", f"{path}/files/{name}", data)
+            assert status == 201, (name, status, answer)
+        return path
+
+    def commit(self, files):
+        return self.ask("POST", self.upload(files) + "/commit")
+
+    def refused(self, files, *words):
+        answer = self.problem(422, "import-refused", "POST", self.upload(files) + "/commit")
+        for word in words:
+            assert word in answer["detail"], answer
+        assert not list((self.state / "import").iterdir())
+
+
+def published(gateway):
+    tuf = gateway.state / "tuf"
+    return {str(p.relative_to(tuf)): p.read_bytes() for p in sorted(tuf.rglob("*")) if p.is_file()}
+
+
+def test_imports(gateway, repository):
+    repository.add("1.0.0")
+    old = repository.files()
+    status, answer = gateway.commit(old)
+    assert status == 200 and answer["imported"] == ["1.0.0"] and answer["releases"] == ["1.0.0"], answer
+    assert published(gateway) == {k: v for k, v in old.items()}
+    status, answer = gateway.commit(old)
+    assert status == 200 and answer["imported"] == [], answer
+
+    repository.add("1.1.0")
+    repository.add("1.1.0-rc.1", arch="aarch64")
+    new = repository.files()
+    before = published(gateway)
+    target = next(k for k in new if "/1.1.0/" in k and k.endswith(".agent"))
+    latest = max((k for k in new if k.endswith(".targets.json")), key=lambda k: int(k.split("/")[1].split(".")[0]))
+
+    def changed(name, data):
+        return {**new, name: data}
+
+    gateway.refused(changed(target, new[target][:-1] + b"X"), target, "SHA-256")
+    gateway.refused(changed(target, new[target] + b"X"), target, "bytes")
+    gateway.refused({k: v for k, v in new.items() if k != target}, target, "not sent")
+    gateway.refused(changed(latest, new[latest].replace(b"1.1.0", b"6.6.6")), "metadata")
+    gateway.refused(changed("metadata/timestamp.json", b"{}"), "timestamp")
+    gateway.refused({k: v for k, v in new.items() if "timestamp" not in k}, "timestamp")
+    gateway.refused({}, "timestamp")
+    assert {k: v for k, v in published(gateway).items() if k.startswith("metadata/")} == {
+        k: v for k, v in before.items() if k.startswith("metadata/")
+    }
+    assert [r["version"] for r in gateway.ask("GET", "/api/v1/releases")[1]["releases"]] == ["1.0.0"]
+
+    # what is served already need not be sent again; what nobody signed does not get in
+    only_new = {k: v for k, v in new.items() if k.startswith("metadata/") or k not in before}
+    status, answer = gateway.commit({**only_new, "targets/agent/9.9.9/evil": b"evil", "metadata/evil.json": b"{}"})
+    assert status == 200 and sorted(answer["imported"]) == ["1.1.0", "1.1.0-rc.1"], answer
+    assert answer["releases"] == ["1.0.0", "1.1.0-rc.1", "1.1.0"], answer
+    assert not any("evil" in name for name in published(gateway))
+    releases = gateway.ask("GET", "/api/v1/releases")[1]
+    assert [r["version"] for r in releases["releases"]] == ["1.1.0", "1.1.0-rc.1", "1.0.0"]
+    assert [a["arch"] for a in releases["releases"][1]["artifacts"]] == ["aarch64", "aarch64"]
+    assert releases["metadata"]["targets"] == 3 and releases["metadata"]["expires"]
+
+    gateway.refused(old, "rollback")
+    gateway.stop(signal.SIGKILL)
+    gateway.start()
+    gateway.refused(old, "rollback")
+
+
+def test_stranger(gateway, release, folder):
+    """Another root: everything well signed, but not by whom we trust."""
+    (folder / "stranger").mkdir()
+    stranger = Repository(release, folder / "stranger" / "repo")
+    stranger.add("7.0.0")
+    gateway.refused(stranger.files())
+    assert "7.0.0" not in [r["version"] for r in gateway.ask("GET", "/api/v1/releases")[1]["releases"]]
+
+
+def test_import_limits(gateway):
+    path = gateway.upload({})
+    for name in ("metadata/a/b", "elsewhere/x", "targets/.hidden", "metadata", "targets/a%20b"):
+        gateway.problem(400, "bad-request", "PUT", f"{path}/files/{name}", b"x")
+    gateway.problem(400, "bad-request", "PUT", f"{path}/files/targets/%2e%2e/x", b"x")
+    gateway.problem(413, "too-large", "PUT", f"{path}/files/metadata/x", b"x" * (1 << 20) + b"x")
+    connection = gateway.connect()
+    connection.putrequest("PUT", f"{path}/files/targets/big")
+    connection.putheader("Authorization", f"Bearer {gateway.token}")
+    connection.putheader("Content-Length", str(65 << 20))
+    connection.endheaders()
+    assert connection.getresponse().status == 413
+    connection.close()
+
+    # a client that goes away in the middle leaves nothing
+    connection = gateway.connect()
+    connection.putrequest("PUT", f"{path}/files/targets/part")
+    connection.putheader("Authorization", f"Bearer {gateway.token}")
+    connection.putheader("Content-Length", "1000")
+    connection.endheaders()
+    connection.send(b"x" * 500)
+    time.sleep(0.3)
+    gateway.problem(409, "conflict", "POST", f"{path}/commit")
+    connection.close()
+    folder = gateway.state / "import" / path.split("/")[-1]
+    deadline = time.monotonic() + 10
+    while any(p.is_file() for p in folder.rglob("*")):
+        assert time.monotonic() < deadline, list(folder.rglob("*"))
+        time.sleep(0.05)
+
+    more = [gateway.upload({}) for _ in range(3)]
+    gateway.problem(429, "too-many", "POST", "/api/v1/imports")
+    for p in [path, *more]:
+        assert gateway.ask("DELETE", p) == (204, None)
+    gateway.problem(404, "not-found", "POST", f"{path}/commit")
+
+
+def test_static(gateway, repository):
+    name = next(k for k in repository.files() if "/1.1.0/" in k and k.endswith(".agent"))
+    data = repository.files()[name]
+    url = f"/tuf/{name}"
+
+    def get(method="GET", **headers):
+        return gateway.ask(method, url, token="", headers={k.replace("_", "-"): v for k, v in headers.items()}, raw=True)
+
+    status, headers, body = get()
+    assert status == 200 and body == data and headers["Content-Length"] == str(len(data)) and headers["Accept-Ranges"] == "bytes"
+    etag = headers["ETag"]
+    status, headers, body = get("HEAD")
+    assert status == 200 and body == b"" and headers["Content-Length"] == str(len(data))
+    status, headers, body = get(Range="bytes=100-199")
+    assert status == 206 and body == data[100:200] and headers["Content-Range"] == f"bytes 100-199/{len(data)}"
+    assert get(Range="bytes=-5")[::2] == (206, data[-5:])
+    assert get(Range=f"bytes={len(data)}-")[0] == 416
+    assert get(Range="bytes=5-", If_Range=etag)[::2] == (206, data[5:])
+    assert get(Range="bytes=5-", If_Range='"other"')[::2] == (200, data)
+    assert get(If_None_Match=etag)[::2] == (304, b"")
+    assert gateway.ask("GET", "/tuf/metadata/timestamp.json", token="", raw=True)[1]["Cache-Control"] == "no-cache"
+    for path in ("/tuf/metadata", "/tuf/targets/agent", "/tuf/metadata/absent.json", "/tuf/gateway.db"):
+        gateway.problem(404, "not-found", "GET", path, token="")
+    gateway.problem(400, "bad-request", "GET", "/tuf/metadata/../../gateway.db", token="")
+    assert gateway.ask("GET", "/ca.pem", token="", raw=True)[2] == (gateway.state / "ca.pem").read_bytes()
+
+
+def test_people(gateway):
+    gateway.problem(401, "unauthenticated", "GET", "/api/v1/agents", token="")
+    gateway.problem(401, "unauthenticated", "GET", "/api/v1/agents", token="fga1_x")
+    forged = gateway.token[:-1] + ("0" if gateway.token[-1] != "0" else "1")
+    gateway.problem(401, "unauthenticated", "GET", "/api/v1/agents", token=forged)
+    made = {}
+    for role in ("viewer", "operator"):
+        status, made[role] = gateway.ask("POST", "/api/v1/api-tokens", {"role": role, "description": f"a {role}"})
+        assert status == 201 and made[role]["token"].startswith("fga1_")
+    viewer, operator = made["viewer"]["token"], made["operator"]["token"]
+    assert gateway.ask("GET", "/api/v1/me", token=viewer)[1]["role"] == "viewer"
+    gateway.problem(403, "forbidden", "POST", "/api/v1/join-tokens", {}, token=viewer)
+    gateway.problem(403, "forbidden", "POST", "/api/v1/updates", {"all": True, "version": "1.1.0"}, token=viewer)
+    gateway.problem(403, "forbidden", "POST", "/api/v1/api-tokens", {"role": "admin"}, token=operator)
+    assert gateway.ask("POST", "/api/v1/join-tokens", {}, token=operator)[0] == 201
+    assert "token" not in gateway.ask("GET", "/api/v1/join-tokens", token=viewer)[1]["join_tokens"][0]
+    gateway.stop()
+    gateway.start()                                 # tokens outlive a restart, their secrets are not in the database
+    assert gateway.ask("GET", "/api/v1/me", token=viewer)[0] == 200
+    database = b"".join(p.read_bytes() for p in gateway.state.glob("gateway.db*"))
+    for token in (gateway.token, viewer, operator):
+        assert token.split("_")[2].encode() not in database
+    assert gateway.ask("DELETE", f"/api/v1/api-tokens/{made['viewer']['id']}")[0] == 204
+    gateway.problem(401, "unauthenticated", "GET", "/api/v1/me", token=viewer)
+    gateway.problem(404, "not-found", "DELETE", f"/api/v1/api-tokens/{made['viewer']['id']}")
+
+
+def test_requests(gateway):
+    bad = [
+        ("POST", "/api/v1/updates", "not json"), ("POST", "/api/v1/updates", "[]"), ("POST", "/api/v1/updates", {}),
+        ("POST", "/api/v1/updates", {"version": "1.1.0"}),
+        ("POST", "/api/v1/updates", {"all": True, "agent": "x", "version": "1.1.0"}),
+        ("POST", "/api/v1/updates", {"all": True, "version": "1.1.0", "surprise": 1}),
+        ("POST", "/api/v1/updates", '{"all": true, "all": true, "version": "1.1.0"}'),
+        ("POST", "/api/v1/updates", '{"all":' * 40 + "1" + "}" * 40),
+        ("GET", "/api/v1/agents?limit=0", None), ("GET", "/api/v1/agents?limit=x", None), ("GET", "/api/v1/agents?what=1", None),
+        ("GET", "/api/v1/agents?cursor=xyz", None), ("GET", "/api/v1/events?topics=secrets", None),
+    ]
+    for method, path, body in bad:
+        gateway.problem(400, "bad-request", method, path, body)
+    gateway.problem(400, "bad-selector", "GET", "/api/v1/agents?selector=")
+    gateway.problem(400, "bad-selector", "POST", "/api/v1/updates", {"selector": "a=b,", "version": "1.1.0"})
+    gateway.problem(404, "not-found", "POST", "/api/v1/updates", {"agent": "nobody", "version": "1.1.0"})
+    answer = gateway.problem(422, "unknown-version", "POST", "/api/v1/updates", {"all": True, "version": "6.6.6"})
+    assert "1.0.0" in answer["detail"] and answer["errors"][0]["pointer"] == "/version"
+    gateway.problem(409, "conflict", "POST", "/api/v1/updates", {"all": True, "version": "1.1.0", "expected_count": 5})
+    gateway.problem(405, "method-not-allowed", "DELETE", "/api/v1/agents")
+    gateway.problem(404, "not-found", "GET", "/api/v1/nothing")
+    gateway.problem(413, "too-large", "POST", "/api/v1/updates", "x" * 70000)
+
+    status, first = gateway.ask("POST", "/api/v1/updates", {"selector": "b=c, a", "version": "1.1.0"})
+    assert status == 202 and first["matched"] == 0 and first["desired"]["selector"] == "a,b=c", first
+    again = gateway.ask("POST", "/api/v1/updates", {"selector": "a,b=c", "version": "1.1.0"})[1]["desired"]
+    assert again == first["desired"]
+    retry = gateway.ask("POST", "/api/v1/updates", {"selector": "a,b=c", "version": "1.1.0", "retry": True})[1]["desired"]
+    assert retry["id"] == again["id"] and retry["generation"] == again["generation"] + 1
+    assert len(gateway.ask("GET", "/api/v1/desired")[1]["desired"]) == 1
+    assert gateway.ask("DELETE", f"/api/v1/desired/{retry['id']}")[0] == 204
+    gateway.problem(404, "not-found", "DELETE", f"/api/v1/desired/{retry['id']}")
+
+
+class Events:
+    def __init__(self, gateway, query="", last=None):
+        self.connection = gateway.connect()
+        headers = {"Authorization": f"Bearer {gateway.token}"}
+        if last is not None:
+            headers["Last-Event-ID"] = str(last)
+        self.connection.request("GET", f"/api/v1/events{query}", headers=headers)
+        self.answer = self.connection.getresponse()
+        self.status = self.answer.status
+
+    def next(self):
+        """(id, event, data) of the next event; comments are passed over."""
+        event = {}
+        while True:
+            line = self.answer.readline().decode().rstrip("\n")
+            if not line and "event" in event:
+                return int(event.get("id", 0)), event["event"], json.loads(event["data"])
+            if ": " in line and not line.startswith(":"):
+                key, value = line.split(": ", 1)
+                event[key] = value
+
+
+def test_events(gateway):
+    stream, only_agents = Events(gateway), Events(gateway, "?topics=agent")
+    assert stream.status == 200 and stream.answer.getheader("Content-Type") == "text/event-stream"
+    ids = []
+    for version in ("1.0.0", "1.1.0", "1.0.0"):
+        gateway.ask("POST", "/api/v1/updates", {"all": True, "version": version})
+        number, event, data = stream.next()
+        assert event == "desired" and data["version"] == version and data["by"] == "all"
+        ids.append(number)
+    assert ids == sorted(ids) and ids[0] > 0
+    third = Events(gateway, last=ids[0])
+    assert [third.next()[0], third.next()[0]] == ids[1:]
+    gateway.problem(429, "too-many", "GET", "/api/v1/events")
+    for s in (stream, only_agents, third):
+        s.connection.close()
+
+    gateway.stop(signal.SIGKILL)                    # what was committed is there after it
+    gateway.start()
+    resumed = Events(gateway, last=ids[1])
+    assert resumed.next()[0] == ids[2]
+    lost = Events(gateway, last=10**15)
+    assert lost.next()[1] == "reset"
+
+
+def test_many_clients(gateway):
+    """More at once than a client should: all are answered."""
+    failures = []
+
+    def work():
+        try:
+            connection = gateway.connect()
+            for _ in range(30):
+                connection.request("GET", "/api/v1/agents", headers={"Authorization": f"Bearer {gateway.token}"})
+                answer = connection.getresponse()
+                body = answer.read()
+                if answer.status != 200:
+                    failures.append((answer.status, body))
+        except Exception as e:
+            failures.append(e)
+
+    threads = [threading.Thread(target=work) for _ in range(16)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not failures, failures[:3]
+
+
+def test_killed_while_importing(gateway, repository):
+    """Whenever it dies, what is served is a repository that is whole, and the next import works."""
+    for attempt in range(8):
+        repository.add(f"2.{attempt}.0", size=300_000)
+        path = gateway.upload(repository.files())
+        asker = threading.Thread(target=lambda: _ignore(lambda: gateway.ask("POST", f"{path}/commit")))
+        asker.start()
+        time.sleep(0.004 * attempt)
+        gateway.stop(signal.SIGKILL)
+        asker.join()
+        gateway.start()
+        copy = gateway.folder / "served"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(gateway.state / "tuf", copy)
+        check = [str(repository.release), "--repo", str(copy), "verify", "--root", str(repository.root)]
+        done = subprocess.run(check, capture_output=True, text=True)
+        assert done.returncode == 0, done
+        status, answer = gateway.commit(repository.files())
+        assert status == 200 and f"2.{attempt}.0" in answer["releases"], answer
+
+
+def _ignore(action):
+    try:
+        action()
+    except (OSError, http.client.HTTPException):
+        pass
+
+
+def main():
+    program, release = (str(Path(a).resolve()) for a in sys.argv[1:3])
+    folder = Path(tempfile.mkdtemp(prefix="test-gateway-api-"))
+    gateway = None
+    try:
+        repository = Repository(release, folder / "repo")
+        gateway = Gateway(program, folder, repository.root)
+        gateway.start()
+        for test, arguments in (
+            (test_imports, (repository,)),
+            (test_stranger, (release, folder)),
+            (test_import_limits, ()),
+            (test_static, (repository,)),
+            (test_people, ()),
+            (test_requests, ()),
+            (test_events, ()),
+            (test_many_clients, ()),
+            (test_killed_while_importing, (repository,)),
+        ):
+            started = time.monotonic()
+            test(gateway, *arguments)
+            print(f"ok {test.__name__} ({time.monotonic() - started:.1f}s)", flush=True)
+        gateway.stop()
+    except BaseException:
+        if (folder / "log").exists():
+            print((folder / "log").read_text()[-6000:], file=sys.stderr)
+        raise
+    finally:
+        if gateway and gateway.process and gateway.process.poll() is None:
+            gateway.process.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
