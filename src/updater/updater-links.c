@@ -171,8 +171,23 @@ static bool is_temporary(const char *name) {
         return *name == '.' && endswith(name, ".tmp");
 }
 
+int leftovers_remove(int dir_fd) {
+        _cleanup_strv_free_ char **names = NULL;
+
+        int r = dir_list_at(dir_fd, ".", &names);
+        if (r < 0)
+                return r;
+        STRV_FOREACH(name, names)
+                if (is_staging_leftover(*name) || is_temporary(*name)) {
+                        r = tree_remove_at(dir_fd, *name);
+                        if (r < 0)
+                                return r;
+                }
+        return 0;
+}
+
 int versions_prune(int bin_fd, char *const *keep, size_t max) {
-        _cleanup_strv_free_ char **versions = NULL, **names = NULL;
+        _cleanup_strv_free_ char **versions = NULL;
         int r, n_removed = 0;
 
         r = versions_list(bin_fd, &versions);
@@ -195,16 +210,9 @@ int versions_prune(int bin_fd, char *const *keep, size_t max) {
                 n_removed++;
         }
 
-        r = dir_list_at(bin_fd, ".", &names);
+        r = leftovers_remove(bin_fd);
         if (r < 0)
                 return r;
-        STRV_FOREACH(name, names)
-                if (is_staging_leftover(*name) || is_temporary(*name)) {
-                        r = tree_remove_at(bin_fd, *name);
-                        if (r < 0)
-                                return r;
-                }
-
         r = dir_fsync(bin_fd);
         return r < 0 ? r : n_removed;
 }

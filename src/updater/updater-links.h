@@ -35,6 +35,9 @@ char *version_directory_new(const char *version);
 
 /* SHA-256 of bin/v<version>/<file> in hexadecimal. ret holds SHA256_HEX_MAX bytes. */
 int version_file_digest(int bin_fd, const char *version, const char *file, char *ret);
+/* Removes what whoever was killed has left in a directory of the updater: half-staged versions, temporary names. The
+ * caller holds the lock. */
+int leftovers_remove(int dir_fd);
 /* Removes the versions that are neither named in keep nor among the newest ones, so that no more than max remain
  * unless keep itself has more; removes what is left of interrupted staging, too. Returns how many were removed. */
 int versions_prune(int bin_fd, char *const *keep, size_t max);

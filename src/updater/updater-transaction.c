@@ -68,8 +68,17 @@ static int remove_version(Updater *u, const char *version) {
         return directory ? tree_remove_at(u->root->bin_fd, directory) : -ENOMEM;
 }
 
+static void clean_up(Updater *u) {
+        int r = leftovers_remove(u->root->bin_fd);
+        if (r >= 0 && u->root->state_fd >= 0)
+                r = leftovers_remove(u->root->state_fd);
+        if (r < 0)
+                log_warning_errno(r, "Failed to remove temporary files, going on: %m");
+}
+
 /* The result, then the record: whoever finds the record still there says the same again. */
 static int close_record(Updater *u, Transaction *t, UpdatePhase phase) {
+        clean_up(u);
         int r = result_save(u->root, t, phase);
         if (r < 0)
                 return log_error_errno(r, "Failed to write the transaction's result: %m");
