@@ -108,7 +108,7 @@ static const char *agent_note(json_t *agent, CliStyle *ret_style) {
         return reason;
 }
 
-static char *labels_text(json_t *labels) {
+char *labels_text(json_t *labels) {
         _cleanup_strv_free_ char **items = NULL;
         const char *key;
         json_t *value;

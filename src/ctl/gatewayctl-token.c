@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* token create: the token alone on standard output, so that it can be put straight into a file. */
+/* Join tokens. create prints the token alone on standard output, so that it can be put straight into a file; the
+ * gateway keeps a hash only, so nothing shows it again. */
 
 #include "cli-table.h"
 #include "gatewayctl.h"
@@ -62,4 +63,60 @@ CliExit gatewayctl_token_create(char *const *arguments, void *userdata) {
                  json_text(answer, "expires"));
         cli_print("%s", json_text(answer, "token"));
         return CLI_OK;
+}
+
+static int print_tokens(const GatewayCtl *c, json_t *tokens) {
+        static const char *const columns[] = { "ID", "LEFT", "OF", "EXPIRES", "LABELS", "DESCRIPTION", NULL };
+        _cleanup_(cli_table_freep) CliTable *t = NULL;
+        json_t *token;
+        size_t i;
+        int r;
+
+        r = cli_table_new(&t, columns);
+        if (r < 0)
+                return r;
+        json_array_foreach(tokens, i, token) {
+                _cleanup_free_ char *labels = labels_text(json_object_get(token, "labels"));
+                uint64_t uses = 0, left = 0;
+
+                (void) json_get_u64(token, "uses", &uses);
+                (void) json_get_u64(token, "uses_left", &left);
+                cli_table_add(t, CLI_PLAIN, json_text(token, "id"));
+                cli_table_addf(t, CLI_PLAIN, "%" PRIu64, left);
+                cli_table_addf(t, CLI_PLAIN, "%" PRIu64, uses);
+                cli_table_add(t, CLI_PLAIN, json_text(token, "expires"));
+                cli_table_add(t, CLI_PLAIN, labels);
+                cli_table_add(t, CLI_PLAIN, json_text(token, "description"));
+        }
+        return cli_table_print(t, !c->no_legend);
+}
+
+CliExit gatewayctl_token_list(char *const *arguments, void *userdata) {
+        GatewayCtl *c = userdata;
+        _cleanup_json_ json_t *answer = NULL;
+        json_t *tokens, *token;
+        CliExit code;
+        size_t i;
+        int r;
+
+        code = api_call(c, "GET", "/api/v1/join-tokens", NULL, &answer);
+        if (code != CLI_OK)
+                return code;
+        if (c->output == OUTPUT_JSON)
+                return print_json(c, answer);
+        tokens = json_object_get(answer, "join_tokens");
+        if (c->output == OUTPUT_NAME) {
+                json_array_foreach(tokens, i, token)
+                        cli_print("%s", json_text(token, "id"));
+                return CLI_OK;
+        }
+        r = print_tokens(c, tokens);
+        return r < 0 ? cli_fail(CLI_ERROR, "Cannot print the join tokens: %s", strerror(-r)) : CLI_OK;
+}
+
+CliExit gatewayctl_token_delete(char *const *arguments, void *userdata) {
+        _cleanup_free_ char *id = url_escape(arguments[0]), *path = NULL;
+
+        path = id ? strjoinf("/api/v1/join-tokens/%s", id) : NULL;
+        return path ? api_call(userdata, "DELETE", path, NULL, NULL) : cli_fail(CLI_ERROR, "Out of memory.");
 }

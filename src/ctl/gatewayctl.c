@@ -143,6 +143,8 @@ static const CliVerb verbs[] = {
           "Send a published repository; the gateway verifies it" },
         { "token create", NULL, 0, 0, BIT(USES) | BIT(EXPIRES_IN) | BIT(LABEL) | BIT(DESCRIPTION),
           gatewayctl_token_create, "Make a join token for new machines" },
+        { "token list", NULL, 0, 0, BIT(NO_LEGEND), gatewayctl_token_list, "Join tokens and what is left of them" },
+        { "token delete", "ID", 1, 1, 0, gatewayctl_token_delete, "Make a join token worthless" },
         { "update", "[AGENT]", 0, 1,
           BIT(SELECTOR) | BIT(ALL) | BIT(VERSION) | BIT(RETRY) | BIT(WAIT) | BIT(TIMEOUT) | BIT(YES),
           gatewayctl_update, "Set the desired version of an agent, a selection, or all" },

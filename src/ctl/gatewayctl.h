@@ -71,6 +71,7 @@ CliExit print_json(const GatewayCtl *c, json_t *v);
 
 /* All pages. selector may be NULL. *ret is an array. */
 CliExit agents_read(GatewayCtl *c, const char *selector, json_t **ret);
+char *labels_text(json_t *labels);     /* "env=staging,role=web"; NULL on lack of memory */
 const char *agent_name(json_t *agent); /* host name, or the id */
 /* "1.0.0 -> 1.1.0  Downloading 12%" */
 char *update_line(json_t *update);
@@ -83,5 +84,7 @@ CliExit gatewayctl_agents_show(char *const *arguments, void *userdata);
 CliExit gatewayctl_releases_list(char *const *arguments, void *userdata);
 CliExit gatewayctl_releases_import(char *const *arguments, void *userdata);
 CliExit gatewayctl_token_create(char *const *arguments, void *userdata);
+CliExit gatewayctl_token_list(char *const *arguments, void *userdata);
+CliExit gatewayctl_token_delete(char *const *arguments, void *userdata);
 CliExit gatewayctl_update(char *const *arguments, void *userdata);
 CliExit gatewayctl_watch(char *const *arguments, void *userdata);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Joining, and refusing to join."""
 
+import json
 import re
 
 from harness.wait import wait_for
@@ -64,8 +65,10 @@ def wrong_pin() -> None:
         program = agent.start("_".join((prefix, number, secret, "0" * len(pin))))
         wait_for(lambda: re.search(r"\bpin", program.output()), 15, "the agent to speak of the pin")
         stays(lambda: program.running and not agent.seen(), 2, "running, and unknown to the gateway")
-        left = [t for t in loop.ctl("token", "list", "-o", "json").stdout.split() if t]
-        assert "uses_left" in " ".join(left), left
+        (left,) = json.loads(loop.ctl("token", "list", "-o", "json").stdout)["join_tokens"]
+        assert left["uses_left"] == 1, left
+        loop.ctl("token", "delete", left["id"])
+        assert not loop.ctl("token", "list", "-o", "name").stdout
         assert not (agent.state / "ca.pem").exists(), "it kept the wrong CA"
 
 
