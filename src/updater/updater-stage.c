@@ -124,7 +124,7 @@ int stage_add(Stage *s, const char *file, int fd, uint64_t length, const uint8_t
         if (r < 0)
                 return r;
         f->from = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-        return RET_NERRNO(f->from);
+        return f->from < 0 ? negative_errno() : 0;
 }
 
 static int file_problem(Stage *s, const StageFile *f, const char *what) {

@@ -118,6 +118,19 @@ int transaction_finish_rollback(Updater *u, Transaction *t, UpdateVerdict verdic
         return r;
 }
 
+/* The service may be the one of the version that was on trial; or it could not be started, and the bus lets everybody
+ * who asks for it wait until somebody starts it. */
+static void restart_updater(Updater *u) {
+        int r;
+
+        if (!u->units)
+                return;
+        (void) units_reset_failed(u->units, FLEET_UPDATER_UNIT);
+        r = units_restart(u->units, FLEET_UPDATER_UNIT, 0);
+        if (r < 0)
+                log_warning_errno(r, "Failed to restart " FLEET_UPDATER_UNIT ", going on: %m");
+}
+
 int transaction_go_back(
                 Updater *u, Transaction *t, const char *current, const char *good, UpdateVerdict verdict,
                 const char *message, bool restart_agent) {
@@ -143,8 +156,10 @@ int transaction_go_back(
         r = link_go_back(u->root->bin_fd, good);
         if (r < 0) /* a restart of whatever current is may still help, and the next one to come tries again */
                 log_error_errno(r, "Failed to switch %s/current back to %s: %m", u->root->bin_path, good);
-        if (restart_agent)
+        if (restart_agent) {
                 k = agent_bring_up(u, /* restart= */ true);
+                restart_updater(u);
+        }
         if (r < 0)
                 return r;
 
