@@ -60,7 +60,7 @@ static AgentsJob *agents_new(HttpExchange *x, Gateway *g, int (*run)(ApiJob *a, 
         return j;
 }
 
-/* ---- one agent as answers show it ------------------------------------------------------------------------------- */
+/* ---- one agent as answers show it ---- */
 
 static int add_desired(json_t *o, const DesiredRecord *d) {
         json_t *desired = json_object();
@@ -95,7 +95,9 @@ static int full_view(AgentsJob *j, AgentRecord *a, json_t **ret) {
         _cleanup_json_ json_t *o = NULL;
         int r;
 
-        r = fleet_decide(&j->fleet, j->store, a, a->state == AGENT_STATE_ONLINE, &j->rules, now(CLOCK_REALTIME), &v);
+        r = fleet_decide(
+                        &j->fleet, j->store, a, a->state == AGENT_STATE_ONLINE, &j->rules,
+                        now(CLOCK_REALTIME), &v);
         if (r < 0)
                 return r;
         o = view_agent(a);
@@ -117,7 +119,7 @@ static int full_view(AgentsJob *j, AgentRecord *a, json_t **ret) {
         return 0;
 }
 
-/* ---- list -------------------------------------------------------------------------------------------------------- */
+/* ---- list ---- */
 
 static int list_take(AgentRecord *a, void *userdata) {
         AgentsJob *j = userdata;
@@ -184,8 +186,11 @@ static int parse_cursor(AgentsJob *j, HttpExchange *x) {
                 decoded = memdup_suffix0(data, size);
                 free(data);
         }
-        if (!decoded || strlen(decoded) != size || strncmp(decoded, j->tag, CURSOR_TAG_HEX) != 0 || decoded[CURSOR_TAG_HEX] != '.') {
-                http_reply_problem(x, HTTP_PROBLEM_BAD_REQUEST, NULL, "The cursor does not belong to this list; begin without one.");
+        if (!decoded || strlen(decoded) != size || strncmp(decoded, j->tag, CURSOR_TAG_HEX) != 0 ||
+            decoded[CURSOR_TAG_HEX] != '.') {
+                http_reply_problem(
+                                x, HTTP_PROBLEM_BAD_REQUEST, NULL,
+                                "The cursor does not belong to this list; begin without one.");
                 return -EINVAL;
         }
         j->after = strdup(decoded + CURSOR_TAG_HEX + 1);
@@ -232,7 +237,7 @@ void api_agents_list(HttpExchange *x, void *userdata) {
         api_submit(&j->api, userdata, x);
 }
 
-/* ---- one ---------------------------------------------------------------------------------------------------------- */
+/* ---- one ---- */
 
 static int show_take_update(InstructionRecord *i, void *userdata) {
         json_t *v = view_instruction(i);
@@ -244,7 +249,8 @@ static int get_agent(AgentsJob *j, Store *s, AgentRecord *ret) {
         int r = s->ops->agent_get(s, j->id, ret);
 
         if (r == -ENOENT)
-                return api_job_refuse(&j->api, HTTP_PROBLEM_NOT_FOUND, NULL, "There is no agent \"%s\".", j->id);
+                return api_job_refuse(
+                                &j->api, HTTP_PROBLEM_NOT_FOUND, NULL, "There is no agent \"%s\".", j->id);
         return r;
 }
 
@@ -264,7 +270,9 @@ static int show_agent(AgentsJob *j, Store *s, AgentRecord *a) {
         r = json_set_take(j->api.answer, "updates", updates);
         if (r < 0)
                 return r;
-        return s->ops->instructions_each(s, &(InstructionFilter){ .agent = j->id, .limit = SHOW_UPDATES }, show_take_update, updates);
+        return s->ops->instructions_each(
+                        s, &(InstructionFilter){ .agent = j->id, .limit = SHOW_UPDATES }, show_take_update,
+                        updates);
 }
 
 static int show_run(ApiJob *a, Store *s) {
@@ -303,7 +311,7 @@ void api_agents_show(HttpExchange *x, void *userdata) {
                 api_submit(&j->api, userdata, x);
 }
 
-/* ---- labels ------------------------------------------------------------------------------------------------------- */
+/* ---- labels ---- */
 
 static int emit_change(StoreJob *job, Store *s, const AgentRecord *a, const char *change) {
         json_t *o = view_agent(a);
@@ -312,7 +320,9 @@ static int emit_change(StoreJob *job, Store *s, const AgentRecord *a, const char
                 json_decref(o);
                 o = NULL;
         }
-        return store_job_emit(job, s, "agent", a->id, view_event_text(o), /* progress= */ false, now(CLOCK_REALTIME));
+        return store_job_emit(
+                        job, s, "agent", a->id, view_event_text(o), /* progress= */ false,
+                        now(CLOCK_REALTIME));
 }
 
 static int patch_run(ApiJob *a, Store *s) {
@@ -324,7 +334,9 @@ static int patch_run(ApiJob *a, Store *s) {
         for (size_t i = 0; r >= 0 && i < j->request.n; i++)
                 r = labels_set(&agent.labels, j->request.changes[i].key, j->request.changes[i].value);
         if (r == -E2BIG)
-                return api_job_refuse(a, HTTP_PROBLEM_CONFLICT, "/labels", "An agent may have %u labels.", LABELS_MAX);
+                return api_job_refuse(
+                                a, HTTP_PROBLEM_CONFLICT, "/labels", "An agent may have %u labels.",
+                                LABELS_MAX);
         if (r >= 0)
                 r = s->ops->agent_put_labels(s, j->id, &agent.labels);
         if (r >= 0)
@@ -358,7 +370,7 @@ void api_agents_patch(HttpExchange *x, void *userdata) {
         api_submit(&j->api, userdata, x);
 }
 
-/* ---- removal ------------------------------------------------------------------------------------------------------ */
+/* ---- removal ---- */
 
 static int delete_run(ApiJob *a, Store *s) {
         AgentsJob *j = container_of(a, AgentsJob, api);
@@ -376,7 +388,9 @@ static int delete_run(ApiJob *a, Store *s) {
                 o = NULL;
         }
         a->status = 204;
-        return store_job_emit(&a->job, s, "agent", j->id, view_event_text(o), /* progress= */ false, now(CLOCK_REALTIME));
+        return store_job_emit(
+                        &a->job, s, "agent", j->id, view_event_text(o), /* progress= */ false,
+                        now(CLOCK_REALTIME));
 }
 
 static void delete_after(ApiJob *a) {

@@ -25,7 +25,9 @@ static int events_topics(HttpExchange *x, char ***ret) {
                 return r;
         STRV_FOREACH(t, topics)
                 if (!strv_contains((char *const *) known, *t)) {
-                        http_reply_problem(x, HTTP_PROBLEM_BAD_REQUEST, NULL, "topics= may name agent, update, desired and release.");
+                        http_reply_problem(
+                                        x, HTTP_PROBLEM_BAD_REQUEST, NULL,
+                                        "topics= may name agent, update, desired and release.");
                         return -EINVAL;
                 }
         *ret = TAKE_PTR(topics);
@@ -35,7 +37,8 @@ static int events_topics(HttpExchange *x, char ***ret) {
 void api_events(HttpExchange *x, void *userdata) {
         static const char *const known[] = { "topics", "agent", NULL };
         Gateway *g = userdata;
-        const char *agent = http_exchange_parameter(x, "agent"), *last = http_exchange_header(x, "Last-Event-ID");
+        const char *agent = http_exchange_parameter(x, "agent"),
+                   *last = http_exchange_header(x, "Last-Event-ID");
         _cleanup_strv_free_ char **topics = NULL;
         EventSubscriber *subscriber;
         uint64_t last_id = 0;

@@ -7,7 +7,7 @@
 #include "version.h"
 #include "view.h"
 
-/* ---- list ----------------------------------------------------------------------------------------------------------- */
+/* ---- list ---- */
 
 typedef struct ReleasesJob {
         ApiJob api;
@@ -50,7 +50,10 @@ static int take_artifact(ArtifactRecord *a, void *userdata) {
         for (size_t i = 0; i < j->n; i++)
                 if (streq(j->versions[i], a->version)) {
                         v = view_artifact(a);
-                        return v && json_array_append_new(json_object_get(j->items[i], "artifacts"), v) >= 0 ? 0 : -ENOMEM;
+                        return v && json_array_append_new(json_object_get(j->items[i], "artifacts"), v) >=
+                                                                               0 ?
+                                               0 :
+                                               -ENOMEM;
                 }
         return 0;
 }
@@ -82,7 +85,8 @@ static int append_sorted(ReleasesJob *j, json_t *list) {
                 size_t best = SIZE_MAX;
 
                 for (size_t i = 0; i < j->n; i++)
-                        if (j->items[i] && (best == SIZE_MAX || version_compare(j->versions[i], j->versions[best]) > 0))
+                        if (j->items[i] &&
+                            (best == SIZE_MAX || version_compare(j->versions[i], j->versions[best]) > 0))
                                 best = i;
                 if (json_array_append_new(list, TAKE_PTR(j->items[best])) < 0)
                         return -ENOMEM;
@@ -128,7 +132,7 @@ void api_releases_list(HttpExchange *x, void *userdata) {
         api_submit(&j->api, userdata, x);
 }
 
-/* ---- imports -------------------------------------------------------------------------------------------------------- */
+/* ---- imports ---- */
 
 static void reply_oom(HttpExchange *x) {
         http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "Out of memory.");
@@ -149,7 +153,9 @@ static Import *find_import(HttpExchange *x, Gateway *g) {
         Import *m = imports_get(g->imports, http_exchange_argument(x, 0));
 
         if (!m)
-                http_reply_problem(x, HTTP_PROBLEM_NOT_FOUND, NULL, "There is no such import; it may have been dropped. Begin another.");
+                http_reply_problem(
+                                x, HTTP_PROBLEM_NOT_FOUND, NULL,
+                                "There is no such import; it may have been dropped. Begin another.");
         return m;
 }
 
@@ -163,16 +169,21 @@ void api_imports_create(HttpExchange *x, void *userdata) {
                 return;
         r = imports_begin(g->imports, &id);
         if (r == -ENOBUFS) {
-                http_reply_problem(x, HTTP_PROBLEM_TOO_MANY, NULL, "%u imports are open; finish or delete one.", IMPORTS_MAX);
+                http_reply_problem(
+                                x, HTTP_PROBLEM_TOO_MANY, NULL, "%u imports are open; finish or delete one.",
+                                IMPORTS_MAX);
                 return;
         }
         if (r < 0) {
                 (void) log_error_errno(r, "Failed to begin an import: %m");
-                http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "The import cannot be stored; see the gateway's journal.");
+                http_reply_problem(
+                                x, HTTP_PROBLEM_INTERNAL, NULL,
+                                "The import cannot be stored; see the gateway's journal.");
                 return;
         }
         o = json_object();
-        if (!o || json_set_string(o, "id", id) < 0 || json_set_u64(o, "max_metadata_bytes", IMPORT_METADATA_MAX) < 0 ||
+        if (!o || json_set_string(o, "id", id) < 0 ||
+            json_set_u64(o, "max_metadata_bytes", IMPORT_METADATA_MAX) < 0 ||
             json_set_u64(o, "max_target_bytes", g->conf.target_size_max) < 0) {
                 json_decref(o);
                 reply_oom(x);
@@ -184,24 +195,34 @@ void api_imports_create(HttpExchange *x, void *userdata) {
 static void reply_upload_error(HttpExchange *x, int error) {
         switch (error) {
         case -EINVAL:
-                http_reply_problem(x, HTTP_PROBLEM_BAD_REQUEST, NULL, "A repository has metadata/NAME and targets/DIRECTORIES/NAME.");
+                http_reply_problem(
+                                x, HTTP_PROBLEM_BAD_REQUEST, NULL,
+                                "A repository has metadata/NAME and targets/DIRECTORIES/NAME.");
                 break;
         case -EFBIG:
-                http_reply_problem(x, HTTP_PROBLEM_TOO_LARGE, NULL, "The file is larger than it may be (TargetSizeMax= for targets).");
+                http_reply_problem(
+                                x, HTTP_PROBLEM_TOO_LARGE, NULL,
+                                "The file is larger than it may be (TargetSizeMax= for targets).");
                 break;
         case -E2BIG:
-                http_reply_problem(x, HTTP_PROBLEM_TOO_LARGE, NULL, "An import may have %u files.", IMPORT_FILES_MAX);
+                http_reply_problem(
+                                x, HTTP_PROBLEM_TOO_LARGE, NULL, "An import may have %u files.",
+                                IMPORT_FILES_MAX);
                 break;
         case -EBUSY:
                 http_reply_problem(x, HTTP_PROBLEM_CONFLICT, NULL, "The import is being committed.");
                 break;
         case -EMSGSIZE:
-                http_reply_problem(x, HTTP_PROBLEM_BAD_REQUEST, NULL, "The body was shorter than its Content-Length.");
+                http_reply_problem(
+                                x, HTTP_PROBLEM_BAD_REQUEST, NULL,
+                                "The body was shorter than its Content-Length.");
                 break;
         default:
                 (void) log_error_errno(error, "Failed to store an uploaded file: %m");
-                http_reply_problem(x, HTTP_PROBLEM_OVERLOADED, NULL,
-                                   errno_is_disk_space(error) ? "The gateway's disk is full." : "The file cannot be stored.");
+                http_reply_problem(
+                                x, HTTP_PROBLEM_OVERLOADED, NULL,
+                                errno_is_disk_space(error) ? "The gateway's disk is full." :
+                                                             "The file cannot be stored.");
         }
 }
 
@@ -215,7 +236,8 @@ int api_imports_put_begin(HttpExchange *x, uint64_t length, void *userdata) {
         m = find_import(x, userdata);
         if (!m)
                 return -ENOENT;
-        while (n < ELEMENTSOF(path) && (path[n] = http_exchange_argument(x, n + 2)))     /* after the id and "files" */
+        while (n < ELEMENTSOF(path) &&
+               (path[n] = http_exchange_argument(x, n + 2))) /* after the id and "files" */
                 n++;
         r = import_upload_new(m, path, n, length, &u);
         if (r < 0) {
@@ -279,8 +301,11 @@ static void on_import_result(const ImportResult *result, void *userdata) {
                 return;
         }
         if (result->error < 0) {
-                http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "%s",
-                                   errno_is_disk_space(result->error) ? "The gateway's disk is full." : "The import failed; see the gateway's journal.");
+                http_reply_problem(
+                                x, HTTP_PROBLEM_INTERNAL, NULL, "%s",
+                                errno_is_disk_space(result->error) ?
+                                                "The gateway's disk is full." :
+                                                "The import failed; see the gateway's journal.");
                 return;
         }
         o = json_object();
@@ -314,9 +339,13 @@ void api_imports_commit(HttpExchange *x, void *userdata) {
                 return;
         r = import_commit(m, on_import_result, x);
         if (r == -EBUSY)
-                http_reply_problem(x, HTTP_PROBLEM_CONFLICT, NULL, "An import is being committed, or a file is still being sent.");
+                http_reply_problem(
+                                x, HTTP_PROBLEM_CONFLICT, NULL,
+                                "An import is being committed, or a file is still being sent.");
         else if (r < 0)
-                http_reply_problem(x, HTTP_PROBLEM_OVERLOADED, NULL, "Too much is waiting for the store; try again soon.");
+                http_reply_problem(
+                                x, HTTP_PROBLEM_OVERLOADED, NULL,
+                                "Too much is waiting for the store; try again soon.");
 }
 
 void api_imports_delete(HttpExchange *x, void *userdata) {
@@ -325,7 +354,9 @@ void api_imports_delete(HttpExchange *x, void *userdata) {
         if (!m)
                 return;
         if (import_drop(m) < 0)
-                http_reply_problem(x, HTTP_PROBLEM_CONFLICT, NULL, "The import is being committed, or a file is still being sent.");
+                http_reply_problem(
+                                x, HTTP_PROBLEM_CONFLICT, NULL,
+                                "The import is being committed, or a file is still being sent.");
         else
                 http_reply_data(x, 204, NULL, NULL, 0);
 }

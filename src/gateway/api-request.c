@@ -17,7 +17,8 @@ void request_error_done(RequestError *e) {
         *e = (RequestError){};
 }
 
-static int refuse(RequestError *e, HttpProblem problem, const char *pointer, const char *format, ...) _printf_(4, 5);
+static int refuse(RequestError *e, HttpProblem problem, const char *pointer, const char *format, ...)
+                _printf_(4, 5);
 static int refuse(RequestError *e, HttpProblem problem, const char *pointer, const char *format, ...) {
         char *detail = NULL;
         va_list ap;
@@ -49,7 +50,8 @@ static int check_members(json_t *body, const char *const *known, RequestError *e
                 shown = string_escape(key);
                 if (!list || !shown)
                         return -ENOMEM;
-                return refuse(e, HTTP_PROBLEM_BAD_REQUEST, NULL, "There is no member \"%.64s\" here; known are: %s.", shown, list);
+                return refuse(e, HTTP_PROBLEM_BAD_REQUEST, NULL,
+                              "There is no member \"%.64s\" here; known are: %s.", shown, list);
         }
         return 0;
 }
@@ -65,7 +67,14 @@ static int get_text(json_t *body, const char *pointer, size_t max, const char **
         return 0;
 }
 
-static int get_number(json_t *body, const char *pointer, uint64_t low, uint64_t high, uint64_t *ret, bool *ret_present, RequestError *e) {
+static int get_number(
+                json_t *body,
+                const char *pointer,
+                uint64_t low,
+                uint64_t high,
+                uint64_t *ret,
+                bool *ret_present,
+                RequestError *e) {
         uint64_t v;
         int r = json_get_u64(body, pointer + 1, &v);
 
@@ -75,7 +84,8 @@ static int get_number(json_t *body, const char *pointer, uint64_t low, uint64_t 
                 return 0;
         if (r < 0 || v < low || v > high)
                 return refuse(e, HTTP_PROBLEM_BAD_REQUEST, pointer,
-                              "\"%s\" must be an integer from %" PRIu64 " to %" PRIu64 ".", pointer + 1, low, high);
+                              "\"%s\" must be an integer from %" PRIu64 " to %" PRIu64 ".", pointer + 1, low,
+                              high);
         *ret = v;
         return 0;
 }
@@ -121,7 +131,9 @@ static int update_target(json_t *body, UpdateRequest *ret, RequestError *e) {
         n = (agent ? 1U : 0U) + (selector ? 1U : 0U) + (all ? 1U : 0U);
         if (n != 1)
                 return refuse(e, HTTP_PROBLEM_BAD_REQUEST, NULL,
-                              "Name exactly one target: \"agent\", \"selector\" or \"all\": true; here are %u.", n);
+                              "Name exactly one target: \"agent\", \"selector\" or \"all\": true; here are "
+                              "%u.",
+                              n);
         if (selector)
                 return target_selector(selector, ret, e);
         if (agent && !pki_agent_id_is_valid(agent))
@@ -131,7 +143,8 @@ static int update_target(json_t *body, UpdateRequest *ret, RequestError *e) {
 }
 
 int update_request_parse(json_t *body, UpdateRequest *ret, RequestError *e) {
-        static const char *const known[] = { "agent", "selector", "all", "version", "retry", "expected_count", NULL };
+        static const char *const known[] = { "agent", "selector",       "all", "version",
+                                             "retry", "expected_count", NULL };
         const char *version = NULL;
         int r;
 
@@ -145,7 +158,8 @@ int update_request_parse(json_t *body, UpdateRequest *ret, RequestError *e) {
         if (r >= 0)
                 r = get_flag(body, "/retry", &ret->retry, e);
         if (r >= 0)
-                r = get_number(body, "/expected_count", 0, INT64_MAX, &ret->expected_count, &ret->has_expected_count, e);
+                r = get_number(body, "/expected_count", 0, INT64_MAX, &ret->expected_count,
+                               &ret->has_expected_count, e);
         return r < 0 ? r : copy_text(&ret->version, version);
 }
 
@@ -157,7 +171,10 @@ void update_request_done(UpdateRequest *r) {
 
 /* Calls with each label; an empty value only where may_be_empty. */
 static int each_label(
-                json_t *body, bool may_be_empty, int (*take)(void *userdata, const char *key, const char *value), void *userdata,
+                json_t *body,
+                bool may_be_empty,
+                int (*take)(void *userdata, const char *key, const char *value),
+                void *userdata,
                 RequestError *e) {
 
         json_t *labels = json_object_get(body, "labels"), *value;
@@ -167,15 +184,22 @@ static int each_label(
         if (!labels)
                 return 0;
         if (!json_is_object(labels) || json_object_size(labels) > LABELS_MAX)
-                return refuse(e, HTTP_PROBLEM_BAD_REQUEST, "/labels", "\"labels\" must be an object with at most %u members.", LABELS_MAX);
+                return refuse(e, HTTP_PROBLEM_BAD_REQUEST, "/labels",
+                              "\"labels\" must be an object with at most %u members.", LABELS_MAX);
         json_object_foreach(labels, key, value) {
                 const char *text = json_string_value(value);
 
                 if (!label_key_is_valid(key))
-                        return refuse_member(e, "/labels", "an object whose names are label keys (letters, digits, '-', '_', '.'; "
-                                                           "not beginning with \"fact.\")");
+                        return refuse_member(
+                                        e, "/labels",
+                                        "an object whose names are label keys (letters, digits, '-', '_', "
+                                        "'.'; "
+                                        "not beginning with \"fact.\")");
                 if (!text || !label_value_is_valid(text) || (!may_be_empty && isempty(text)))
-                        return refuse_member(e, "/labels", "an object whose values are label values (letters, digits, '-', '_', '.')");
+                        return refuse_member(
+                                        e, "/labels",
+                                        "an object whose values are label values (letters, digits, '-', "
+                                        "'_', '.')");
                 r = take(userdata, key, text);
                 if (r < 0)
                         return r;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Bodies of requests, as JSON, into structures: every member known, of the right type and within its range, or refused
- * with a pointer to it and a sentence. Pure. -EINVAL: refused, see the error; -ENOMEM. */
+/* Bodies of requests, as JSON, into structures: every member known, of the right type and within its range,
+ * or refused with a pointer to it and a sentence. Pure. -EINVAL: refused, see the error; -ENOMEM. */
 
 #include "http.h"
 #include "json.h"

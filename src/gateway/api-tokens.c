@@ -54,7 +54,8 @@ static TokenJob *token_job_new_for_id(HttpExchange *x, int (*run)(ApiJob *a, Sto
         TokenJob *j;
 
         if (!hex_is_valid(id, TOKEN_ID_HEX / 2)) {
-                http_reply_problem(x, HTTP_PROBLEM_NOT_FOUND, NULL, "A token's id is 16 hexadecimal digits.");
+                http_reply_problem(
+                                x, HTTP_PROBLEM_NOT_FOUND, NULL, "A token's id is 16 hexadecimal digits.");
                 return NULL;
         }
         j = token_job_new(x, run);
@@ -68,7 +69,7 @@ static TokenJob *token_job_new_for_id(HttpExchange *x, int (*run)(ApiJob *a, Sto
         return NULL;
 }
 
-/* ---- join tokens ---------------------------------------------------------------------------------------------------- */
+/* ---- join tokens ---- */
 
 static int join_create_run(ApiJob *a, Store *s) {
         TokenJob *j = container_of(a, TokenJob, api);
@@ -120,7 +121,8 @@ void api_join_tokens_create(HttpExchange *x, void *userdata) {
                 token_job_free(&j->api);
                 return;
         }
-        log_info("Join token %s for %" PRIu64 " machines, by API token %s.", j->join.id, j->join.uses, http_exchange_token(x)->id);
+        log_info("Join token %s for %" PRIu64 " machines, by API token %s.", j->join.id, j->join.uses,
+                 http_exchange_token(x)->id);
         api_submit(&j->api, userdata, x);
 }
 
@@ -162,7 +164,7 @@ void api_join_tokens_delete(HttpExchange *x, void *userdata) {
                 api_submit(&j->api, userdata, x);
 }
 
-/* ---- API tokens ----------------------------------------------------------------------------------------------------- */
+/* ---- API tokens ---- */
 
 static int token_create_run(ApiJob *a, Store *s) {
         TokenJob *j = container_of(a, TokenJob, api);
@@ -182,9 +184,11 @@ static void token_create_after(ApiJob *a) {
 
         r = auth_add(a->gateway->auth, &j->token);
         if (r < 0)
-                (void) log_error_errno(r, "API token %s works only after the gateway's next start: %m", j->token.id);
-        log_notice("API token %s with the role %s, by API token %s.", j->token.id, api_role_to_string(j->token.role),
-                   http_exchange_token(a->exchange)->id);
+                (void) log_error_errno(
+                                r, "API token %s works only after the gateway's next start: %m",
+                                j->token.id);
+        log_notice("API token %s with the role %s, by API token %s.", j->token.id,
+                   api_role_to_string(j->token.role), http_exchange_token(a->exchange)->id);
 }
 
 static int token_fill(TokenJob *j, ApiTokenRequest *q) {

@@ -48,7 +48,7 @@ static UpdatesJob *updates_new(HttpExchange *x, int (*run)(ApiJob *a, Store *s))
         return j;
 }
 
-/* ---- what is desired ---------------------------------------------------------------------------------------------- */
+/* ---- what is desired ---- */
 
 static int collect_version(ReleaseRecord *rel, void *userdata) {
         return strv_extend(userdata, rel->version);
@@ -69,14 +69,18 @@ static int check_version(UpdatesJob *j, Store *s) {
         if (strv_contains(versions, j->request.version))
                 return 0;
         if (!versions)
-                return api_job_refuse(&j->api, HTTP_PROBLEM_UNKNOWN_VERSION, "/version",
-                                      "Version %s is not in the registry, which is empty. Import a release first.", j->request.version);
+                return api_job_refuse(
+                                &j->api, HTTP_PROBLEM_UNKNOWN_VERSION, "/version",
+                                "Version %s is not in the registry, which is empty. Import a release first.",
+                                j->request.version);
         qsort(versions, strv_length(versions), sizeof(char *), compare_versions);
         list = strv_join(versions, ", ");
         if (!list)
                 return -ENOMEM;
-        return api_job_refuse(&j->api, HTTP_PROBLEM_UNKNOWN_VERSION, "/version",
-                              "Version %s is not in the registry. Known: %.512s. Import the release first.", j->request.version, list);
+        return api_job_refuse(
+                        &j->api, HTTP_PROBLEM_UNKNOWN_VERSION, "/version",
+                        "Version %s is not in the registry. Known: %.512s. Import the release first.",
+                        j->request.version, list);
 }
 
 static int count_agent(AgentRecord *a, void *userdata) {
@@ -105,11 +109,15 @@ static int check_target(UpdatesJob *j, Store *s) {
         if (r < 0)
                 return r;
         if (q->kind == DESIRED_KIND_AGENT && j->matched == 0)
-                return api_job_refuse(&j->api, HTTP_PROBLEM_NOT_FOUND, "/agent", "There is no agent \"%s\".", q->target);
+                return api_job_refuse(
+                                &j->api, HTTP_PROBLEM_NOT_FOUND, "/agent", "There is no agent \"%s\".",
+                                q->target);
         if (q->has_expected_count && q->expected_count != j->matched)
-                return api_job_refuse(&j->api, HTTP_PROBLEM_CONFLICT, "/expected_count",
-                                      "%" PRIu64 " agents match now, not %" PRIu64 "; look again before you go on.", j->matched,
-                                      q->expected_count);
+                return api_job_refuse(
+                                &j->api, HTTP_PROBLEM_CONFLICT, "/expected_count",
+                                "%" PRIu64 " agents match now, not %" PRIu64
+                                "; look again before you go on.",
+                                j->matched, q->expected_count);
         return 0;
 }
 
@@ -140,8 +148,9 @@ static int put_desired(UpdatesJob *j, Store *s, DesiredRecord *d, bool *ret_chan
         if (r >= 0)
                 r = s->ops->desired_put(s, d);
         if (r >= 0)
-                r = store_job_emit(&j->api.job, s, "desired", q->kind == DESIRED_KIND_AGENT ? q->target : NULL,
-                                   view_event_text(view_desired(d)), /* progress= */ false, t);
+                r = store_job_emit(
+                                &j->api.job, s, "desired", q->kind == DESIRED_KIND_AGENT ? q->target : NULL,
+                                view_event_text(view_desired(d)), /* progress= */ false, t);
         return r;
 }
 
@@ -160,9 +169,10 @@ static int create_run(ApiJob *a, Store *s) {
         if (r < 0)
                 return r;
         if (changed)
-                log_notice("Version %s is desired now for %s%s%s (desired %" PRIu64 ", generation %" PRIu64 "%s), said %s.", d.version,
-                           desired_kind_to_string(d.kind), d.kind == DESIRED_KIND_ALL ? "" : " ", d.target, d.id, d.generation,
-                           d.retry ? ", retry" : "", d.actor);
+                log_notice("Version %s is desired now for %s%s%s (desired %" PRIu64 ", generation %" PRIu64
+                           "%s), said %s.",
+                           d.version, desired_kind_to_string(d.kind), d.kind == DESIRED_KIND_ALL ? "" : " ",
+                           d.target, d.id, d.generation, d.retry ? ", retry" : "", d.actor);
 
         a->status = 202;
         a->answer = json_object();
@@ -205,7 +215,8 @@ void api_updates_create(HttpExchange *x, void *userdata) {
         j->api.after = reconcile_after;
         r = update_request_parse(body, &j->request, &error);
         if (r >= 0) {
-                j->actor = isempty(token->description) ? strjoinf("token %s", token->id) : strdup(token->description);
+                j->actor = isempty(token->description) ? strjoinf("token %s", token->id) :
+                                                         strdup(token->description);
                 r = j->actor ? 0 : -ENOMEM;
         }
         if (r < 0) {
@@ -254,7 +265,9 @@ static int desired_delete_run(ApiJob *a, Store *s) {
 
         r = s->ops->desired_delete(s, j->desired);
         if (r == -ENOENT)
-                return api_job_refuse(a, HTTP_PROBLEM_NOT_FOUND, NULL, "Nothing desired has the number %" PRIu64 ".", j->desired);
+                return api_job_refuse(
+                                a, HTTP_PROBLEM_NOT_FOUND, NULL,
+                                "Nothing desired has the number %" PRIu64 ".", j->desired);
         if (r < 0)
                 return r;
         o = json_object();
@@ -263,7 +276,9 @@ static int desired_delete_run(ApiJob *a, Store *s) {
                 o = NULL;
         }
         a->status = 204;
-        return store_job_emit(&a->job, s, "desired", NULL, view_event_text(o), /* progress= */ false, now(CLOCK_REALTIME));
+        return store_job_emit(
+                        &a->job, s, "desired", NULL, view_event_text(o), /* progress= */ false,
+                        now(CLOCK_REALTIME));
 }
 
 void api_desired_delete(HttpExchange *x, void *userdata) {
@@ -282,7 +297,7 @@ void api_desired_delete(HttpExchange *x, void *userdata) {
         api_submit(&j->api, userdata, x);
 }
 
-/* ---- instructions ------------------------------------------------------------------------------------------------- */
+/* ---- instructions ---- */
 
 static int take_instruction(InstructionRecord *i, void *userdata) {
         json_t *v = view_instruction(i);
@@ -292,7 +307,9 @@ static int take_instruction(InstructionRecord *i, void *userdata) {
 
 static int list_run(ApiJob *a, Store *s) {
         UpdatesJob *j = container_of(a, UpdatesJob, api);
-        InstructionFilter f = { .agent = j->id, .desired = j->desired, .active = j->active, .limit = j->limit };
+        InstructionFilter f = {
+                .agent = j->id, .desired = j->desired, .active = j->active, .limit = j->limit
+        };
         json_t *list;
         int r;
 
@@ -301,7 +318,8 @@ static int list_run(ApiJob *a, Store *s) {
 }
 
 static int list_parameters(UpdatesJob *j, HttpExchange *x) {
-        const char *agent = http_exchange_parameter(x, "agent"), *active = http_exchange_parameter(x, "active");
+        const char *agent = http_exchange_parameter(x, "agent"),
+                   *active = http_exchange_parameter(x, "active");
         int r;
 
         r = api_parameter_u64(x, "limit", 1, 1000, 100, &j->limit);

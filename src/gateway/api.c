@@ -24,8 +24,8 @@ const HttpRoute api_routes[] = {
         { "DELETE", "/api/v1/desired/{}", API_ROLE_OPERATOR, HTTP_BODY_NONE, api_desired_delete },
         { "GET", "/api/v1/releases", API_ROLE_VIEWER, HTTP_BODY_NONE, api_releases_list },
         { "POST", "/api/v1/imports", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_imports_create },
-        { "PUT", "/api/v1/imports/{}/files/*", API_ROLE_OPERATOR, HTTP_BODY_FILE, api_imports_put, api_imports_put_begin,
-          api_imports_put_data, api_imports_put_end },
+        { "PUT", "/api/v1/imports/{}/files/*", API_ROLE_OPERATOR, HTTP_BODY_FILE, api_imports_put,
+          api_imports_put_begin, api_imports_put_data, api_imports_put_end },
         { "POST", "/api/v1/imports/{}/commit", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_imports_commit },
         { "DELETE", "/api/v1/imports/{}", API_ROLE_OPERATOR, HTTP_BODY_NONE, api_imports_delete },
         { "POST", "/api/v1/join-tokens", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_join_tokens_create },
@@ -54,7 +54,9 @@ static void api_answer(ApiJob *a, int r) {
                 http_reply_problem(x, HTTP_PROBLEM_OVERLOADED, NULL, "The gateway's disk is full.");
         else if (r < 0) {
                 (void) log_error_errno(r, "Request %s failed: %m", http_exchange_request_id(x));
-                http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "Look into the gateway's journal for the request id.");
+                http_reply_problem(
+                                x, HTTP_PROBLEM_INTERNAL, NULL,
+                                "Look into the gateway's journal for the request id.");
         } else {
                 if (a->after)
                         a->after(a);
@@ -82,7 +84,9 @@ void api_submit(ApiJob *a, Gateway *g, HttpExchange *x) {
         r = store_worker_submit(g->worker, &a->job);
         if (r >= 0)
                 return;
-        http_reply_problem(x, HTTP_PROBLEM_OVERLOADED, NULL, "Too much is waiting for the store; try again soon.");
+        http_reply_problem(
+                        x, HTTP_PROBLEM_OVERLOADED, NULL,
+                        "Too much is waiting for the store; try again soon.");
         a->free(a);
 }
 
@@ -116,13 +120,20 @@ void api_reply_request_error(HttpExchange *x, int error, RequestError *e) {
         request_error_done(e);
 }
 
-int api_parameter_u64(HttpExchange *x, const char *key, uint64_t low, uint64_t high, uint64_t fallback, uint64_t *ret) {
+int api_parameter_u64(
+                HttpExchange *x,
+                const char *key,
+                uint64_t low,
+                uint64_t high,
+                uint64_t fallback,
+                uint64_t *ret) {
         const char *text = http_exchange_parameter(x, key);
         uint64_t v = fallback;
 
         if (text && (parse_u64(text, &v) < 0 || v < low || v > high)) {
-                http_reply_problem(x, HTTP_PROBLEM_BAD_REQUEST, NULL, "%s= must be a number from %" PRIu64 " to %" PRIu64 ".", key,
-                                   low, high);
+                http_reply_problem(
+                                x, HTTP_PROBLEM_BAD_REQUEST, NULL,
+                                "%s= must be a number from %" PRIu64 " to %" PRIu64 ".", key, low, high);
                 return -EINVAL;
         }
         *ret = v;
@@ -149,7 +160,8 @@ void api_healthz(HttpExchange *x, void *userdata) {
         Gateway *g = userdata;
         json_t *o = json_object();
 
-        if (o && (json_set_string(o, "status", g->stopping ? "stopping" : "ok") < 0 || json_set_string(o, "version", fleet_version) < 0)) {
+        if (o && (json_set_string(o, "status", g->stopping ? "stopping" : "ok") < 0 ||
+                  json_set_string(o, "version", fleet_version) < 0)) {
                 json_decref(o);
                 o = NULL;
         }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The routes of docs/api.md. A handler takes the request apart on the loop and hands a job to the store; the job makes the
- * answer on the worker's thread; back on the loop it is sent. Handlers hold no rules: those are in desired-state,
- * instruction and registry. */
+/* The routes of docs/api.md. A handler takes the request apart on the loop and hands a job to the store; the
+ * job makes the answer on the worker's thread; back on the loop it is sent. Handlers hold no rules: those
+ * are in desired-state, instruction and registry. */
 
 #include "api-request.h"
 #include "gateway.h"
@@ -16,8 +16,8 @@ struct ApiJob {
         StoreJob job;
         Gateway *gateway;
         HttpExchange *exchange;
-        int (*run)(ApiJob *a, Store *s);             /* worker; leaves its answer in .answer, or api_job_refuse() */
-        void (*after)(ApiJob *a);                    /* loop, after success and before the answer; may be NULL */
+        int (*run)(ApiJob *a, Store *s); /* worker; leaves its answer in .answer, or api_job_refuse() */
+        void (*after)(ApiJob *a);        /* loop, after success and before the answer; may be NULL */
         void (*free)(ApiJob *a);                     /* also frees the job itself */
         unsigned status;                             /* 0: 200; 204 needs no answer */
         json_t *answer;
@@ -35,7 +35,13 @@ void api_job_done(ApiJob *a);                        /* frees the base's members
 /* On the loop: answers with what a parser refused, and empties it. */
 void api_reply_request_error(HttpExchange *x, int error, RequestError *e);
 /* A parameter that must be a number; the default when it is absent. Answers itself on failure. */
-int api_parameter_u64(HttpExchange *x, const char *key, uint64_t low, uint64_t high, uint64_t fallback, uint64_t *ret);
+int api_parameter_u64(
+                HttpExchange *x,
+                const char *key,
+                uint64_t low,
+                uint64_t high,
+                uint64_t fallback,
+                uint64_t *ret);
 int api_parameter_selector(HttpExchange *x, Selector **ret);   /* *ret NULL when it is absent */
 
 /* api-agents.c */

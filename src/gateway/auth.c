@@ -47,7 +47,11 @@ static bool is_hex(const char *s, size_t n) {
         return true;
 }
 
-int token_parse(const char *prefix, const char *token, char **ret_id, char **ret_hash, const char **ret_rest) {
+int token_parse(const char *prefix,
+                const char *token,
+                char **ret_id,
+                char **ret_hash,
+                const char **ret_rest) {
         const char *id, *secret, *end;
 
         id = startswith(token, prefix);

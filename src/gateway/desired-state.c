@@ -12,15 +12,30 @@ static const struct {
         [DESIRED_REASON_UPDATING] = { "updating", "An update is under way." },
         [DESIRED_REASON_DUE] = { "due", "The instruction follows at once." },
         [DESIRED_REASON_OFFLINE] = { "offline", "The agent is offline; it is updated when it connects." },
-        [DESIRED_REASON_WAITING] = { "waiting", "The last attempt did not succeed for a reason that may pass; it is tried again." },
-        [DESIRED_REASON_FAILED] = { "failed", "The release failed on this machine; it is sent again only when you ask for a retry." },
-        [DESIRED_REASON_GAVE_UP] = { "gave-up", "Several attempts did not succeed; it is sent again only when you ask for a retry." },
-        [DESIRED_REASON_WENT_BACK] = { "went-back", "The machine had this version and left it; it is sent again only when you ask for a retry." },
-        [DESIRED_REASON_PINNED] = { "pinned", "The machine's owner holds the present version (fleet-agentctl unpin)." },
-        [DESIRED_REASON_ALREADY_NEWER] = { "already-newer", "The agent runs a newer version; updates only go forward." },
-        [DESIRED_REASON_ARCH_MISSING] = { "arch-missing", "The release has no build for this machine's architecture." },
-        [DESIRED_REASON_NOT_RELEASED] = { "not-released", "The version is in no imported release any more." },
-        [DESIRED_REASON_CONFLICT] = { "conflict", "Two selectors that match this agent name different versions; neither is taken." },
+        [DESIRED_REASON_WAITING] = {
+                "waiting", "The last attempt did not succeed for a reason that may pass; it is tried "
+                           "again." },
+        [DESIRED_REASON_FAILED] = {
+                "failed", "The release failed on this machine; it is sent again only when you ask for a "
+                          "retry." },
+        [DESIRED_REASON_GAVE_UP] = {
+                "gave-up", "Several attempts did not succeed; it is sent again only when you ask for a "
+                           "retry." },
+        [DESIRED_REASON_WENT_BACK] = {
+                "went-back",
+                "The machine had this version and left it; it is sent again only when you ask for a "
+                "retry." },
+        [DESIRED_REASON_PINNED] = {
+                "pinned", "The machine's owner holds the present version (fleet-agentctl unpin)." },
+        [DESIRED_REASON_ALREADY_NEWER] = {
+                "already-newer", "The agent runs a newer version; updates only go forward." },
+        [DESIRED_REASON_ARCH_MISSING] = {
+                "arch-missing", "The release has no build for this machine's architecture." },
+        [DESIRED_REASON_NOT_RELEASED] = {
+                "not-released", "The version is in no imported release any more." },
+        [DESIRED_REASON_CONFLICT] = {
+                "conflict", "Two selectors that match this agent name different versions; neither is "
+                            "taken." },
 };
 
 const char *desired_reason_to_string(DesiredReason r) {
@@ -58,7 +73,7 @@ DesiredChoice desired_choose(const AgentRecord *agent, const DesiredRow *rows, s
                         if (!streq(row->record.version, c.row->record.version))
                                 c.conflict = true;
                         else if (row->record.updated > c.row->record.updated)
-                                c.row = row;         /* the same wish twice: the later one, whose retry counts */
+                                c.row = row; /* the same wish twice: the later one, whose retry counts */
                 }
         }
         if (c.conflict)
@@ -70,9 +85,10 @@ DesiredChoice desired_choose(const AgentRecord *agent, const DesiredRow *rows, s
 static bool is_worth_another_try(const InstructionRecord *i) {
         if (IN_SET(i->phase, UPDATE_PHASE_TIMED_OUT, UPDATE_PHASE_CANCELLED))
                 return true;
-        return IN_SET(i->verdict, UPDATE_VERDICT_NONE, UPDATE_VERDICT_DOWNLOAD_FAILED, UPDATE_VERDICT_METADATA_EXPIRED,
-                      UPDATE_VERDICT_NOT_FOUND, UPDATE_VERDICT_PINNED, UPDATE_VERDICT_DISK_FULL, UPDATE_VERDICT_BUSY,
-                      UPDATE_VERDICT_GATEWAY_UNREACHABLE, UPDATE_VERDICT_INTERRUPTED, UPDATE_VERDICT_INTERNAL);
+        return IN_SET(i->verdict, UPDATE_VERDICT_NONE, UPDATE_VERDICT_DOWNLOAD_FAILED,
+                      UPDATE_VERDICT_METADATA_EXPIRED, UPDATE_VERDICT_NOT_FOUND, UPDATE_VERDICT_PINNED,
+                      UPDATE_VERDICT_DISK_FULL, UPDATE_VERDICT_BUSY, UPDATE_VERDICT_GATEWAY_UNREACHABLE,
+                      UPDATE_VERDICT_INTERRUPTED, UPDATE_VERDICT_INTERNAL);
 }
 
 static usec_t pause_after(const DesiredPolicy *p, uint64_t attempt) {
@@ -103,7 +119,8 @@ static DesiredDecision nothing(DesiredReason reason) {
 
 static DesiredDecision decide_outstanding(const DesiredInput *in) {
         const InstructionRecord *o = in->outstanding;
-        bool wanted = in->choice.conflict || (in->choice.row && streq(in->choice.row->record.version, o->version));
+        bool wanted = in->choice.conflict ||
+                      (in->choice.row && streq(in->choice.row->record.version, o->version));
         DesiredDecision d = { .action = DESIRED_ACTION_REPEAT, .reason = DESIRED_REASON_UPDATING };
 
         /* Beyond the restart the machine finishes or goes back by itself; then this is asked again. */

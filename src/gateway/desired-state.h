@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What should be done about one agent now. Pure: no I/O, no clock, nothing is changed; time and everything known are
- * parameters. First desired_choose() finds the row that counts (agent over selector over all), then the caller looks up the
- * last instruction that came from that row and generation, then desired_decide() says what to do and why.
+/* What should be done about one agent now. Pure: no I/O, no clock, nothing is changed; time and everything
+ * known are parameters. First desired_choose() finds the row that counts (agent over selector over all),
+ * then the caller looks up the last instruction that came from that row and generation, then
+ * desired_decide() says what to do and why.
  *
- * The rules that keep a fleet from looping: a release that failed on a machine is sent there again only for another
- * generation (an operator's retry, another version); what was nobody's fault is tried again with growing pauses and not
- * for ever; a machine that had the version and left it is left alone. */
+ * The rules that keep a fleet from looping: a release that failed on a machine is sent there again only for
+ * another generation (an operator's retry, another version); what was nobody's fault is tried again with
+ * growing pauses and not for ever; a machine that had the version and left it is left alone. */
 
 #include "record.h"
 #include "selector.h"
@@ -56,9 +57,9 @@ DesiredChoice desired_choose(const AgentRecord *agent, const DesiredRow *rows, s
 
 typedef enum DesiredAction {
         DESIRED_ACTION_NOTHING,
-        DESIRED_ACTION_INSTRUCT,             /* a new instruction */
-        DESIRED_ACTION_REPEAT,               /* the outstanding one stands: send it again after a reconnection */
-        DESIRED_ACTION_CANCEL,               /* withdraw the outstanding one */
+        DESIRED_ACTION_INSTRUCT, /* a new instruction */
+        DESIRED_ACTION_REPEAT,   /* the outstanding one stands: send it again after a reconnection */
+        DESIRED_ACTION_CANCEL,   /* withdraw the outstanding one */
 } DesiredAction;
 
 typedef struct DesiredInput {

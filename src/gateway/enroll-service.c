@@ -26,11 +26,15 @@ static void refuse_csr(RpcRequest *q, int error) {
         if (error == -ENOMEM)
                 rpc_request_refuse(q, RPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
         else if (error == -ENOTSUP)
-                rpc_request_refuse(q, RPC_STATUS_INVALID_ARGUMENT, "the certificate request must be for a P-256 key");
+                rpc_request_refuse(
+                                q, RPC_STATUS_INVALID_ARGUMENT,
+                                "the certificate request must be for a P-256 key");
         else if (error == -EKEYEXPIRED)
                 rpc_request_refuse(q, RPC_STATUS_FAILED_PRECONDITION, "the gateway's CA has expired");
         else
-                rpc_request_refuse(q, RPC_STATUS_INVALID_ARGUMENT, "the certificate request is malformed or not signed by its key");
+                rpc_request_refuse(
+                                q, RPC_STATUS_INVALID_ARGUMENT,
+                                "the certificate request is malformed or not signed by its key");
 }
 
 static ProtobufCBinaryData certificate_data(const PkiCert *c) {
@@ -40,7 +44,7 @@ static ProtobufCBinaryData certificate_data(const PkiCert *c) {
         return (ProtobufCBinaryData){ .data = (uint8_t *) der, .len = size };
 }
 
-/* ---- Enroll --------------------------------------------------------------------------------------------------- */
+/* ---- Enroll ---- */
 
 typedef struct EnrollJob {
         StoreJob job;
@@ -90,7 +94,8 @@ static int agent_begin(EnrollJob *j, Store *s, const JoinToken *t, usec_t time) 
         json_t *o;
         int r;
 
-        /* A machine that was set up anew keeps nothing, not even labels: what they give belongs to who holds the token. */
+        /* A machine that was set up anew keeps nothing, not even labels: what they give belongs to who holds
+         * the token. */
         a.facts.hostname = j->hostname;
         r = s->ops->agent_put(s, &a);
         if (r >= 0)
@@ -103,7 +108,8 @@ static int agent_begin(EnrollJob *j, Store *s, const JoinToken *t, usec_t time) 
                 json_decref(o);
                 o = NULL;
         }
-        return store_job_emit(&j->job, s, "agent", j->agent, view_event_text(o), /* progress= */ false, time);
+        return store_job_emit(
+                        &j->job, s, "agent", j->agent, view_event_text(o), /* progress= */ false, time);
 }
 
 /* What its former life left open ends: the new one must be able to begin. */
@@ -121,7 +127,9 @@ static int agent_forget_outstanding(EnrollJob *j, Store *s, usec_t time) {
         if (r >= 0)
                 r = s->ops->instruction_put(s, &i);
         if (r >= 0)
-                r = store_job_emit(&j->job, s, "update", j->agent, view_event_text(view_instruction(&i)), false, time);
+                r = store_job_emit(
+                                &j->job, s, "update", j->agent, view_event_text(view_instruction(&i)), false,
+                                time);
         return r;
 }
 
@@ -170,37 +178,46 @@ static void enroll_done(StoreJob *job, int r) {
                 break;
         case ENROLL_TOKEN_REFUSED:
                 log_warning("Enrolment of %s refused: the join token is not known.", j->agent);
-                rpc_request_refuse(j->request, RPC_STATUS_UNAUTHENTICATED, "the join token is not known here");
+                rpc_request_refuse(
+                                j->request, RPC_STATUS_UNAUTHENTICATED, "the join token is not known here");
                 break;
         case ENROLL_TOKEN_EXPIRED:
                 log_warning("Enrolment of %s refused: join token %s has expired.", j->agent, j->token_id);
-                rpc_request_refuse(j->request, RPC_STATUS_UNAUTHENTICATED, "the join token has expired; create another");
+                rpc_request_refuse(
+                                j->request, RPC_STATUS_UNAUTHENTICATED,
+                                "the join token has expired; create another");
                 break;
         case ENROLL_TOKEN_USED_UP:
                 log_warning("Enrolment of %s refused: join token %s is used up.", j->agent, j->token_id);
-                rpc_request_refuse(j->request, RPC_STATUS_UNAUTHENTICATED, "the join token is used up; create another");
+                rpc_request_refuse(
+                                j->request, RPC_STATUS_UNAUTHENTICATED,
+                                "the join token is used up; create another");
                 break;
         case ENROLL_AGENT_ONLINE:
                 log_warning("Enrolment of %s refused: that agent is connected.", j->agent);
                 rpc_request_refuse(
                                 j->request, RPC_STATUS_ALREADY_EXISTS,
-                                "an agent with this id is connected; if this machine is a clone, give it an AgentId= of its own");
+                                "an agent with this id is connected; if this machine is a clone, give it "
+                                "an AgentId= of its own");
                 break;
         default:
                 (void) log_error_errno(r, "Failed to store the enrolment of %s: %m", j->agent);
-                rpc_request_refuse(j->request, RPC_STATUS_UNAVAILABLE, "the gateway cannot store anything now, try again");
+                rpc_request_refuse(
+                                j->request, RPC_STATUS_UNAVAILABLE,
+                                "the gateway cannot store anything now, try again");
         }
         enroll_free(j);
 }
 
-static int enroll_submit(Gateway *g, RpcRequest *q, const Fleet__V1__EnrollRequest *m, const char **reterr_why) {
+static int enroll_submit(
+                Gateway *g, RpcRequest *q, const Fleet__V1__EnrollRequest *m, const char **reterr_why) {
         EnrollJob *j;
         const char *pin;
         int r;
 
         *reterr_why = NULL;
         if (!pki_agent_id_is_valid(m->agent_id)) {
-                *reterr_why = "the agent id must be 1 to 64 of [A-Za-z0-9._-], beginning with a letter or digit";
+                *reterr_why = "the agent id must be 1 to 64 of [A-Za-z0-9._-], the first a letter or digit";
                 return -EINVAL;
         }
         j = new0(EnrollJob, 1);
@@ -216,11 +233,13 @@ static int enroll_submit(Gateway *g, RpcRequest *q, const Fleet__V1__EnrollReque
         if (r >= 0) {
                 r = issue(g, &m->csr, m->agent_id, &j->certificate);
                 if (r < 0 && r != -ENOMEM)
-                        *reterr_why = "the certificate request is malformed, not for P-256, or not signed by its key";
+                        *reterr_why = "the certificate request is malformed, or not signed by its P-256 key";
         }
         if (r >= 0) {
                 j->agent = strdup(m->agent_id);
-                j->hostname = m->facts && string_is_safe(m->facts->hostname, 253) ? strdup(m->facts->hostname) : NULL;
+                j->hostname = m->facts && string_is_safe(m->facts->hostname, 253) ?
+                                              strdup(m->facts->hostname) :
+                                              NULL;
                 r = j->agent ? store_worker_submit(g->worker, &j->job) : -ENOMEM;
         }
         if (r < 0)
@@ -247,7 +266,7 @@ static void on_enroll(RpcRequest *q, const ProtobufCMessage *message, void *user
                 rpc_request_refuse(q, RPC_STATUS_UNAVAILABLE, "the gateway is busy, try again");
 }
 
-/* ---- Probe and RenewCertificate -------------------------------------------------------------------------------- */
+/* ---- Probe and RenewCertificate ---- */
 
 static int request_agent(RpcRequest *q, char **ret) {
         _cleanup_(pki_cert_freep) PkiCert *cert = NULL;
@@ -267,7 +286,9 @@ static void on_probe(RpcRequest *q, const ProtobufCMessage *message, void *userd
         _cleanup_free_ char *agent = NULL;
 
         if (request_agent(q, &agent) < 0 || !streq(agent, m->agent_id)) {
-                rpc_request_refuse(q, RPC_STATUS_PERMISSION_DENIED, "the certificate speaks for another agent id");
+                rpc_request_refuse(
+                                q, RPC_STATUS_PERMISSION_DENIED,
+                                "the certificate speaks for another agent id");
                 return;
         }
         answer.ready = !g->stopping && store_worker_backlog(g->worker) < STORE_JOBS_MAX;
@@ -298,7 +319,9 @@ static void renew_done(StoreJob *job, int r) {
         ProtobufCBinaryData chain;
 
         if (r == -ENOENT)
-                rpc_request_refuse(j->request, RPC_STATUS_PERMISSION_DENIED, "this agent is not enrolled here; enrol it again");
+                rpc_request_refuse(
+                                j->request, RPC_STATUS_PERMISSION_DENIED,
+                                "this agent is not enrolled here; enrol it again");
         else if (r < 0)
                 rpc_request_refuse(j->request, RPC_STATUS_UNAVAILABLE, "the gateway is busy, try again");
         else {
@@ -308,7 +331,8 @@ static void renew_done(StoreJob *job, int r) {
                 m.n_chain = 1;
                 m.renew_after_sec = RENEW_AFTER / USEC_PER_SEC;
                 if (rpc_request_answer(j->request, &m.base) >= 0)
-                        log_info("Agent %s has a new certificate, %s.", j->agent, pki_cert_serial(j->certificate));
+                        log_info("Agent %s has a new certificate, %s.", j->agent,
+                                 pki_cert_serial(j->certificate));
         }
         pki_cert_free(j->certificate);
         free(j->agent);
@@ -351,10 +375,14 @@ static void on_renew(RpcRequest *q, const ProtobufCMessage *message, void *userd
 int enroll_service_add(Gateway *g, RpcServer *enroll_server, RpcServer *agent_server) {
         int r;
 
-        r = rpc_server_add_method(enroll_server, &rpc_method_enroll, /* needs_certificate= */ false, on_enroll, g);
+        r = rpc_server_add_method(
+                        enroll_server, &rpc_method_enroll, /* needs_certificate= */ false, on_enroll, g);
         if (r >= 0)
-                r = rpc_server_add_method(agent_server, &rpc_method_probe, /* needs_certificate= */ true, on_probe, g);
+                r = rpc_server_add_method(
+                                agent_server, &rpc_method_probe, /* needs_certificate= */ true, on_probe, g);
         if (r >= 0)
-                r = rpc_server_add_method(agent_server, &rpc_method_renew_certificate, /* needs_certificate= */ true, on_renew, g);
+                r = rpc_server_add_method(
+                                agent_server, &rpc_method_renew_certificate, /* needs_certificate= */ true,
+                                on_renew, g);
         return r;
 }

@@ -12,7 +12,7 @@
 struct EventRing {
         sd_event *event;
         EventRecord *slots[EVENT_RING_MAX];
-        uint64_t head;               /* number of the next event; those before it are in the ring, as far as it goes */
+        uint64_t head; /* number of the next event; those before it are in the ring, as far as it goes */
         uint64_t first;              /* number of the oldest one ever put in */
         uint64_t last_id;            /* of the newest durable event */
         uint64_t lost_id;            /* events up to this id are in the ring no more */
@@ -44,7 +44,9 @@ static int ring_on_heartbeat(sd_event_source *source, uint64_t usec, void *userd
                 s->heartbeat = true;
                 s->wakeup(s->userdata);
         }
-        return event_timer_arm(r->event, &r->heartbeat_source, EVENT_HEARTBEAT, ring_on_heartbeat, r, "events-heartbeat");
+        return event_timer_arm(
+                        r->event, &r->heartbeat_source, EVENT_HEARTBEAT, ring_on_heartbeat, r,
+                        "events-heartbeat");
 }
 
 int event_ring_new(EventRing **ret, sd_event *event, unsigned subscribers_max) {
@@ -56,7 +58,9 @@ int event_ring_new(EventRing **ret, sd_event *event, unsigned subscribers_max) {
                 return -ENOMEM;
         r->event = sd_event_ref(event);
         r->subscribers_max = subscribers_max;
-        k = event_timer_arm(event, &r->heartbeat_source, EVENT_HEARTBEAT, ring_on_heartbeat, r, "events-heartbeat");
+        k = event_timer_arm(
+                        event, &r->heartbeat_source, EVENT_HEARTBEAT, ring_on_heartbeat, r,
+                        "events-heartbeat");
         if (k < 0)
                 return k;
         *ret = TAKE_PTR(r);
@@ -126,7 +130,12 @@ static void subscriber_place(EventSubscriber *s, uint64_t last_id) {
 }
 
 int event_ring_subscribe(
-                EventRing *r, char *const *topics, const char *agent, uint64_t last_id, event_wakeup_t wakeup, void *userdata,
+                EventRing *r,
+                char *const *topics,
+                const char *agent,
+                uint64_t last_id,
+                event_wakeup_t wakeup,
+                void *userdata,
                 EventSubscriber **ret) {
 
         EventSubscriber *s;
@@ -169,7 +178,8 @@ EventSubscriber *event_subscriber_free(EventSubscriber *s) {
 }
 
 static bool subscriber_wants(const EventSubscriber *s, const EventRecord *e) {
-        return (!s->topics || strv_contains(s->topics, e->topic)) && (!s->agent || streq_ptr(s->agent, e->agent));
+        return (!s->topics || strv_contains(s->topics, e->topic)) &&
+               (!s->agent || streq_ptr(s->agent, e->agent));
 }
 
 static char *event_format(const EventRecord *e) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The last events, and who is waiting for more. Bounded: the ring holds EVENT_RING_MAX events, a subscriber holds a
- * position and nothing else; one that falls behind the ring, or comes back with an id that it has left, is told "reset". */
+/* The last events, and who is waiting for more. Bounded: the ring holds EVENT_RING_MAX events, a subscriber
+ * holds a position and nothing else; one that falls behind the ring, or comes back with an id that it has
+ * left, is told "reset". */
 
 #include <systemd/sd-event.h>
 
@@ -25,11 +26,16 @@ void event_ring_set_last(EventRing *r, uint64_t last_id);
 
 void event_ring_publish(EventRing *r, EventRecord *e /* taken over */);
 
-/* wakeup: there is something to pull. topics: NULL-terminated, NULL: all; agent: NULL: all; both are copied. last_id 0: from
- * now on. -ENOBUFS: too many subscribers. */
+/* wakeup: there is something to pull. topics: NULL-terminated, NULL: all; agent: NULL: all; both are copied.
+ * last_id 0: from now on. -ENOBUFS: too many subscribers. */
 typedef void (*event_wakeup_t)(void *userdata);
 int event_ring_subscribe(
-                EventRing *r, char *const *topics, const char *agent, uint64_t last_id, event_wakeup_t wakeup, void *userdata,
+                EventRing *r,
+                char *const *topics,
+                const char *agent,
+                uint64_t last_id,
+                event_wakeup_t wakeup,
+                void *userdata,
                 EventSubscriber **ret);
 EventSubscriber *event_subscriber_free(EventSubscriber *s);
 

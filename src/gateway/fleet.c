@@ -32,7 +32,8 @@ static int collect_artifact(ArtifactRecord *a, void *userdata) {
         r = ARRAY_GROW(f->artifacts, f->n_artifacts_allocated, f->n_artifacts + 1);
         if (r < 0)
                 return r;
-        f->artifacts[f->n_artifacts++] = (DesiredArtifact){ .version = TAKE_PTR(a->version), .arch = TAKE_PTR(a->arch) };
+        f->artifacts[f->n_artifacts++] = (DesiredArtifact){ .version = TAKE_PTR(a->version),
+                                                            .arch = TAKE_PTR(a->arch) };
         return 0;
 }
 
@@ -72,7 +73,12 @@ void fleet_order_done(FleetOrder *o) {
 }
 
 int fleet_decide(
-                const Fleet *f, Store *s, const AgentRecord *a, bool connected, const FleetRules *rules, usec_t now,
+                const Fleet *f,
+                Store *s,
+                const AgentRecord *a,
+                bool connected,
+                const FleetRules *rules,
+                usec_t now,
                 FleetView *ret) {
 
         int r;
@@ -114,7 +120,12 @@ static int order_fill(FleetOrder *o, FleetSend send, const InstructionRecord *i)
 }
 
 int fleet_reconcile(
-                const Fleet *f, StoreJob *j, Store *s, const AgentRecord *a, const FleetRules *rules, usec_t now,
+                const Fleet *f,
+                StoreJob *j,
+                Store *s,
+                const AgentRecord *a,
+                const FleetRules *rules,
+                usec_t now,
                 FleetOrder *ret) {
 
         _cleanup_(fleet_view_done) FleetView v = {};
@@ -142,7 +153,8 @@ int fleet_reconcile(
                 return 0;
         case DESIRED_ACTION_INSTRUCT:
                 r = instruction_create(
-                                j, s, a, &v.choice.row->record, v.decision.attempt, v.decision.retry, now, rules->lease, &created);
+                                j, s, a, &v.choice.row->record, v.decision.attempt, v.decision.retry, now,
+                                rules->lease, &created);
                 if (r < 0)
                         return r;
                 i = &created;

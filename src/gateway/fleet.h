@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Desired rows and releases as they are now, read from the store once per job, and what follows from them for one agent:
- * the shell around the pure desired-state. Worker's thread. A rollout engine will stand between fleet_decide() and
- * fleet_reconcile(), and admit. */
+/* Desired rows and releases as they are now, read from the store once per job, and what follows from them
+ * for one agent: the shell around the pure desired-state. Worker's thread. A rollout engine will stand
+ * between fleet_decide() and fleet_reconcile(), and admit. */
 
 #include "desired-state.h"
 #include "store-worker.h"
@@ -32,7 +32,14 @@ typedef struct FleetRules {
 } FleetRules;
 
 /* Changes nothing. */
-int fleet_decide(const Fleet *f, Store *s, const AgentRecord *a, bool connected, const FleetRules *rules, usec_t now, FleetView *ret);
+int fleet_decide(
+                const Fleet *f,
+                Store *s,
+                const AgentRecord *a,
+                bool connected,
+                const FleetRules *rules,
+                usec_t now,
+                FleetView *ret);
 
 /* What has to be sent to one agent, after everything about it was stored. */
 typedef enum FleetSend {
@@ -47,10 +54,16 @@ typedef struct FleetOrder {
         char *instruction_id, *version;
         usec_t deadline;
         bool retry;
-        usec_t not_before;                           /* look at this agent again then; USEC_INFINITY: no need */
+        usec_t not_before; /* look at this agent again then; USEC_INFINITY: no need */
 } FleetOrder;
 void fleet_order_done(FleetOrder *o);
 
 /* Decides for a connected agent and does what was decided. */
 int fleet_reconcile(
-                const Fleet *f, StoreJob *j, Store *s, const AgentRecord *a, const FleetRules *rules, usec_t now, FleetOrder *ret);
+                const Fleet *f,
+                StoreJob *j,
+                Store *s,
+                const AgentRecord *a,
+                const FleetRules *rules,
+                usec_t now,
+                FleetOrder *ret);

@@ -51,7 +51,8 @@ static int ca_load_or_create(GatewayCa *c, int state_fd, char *const *names, use
                 return log_error_errno(r, "Failed to create the certificate authority: %m");
         r = pki_ca_save_at(c->ca, state_fd, "ca.pem", "ca.key");
         if (r < 0)
-                return log_error_errno(r, "Failed to store the certificate authority in the state directory: %m");
+                return log_error_errno(
+                                r, "Failed to store the certificate authority in the state directory: %m");
         log_notice("Created the certificate authority \"%s\". Back up the state directory.", name);
         return 0;
 }
@@ -94,7 +95,10 @@ static int server_issue(GatewayCa *c, int state_fd, char *const *names, usec_t t
                 return r;
         r = pki_ca_issue_server(c->ca, c->server_key, names, time, 0, &c->server_cert);
         if (r == -EINVAL)
-                return log_error_errno(r, "Failed to issue the server certificate: a Name= is neither a DNS name nor an address.");
+                return log_error_errno(
+                                r,
+                                "Failed to issue the server certificate: a Name= is neither a DNS name nor "
+                                "an address.");
         if (r < 0)
                 return r;
         r = pki_cert_format_pem(c->server_cert, &pem);

@@ -81,7 +81,8 @@ static void clamp(usec_t *t, usec_t low, usec_t high, const char *key) {
         usec_t v = CLAMP(*t, low, high);
 
         if (v != *t)
-                log_warning("%s= is outside of what is sensible, using " USEC_FMT " s.", key, v / USEC_PER_SEC);
+                log_warning("%s= is outside of what is sensible, using " USEC_FMT " s.", key,
+                            v / USEC_PER_SEC);
         *t = v;
 }
 

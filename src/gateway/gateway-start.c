@@ -49,7 +49,8 @@ static int collect_event(EventRecord *e, void *userdata) {
         return 0;
 }
 
-/* The file before the commit: after a crash in between there is still no token in the store, and both are made anew. */
+/* The file before the commit: after a crash in between there is still no token in the store, and both are
+ * made anew. */
 static int make_admin_token(PrepareJob *j, Store *s) {
         _cleanup_(api_token_done) ApiToken t = { .role = API_ROLE_ADMIN, .created = now(CLOCK_REALTIME) };
         _cleanup_free_ char *line = NULL;
@@ -84,7 +85,9 @@ static int load_events(PrepareJob *j, Store *s) {
                 r = s->ops->events_last(s, &j->last_event);
         if (r < 0)
                 return r;
-        return s->ops->events_each(s, j->last_event > EVENT_RING_MAX ? j->last_event - EVENT_RING_MAX : 0, EVENT_RING_MAX, collect_event, j);
+        return s->ops->events_each(
+                        s, j->last_event > EVENT_RING_MAX ? j->last_event - EVENT_RING_MAX : 0,
+                        EVENT_RING_MAX, collect_event, j);
 }
 
 static int prepare_work(StoreJob *job, Store *s) {
@@ -139,7 +142,9 @@ int gateway_prepare(Gateway *g, gateway_prepared_t on_prepared) {
 
         if (!j)
                 return -ENOMEM;
-        *j = (PrepareJob){ .job = { .work = prepare_work, .done = prepare_done }, .gateway = g, .on_prepared = on_prepared };
+        *j = (PrepareJob){ .job = { .work = prepare_work, .done = prepare_done },
+                           .gateway = g,
+                           .on_prepared = on_prepared };
         r = store_worker_submit(g->worker, &j->job);
         if (r < 0)
                 free(j);

@@ -38,7 +38,7 @@ void gateway_rules(const Gateway *g, FleetRules *ret) {
         };
 }
 
-/* ---- making ------------------------------------------------------------------------------------------------------- */
+/* ---- making ---- */
 
 static int open_state(Gateway *g) {
         int r;
@@ -49,7 +49,8 @@ static int open_state(Gateway *g) {
                 r = g->state_fd;
         }
         if (r < 0)
-                return log_error_errno(r, "Failed to open the state directory %s: %m", g->conf.state_directory);
+                return log_error_errno(
+                                r, "Failed to open the state directory %s: %m", g->conf.state_directory);
         return 0;
 }
 
@@ -88,7 +89,8 @@ static int open_registry(Gateway *g) {
                 trusted = root;
         }
         if (size == 0)
-                log_warning("No trusted root is compiled in or configured (TrustedRoot=): releases cannot be imported.");
+                log_warning("No trusted root is compiled in or configured (TrustedRoot=): releases cannot "
+                            "be imported.");
         r = registry_new(&g->registry, g->state_fd, trusted, size);
         if (r < 0)
                 return log_error_errno(r, "Failed to open the registry in %s: %m", g->conf.state_directory);
@@ -135,7 +137,8 @@ int gateway_new(Gateway **ret, sd_event *event, GatewayConf *conf) {
         return 0;
 }
 
-/* First those who ask for work, then the worker, whose last answers still find everybody who waits for them. */
+/* First those who ask for work, then the worker, whose last answers still find everybody who waits for them.
+ */
 Gateway *gateway_free(Gateway *g) {
         if (!g)
                 return NULL;
@@ -160,9 +163,14 @@ Gateway *gateway_free(Gateway *g) {
         return NULL;
 }
 
-/* ---- ports -------------------------------------------------------------------------------------------------------- */
+/* ---- ports ---- */
 
-static int add_port(Gateway *g, RpcServer *server, const char *address, bool with_client_certificate, const char *what) {
+static int add_port(
+                Gateway *g,
+                RpcServer *server,
+                const char *address,
+                bool with_client_certificate,
+                const char *what) {
         _cleanup_(rpc_credentials_freep) RpcCredentials *credentials = NULL;
         uint16_t port;
         int r;
@@ -188,8 +196,9 @@ static int start_rpc(Gateway *g) {
         if (r >= 0)
                 r = rpc_server_new(&g->enroll_server, g->queue, NULL);
         if (r >= 0)
-                r = rpc_server_add_stream(g->agent_server, &rpc_method_connect, /* needs_certificate= */ true,
-                                          &stream_session_handlers, g);
+                r = rpc_server_add_stream(
+                                g->agent_server, &rpc_method_connect, /* needs_certificate= */ true,
+                                &stream_session_handlers, g);
         if (r >= 0)
                 r = enroll_service_add(g, g->enroll_server, g->agent_server);
         if (r < 0)
@@ -219,7 +228,8 @@ static int start_http(Gateway *g) {
         if (fd == -ENOENT) {
                 fd = listen_tcp(g->conf.http_listen);
                 if (fd < 0)
-                        return log_error_errno(fd, "Failed to listen for HTTPS on %s: %m", g->conf.http_listen);
+                        return log_error_errno(
+                                        fd, "Failed to listen for HTTPS on %s: %m", g->conf.http_listen);
         } else if (fd < 0)
                 return log_error_errno(fd, "Failed to take the HTTPS socket from the service manager: %m");
         (void) listen_port(fd, &port);
@@ -240,16 +250,20 @@ static int start_http(Gateway *g) {
         return 0;
 }
 
-/* A certificate is read by the servers once: near its end the service is simply started anew, which agents survive. */
+/* A certificate is read by the servers once: near its end the service is simply started anew, which agents
+ * survive. */
 static int on_certificate_check(sd_event_source *source, uint64_t usec, void *userdata) {
         Gateway *g = userdata;
 
         if (usec_sub(gateway_ca_server_expires(g->ca), now(CLOCK_REALTIME)) < CERTIFICATE_RESTART_BEFORE) {
-                log_notice("The server certificate ends soon: stopping, to be started again with a new one.");
+                log_notice("The server certificate ends soon: stopping, to be started again with a new "
+                           "one.");
                 gateway_stop(g, 0);
                 return 0;
         }
-        return event_timer_arm(g->event, &g->certificate_source, CERTIFICATE_CHECK, on_certificate_check, g, "certificate");
+        return event_timer_arm(
+                        g->event, &g->certificate_source, CERTIFICATE_CHECK, on_certificate_check, g,
+                        "certificate");
 }
 
 static void on_prepared(Gateway *g, int r) {
@@ -260,7 +274,9 @@ static void on_prepared(Gateway *g, int r) {
         if (r >= 0)
                 r = start_http(g);
         if (r >= 0)
-                r = event_timer_arm(g->event, &g->certificate_source, CERTIFICATE_CHECK, on_certificate_check, g, "certificate");
+                r = event_timer_arm(
+                                g->event, &g->certificate_source, CERTIFICATE_CHECK, on_certificate_check, g,
+                                "certificate");
         if (r < 0) {
                 (void) sd_event_exit(g->event, r);
                 return;
@@ -272,7 +288,7 @@ int gateway_start(Gateway *g) {
         return gateway_prepare(g, on_prepared);
 }
 
-/* ---- stopping ----------------------------------------------------------------------------------------------------- */
+/* ---- stopping ---- */
 
 static int on_stop_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         Gateway *g = userdata;
@@ -313,7 +329,8 @@ void gateway_stop(Gateway *g, int code) {
         daemon_notify_stopping("Saying goodbye to agents.");
         if (g->http)
                 http_server_quiesce(g->http);
-        if (event_timer_arm(g->event, &g->stop_source, STOP_TIMEOUT, on_stop_timeout, g, "stop-timeout") < 0) {
+        if (event_timer_arm(g->event, &g->stop_source, STOP_TIMEOUT, on_stop_timeout, g, "stop-timeout") <
+            0) {
                 (void) sd_event_exit(g->event, code);
                 return;
         }

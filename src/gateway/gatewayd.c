@@ -62,7 +62,8 @@ static int parse_argv(int argc, char *argv[]) {
                         return -EINVAL;
                 }
         if (optind < argc)
-                return log_error_errno(-EINVAL, "fleet-gatewayd takes no arguments, only options; see --help.");
+                return log_error_errno(
+                                -EINVAL, "fleet-gatewayd takes no arguments, only options; see --help.");
         return 1;
 }
 
@@ -74,7 +75,8 @@ static void raise_limits(void) {
                 return;
         limit.rlim_cur = limit.rlim_max;
         if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-                (void) log_warning_errno(negative_errno(), "Failed to raise the limit of open files, ignoring: %m");
+                (void) log_warning_errno(
+                                negative_errno(), "Failed to raise the limit of open files, ignoring: %m");
 }
 
 static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {

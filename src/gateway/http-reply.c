@@ -43,7 +43,8 @@ void http_reply_json(HttpExchange *x, unsigned status, json_t *v) {
 static json_t *problem_errors(const char *pointer, const char *detail) {
         json_t *list = json_array(), *item = json_object();
 
-        if (!list || !item || json_set_string(item, "pointer", pointer) < 0 || json_set_string(item, "detail", detail) < 0) {
+        if (!list || !item || json_set_string(item, "pointer", pointer) < 0 ||
+            json_set_string(item, "detail", detail) < 0) {
                 json_decref(list);
                 json_decref(item);
                 return NULL;

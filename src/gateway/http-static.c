@@ -8,8 +8,8 @@
 #include "log.h"
 #include "string-util.h"
 
-/* Files of the repository, public: what keeps them safe are their signatures. Names are plain components below tuf/, where
- * only the registry writes, so nothing leads out of it. */
+/* Files of the repository, public: what keeps them safe are their signatures. Names are plain components
+ * below tuf/, where only the registry writes, so nothing leads out of it. */
 
 #define IMMUTABLE "public, max-age=31536000, immutable"
 
@@ -27,7 +27,8 @@ static int open_below(Gateway *g, HttpExchange *x, struct stat *st) {
         path = strv_join(names, "/");
         if (!path)
                 return -ENOMEM;
-        fd = openat(registry_tuf_fd(g->registry), path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+        fd = openat(registry_tuf_fd(g->registry), path,
+                    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
         if (fd < 0)
                 return negative_errno();
         if (fstat(fd, st) < 0)
@@ -38,11 +39,13 @@ static int open_below(Gateway *g, HttpExchange *x, struct stat *st) {
 /* Files are replaced, never written in place: inode, time and size tell one content from another. */
 static void make_etag(const struct stat *st, char buf[static 80]) {
         (void) snprintf(buf, 80, "\"%" PRIx64 "-%" PRIx64 "-%" PRIx64 "\"", (uint64_t) st->st_ino,
-                        (uint64_t) st->st_mtim.tv_sec * 1000000000U + (uint64_t) st->st_mtim.tv_nsec, (uint64_t) st->st_size);
+                        (uint64_t) st->st_mtim.tv_sec * 1000000000U + (uint64_t) st->st_mtim.tv_nsec,
+                        (uint64_t) st->st_size);
 }
 
 static void reply_range(HttpExchange *x, const char *type, int fd, uint64_t size, const char *etag) {
-        const char *if_range = http_exchange_header(x, "If-Range"), *range = http_exchange_header(x, "Range");
+        const char *if_range = http_exchange_header(x, "If-Range"),
+                   *range = http_exchange_header(x, "Range");
         uint64_t offset = 0, length = size;
         char text[96];
         int r = 0;
@@ -58,7 +61,8 @@ static void reply_range(HttpExchange *x, const char *type, int fd, uint64_t size
                 return;
         }
         if (r > 0) {
-                (void) snprintf(text, sizeof(text), "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, offset, offset + length - 1, size);
+                (void) snprintf(text, sizeof(text), "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, offset,
+                                offset + length - 1, size);
                 http_reply_header(x, "Content-Range", text);
         } else {
                 offset = 0;
@@ -77,7 +81,8 @@ void http_static_tuf(HttpExchange *x, void *userdata) {
         if (fd < 0) {
                 if (fd != -ENOENT && fd != -ENOTDIR && fd != -ELOOP)
                         (void) log_warning_errno(fd, "Failed to open a file of the repository: %m");
-                http_reply_problem(x, HTTP_PROBLEM_NOT_FOUND, NULL, "There is no such file in the repository.");
+                http_reply_problem(
+                                x, HTTP_PROBLEM_NOT_FOUND, NULL, "There is no such file in the repository.");
                 return;
         }
         for (size_t i = 0; http_exchange_argument(x, i); i++)
@@ -91,7 +96,8 @@ void http_static_tuf(HttpExchange *x, void *userdata) {
                 http_reply_data(x, 304, NULL, NULL, 0);
                 return;
         }
-        reply_range(x, endswith(last, ".json") ? "application/json" : "application/octet-stream", fd, (uint64_t) st.st_size, etag);
+        reply_range(x, endswith(last, ".json") ? "application/json" : "application/octet-stream", fd,
+                    (uint64_t) st.st_size, etag);
 }
 
 void http_static_ca(HttpExchange *x, void *userdata) {

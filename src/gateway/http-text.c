@@ -60,7 +60,7 @@ static int parse_segments(HttpUri *u, char *path) {
                 if (last)
                         return 0;
                 path = end + 1;
-                if (isempty(path))           /* a slash at the end is another resource, which does not exist */
+                if (isempty(path)) /* a slash at the end is another resource, which does not exist */
                         return -EINVAL;
         }
         return 0;

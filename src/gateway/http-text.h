@@ -9,9 +9,10 @@
 #define HTTP_SEGMENTS_MAX 24U
 #define HTTP_PARAMETERS_MAX 16U
 
-/* "/a/b%20c?x=1&y=": segments {"a", "b c"}, parameters x and y. Percent escapes are decoded once, "+" in the query is a
- * space. Refused with -EINVAL: what does not begin with "/", bad escapes, control characters, text that is no UTF-8, empty
- * segments, "." and "..", "/" within a segment, a parameter given twice; -E2BIG above the caps. */
+/* "/a/b%20c?x=1&y=": segments {"a", "b c"}, parameters x and y. Percent escapes are decoded once, "+" in the
+ * query is a space. Refused with -EINVAL: what does not begin with "/", bad escapes, control characters,
+ * text that is no UTF-8, empty segments, "." and "..", "/" within a segment, a parameter given twice; -E2BIG
+ * above the caps. */
 typedef struct HttpUri {
         char *buffer;                        /* everything points into it */
         char *segments[HTTP_SEGMENTS_MAX];
@@ -25,12 +26,12 @@ typedef struct HttpUri {
 int http_uri_parse(const char *raw, HttpUri *ret);
 void http_uri_done(HttpUri *u);
 
-/* Does the path match "/api/v1/agents/{}" ({}: any one segment, *: all that follow, at least one)? The segments that
- * stand for them begin at *ret_first. */
+/* Does the path match "/api/v1/agents/{}" ({}: any one segment, *: all that follow, at least one)? The
+ * segments that stand for them begin at *ret_first. */
 bool http_path_match(const HttpUri *u, const char *pattern, size_t *ret_first);
 
-/* A Range header for a body of so many bytes. 1: these bytes; 0: send everything (no range, several, or nothing that
- * we understand); -ERANGE: 416. */
+/* A Range header for a body of so many bytes. 1: these bytes; 0: send everything (no range, several, or
+ * nothing that we understand); -ERANGE: 416. */
 int http_range_parse(const char *header, uint64_t size, uint64_t *ret_offset, uint64_t *ret_length);
 
 /* Is etag (with its quotes) in an If-None-Match list? "*" matches. Weak comparison. */

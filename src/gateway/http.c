@@ -19,7 +19,9 @@
 #define CONNECTION_MEMORY (64U * 1024U)
 #define CONNECTION_TIMEOUT_SEC 60U
 #define JSON_REQUEST_TIME (30 * USEC_PER_SEC)
-#define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CIPHER-ALL:+AES-256-GCM:+AES-128-GCM:+CHACHA20-POLY1305"
+#define TLS_PRIORITIES                                                                                      \
+        "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CIPHER-ALL:+AES-256-GCM:+AES-128-GCM:+CHACHA20-POLY1305"
+#define DISCARD_MAX MIB(8)
 #define REPLY_HEADERS_MAX 8U
 
 struct HttpServer {
@@ -71,7 +73,7 @@ struct HttpExchange {
         void *pull_userdata;
 };
 
-/* ---- driving the library ---------------------------------------------------------------------------------- */
+/* ---- driving the library ---- */
 
 static int server_on_timer(sd_event_source *source, uint64_t usec, void *userdata);
 static void server_run_soon(HttpServer *s);
@@ -129,7 +131,7 @@ static void exchange_resume(HttpExchange *x) {
         server_run_soon(x->server);
 }
 
-/* ---- what an exchange says ---------------------------------------------------------------------------------- */
+/* ---- what an exchange says ---- */
 
 const char *http_exchange_argument(const HttpExchange *x, size_t i) {
         i += x->first_argument;
@@ -146,8 +148,10 @@ const char *http_exchange_parameter(const HttpExchange *x, const char *key) {
 int http_exchange_check_parameters(HttpExchange *x, const char *const *known) {
         for (size_t i = 0; i < x->uri.n_parameters; i++)
                 if (!strv_contains((char *const *) known, x->uri.parameters[i].key)) {
-                        http_reply_problem(x, HTTP_PROBLEM_BAD_REQUEST, NULL, "There is no query parameter \"%s\" here.",
-                                           x->uri.parameters[i].key);
+                        http_reply_problem(
+                                        x, HTTP_PROBLEM_BAD_REQUEST, NULL,
+                                        "There is no query parameter \"%s\" here.",
+                                        x->uri.parameters[i].key);
                         return -EINVAL;
                 }
         return 0;
@@ -198,13 +202,15 @@ int http_exchange_json(HttpExchange *x, json_t **ret) {
         if (r == -ENOMEM)
                 http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "Out of memory.");
         else if (r < 0)
-                http_reply_problem(x, HTTP_PROBLEM_BAD_REQUEST, "", "The body is no good JSON: %s.", strna(message));
+                http_reply_problem(
+                                x, HTTP_PROBLEM_BAD_REQUEST, "", "The body is no good JSON: %s.",
+                                strna(message));
         if (r >= 0)
                 *ret = TAKE_PTR(v);
         return r;
 }
 
-/* ---- answering ---------------------------------------------------------------------------------------------- */
+/* ---- answering ---- */
 
 void http_reply_header(HttpExchange *x, const char *name, const char *value) {
         _cleanup_free_ char *n = strdup(name), *v = strdup(value);
@@ -223,7 +229,8 @@ void http_reply_header(HttpExchange *x, const char *name, const char *value) {
         x->headers[x->n_headers++].value = TAKE_PTR(v);
 }
 
-static void exchange_answer(HttpExchange *x, unsigned status, const char *type, struct MHD_Response *response) {
+static void exchange_answer(
+                HttpExchange *x, unsigned status, const char *type, struct MHD_Response *response) {
         assert(x->state != EXCHANGE_ANSWERED);
         if (!response) {
                 /* The connection is closed then: that is all that can be said without memory. */
@@ -253,7 +260,13 @@ void http_reply_data(HttpExchange *x, unsigned status, const char *type, char *d
         exchange_answer(x, status, type, response);
 }
 
-void http_reply_file(HttpExchange *x, unsigned status, const char *type, int fd, uint64_t offset, uint64_t length) {
+void http_reply_file(
+                HttpExchange *x,
+                unsigned status,
+                const char *type,
+                int fd,
+                uint64_t offset,
+                uint64_t length) {
         struct MHD_Response *response;
 
         response = MHD_create_response_from_fd_at_offset64(length, fd, offset);
@@ -279,7 +292,8 @@ static ssize_t stream_read(void *userdata, uint64_t position, char *buffer, size
 void http_reply_stream(HttpExchange *x, const char *type, http_pull_t pull, void *userdata) {
         x->pull = pull;
         x->pull_userdata = userdata;
-        exchange_answer(x, 200, type, MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, stream_read, x, NULL));
+        exchange_answer(x, 200, type,
+                        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, stream_read, x, NULL));
 }
 
 void http_stream_wakeup(HttpExchange *x) {
@@ -287,7 +301,7 @@ void http_stream_wakeup(HttpExchange *x) {
                 exchange_resume(x);
 }
 
-/* ---- one request -------------------------------------------------------------------------------------------- */
+/* ---- one request ---- */
 
 static HttpExchange *exchange_free(HttpExchange *x) {
         if (!x)
@@ -328,7 +342,10 @@ static void *server_on_uri(void *userdata, const char *uri, struct MHD_Connectio
 }
 
 static void server_on_completed(
-                void *userdata, struct MHD_Connection *connection, void **context, enum MHD_RequestTerminationCode code) {
+                void *userdata,
+                struct MHD_Connection *connection,
+                void **context,
+                enum MHD_RequestTerminationCode code) {
         exchange_free(*context);
         *context = NULL;
 }
@@ -342,7 +359,9 @@ static void exchange_find_route(HttpExchange *x, const char *method) {
         _cleanup_free_ char *allow = NULL;
 
         if (x->uri_error < 0) {
-                http_reply_problem(x, HTTP_PROBLEM_BAD_REQUEST, NULL, "The URI is not well-formed or too long.");
+                http_reply_problem(
+                                x, HTTP_PROBLEM_BAD_REQUEST, NULL,
+                                "The URI is not well-formed or too long.");
                 return;
         }
         for (const HttpRoute *route = x->server->routes; route->method; route++) {
@@ -358,7 +377,9 @@ static void exchange_find_route(HttpExchange *x, const char *method) {
         }
         allow = methods ? strv_join(methods, ", ") : NULL;
         if (!allow) {
-                http_reply_problem(x, HTTP_PROBLEM_NOT_FOUND, NULL, "There is nothing at this path; docs/api.md lists what there is.");
+                http_reply_problem(
+                                x, HTTP_PROBLEM_NOT_FOUND, NULL,
+                                "There is nothing at this path; docs/api.md lists what there is.");
                 return;
         }
         http_reply_header(x, "Allow", allow);
@@ -374,14 +395,21 @@ static void exchange_authenticate(HttpExchange *x) {
         token = http_bearer_token(http_exchange_header(x, "Authorization"));
         r = token ? x->server->authenticate(token, &x->token, x->server->userdata) : -ENOKEY;
         if (r == -ENOKEY)
-                http_reply_problem(x, HTTP_PROBLEM_UNAUTHENTICATED, NULL, "Send \"Authorization: Bearer\" with an API token.");
+                http_reply_problem(
+                                x, HTTP_PROBLEM_UNAUTHENTICATED, NULL,
+                                "Send \"Authorization: Bearer\" with an API token.");
         else if (r == -EKEYEXPIRED)
-                http_reply_problem(x, HTTP_PROBLEM_UNAUTHENTICATED, NULL, "The API token has expired; create another.");
+                http_reply_problem(
+                                x, HTTP_PROBLEM_UNAUTHENTICATED, NULL,
+                                "The API token has expired; create another.");
         else if (r < 0)
-                http_reply_problem(x, HTTP_PROBLEM_UNAUTHENTICATED, NULL, "The API token is not known here.");
+                http_reply_problem(
+                                x, HTTP_PROBLEM_UNAUTHENTICATED, NULL, "The API token is not known here.");
         else if (x->token.role < x->route->role)
-                http_reply_problem(x, HTTP_PROBLEM_FORBIDDEN, NULL, "This needs the role %s; the token has the role %s.",
-                                   api_role_to_string(x->route->role), api_role_to_string(x->token.role));
+                http_reply_problem(
+                                x, HTTP_PROBLEM_FORBIDDEN, NULL,
+                                "This needs the role %s; the token has the role %s.",
+                                api_role_to_string(x->route->role), api_role_to_string(x->token.role));
 }
 
 static void exchange_expect_body(HttpExchange *x) {
@@ -400,13 +428,20 @@ static void exchange_expect_body(HttpExchange *x) {
                 break;
         case HTTP_BODY_JSON:
                 if (length > HTTP_JSON_MAX)
-                        http_reply_problem(x, HTTP_PROBLEM_TOO_LARGE, NULL, "The body may have %u bytes.", HTTP_JSON_MAX);
+                        http_reply_problem(
+                                        x, HTTP_PROBLEM_TOO_LARGE, NULL, "The body may have %u bytes.",
+                                        HTTP_JSON_MAX);
                 break;
         case HTTP_BODY_FILE:
                 if (!header || chunked)
-                        http_reply_problem(x, HTTP_PROBLEM_BAD_REQUEST, NULL, "Content-Length is required here.");
-                else if (x->route->begin(x, length, x->server->userdata) < 0 && x->state != EXCHANGE_ANSWERED)
-                        http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "The file cannot be stored; see the gateway's journal.");
+                        http_reply_problem(
+                                        x, HTTP_PROBLEM_BAD_REQUEST, NULL,
+                                        "Content-Length is required here.");
+                else if (x->route->begin(x, length, x->server->userdata) < 0 &&
+                         x->state != EXCHANGE_ANSWERED)
+                        http_reply_problem(
+                                        x, HTTP_PROBLEM_INTERNAL, NULL,
+                                        "The file cannot be stored; see the gateway's journal.");
                 break;
         }
 }
@@ -427,11 +462,15 @@ static void exchange_begin(HttpExchange *x, const char *method) {
 static void exchange_take_body(HttpExchange *x, const char *data, size_t size) {
         if (x->route->body == HTTP_BODY_FILE) {
                 if (x->route->data(x, data, size, x->server->userdata) < 0 && x->state != EXCHANGE_ANSWERED)
-                        http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "The file cannot be stored; see the gateway's journal.");
+                        http_reply_problem(
+                                        x, HTTP_PROBLEM_INTERNAL, NULL,
+                                        "The file cannot be stored; see the gateway's journal.");
                 return;
         }
         if (x->route->body == HTTP_BODY_NONE || x->body_size + size > HTTP_JSON_MAX) {
-                http_reply_problem(x, HTTP_PROBLEM_TOO_LARGE, NULL, "The body may have %u bytes.", HTTP_JSON_MAX);
+                http_reply_problem(
+                                x, HTTP_PROBLEM_TOO_LARGE, NULL, "The body may have %u bytes.",
+                                HTTP_JSON_MAX);
                 return;
         }
         if (usec_sub(now(CLOCK_BOOTTIME), x->started) > JSON_REQUEST_TIME) {
@@ -457,10 +496,27 @@ static enum MHD_Result exchange_queue(HttpExchange *x) {
         return r;
 }
 
-/* Called with the headers, then with each piece of the body, then once more at its end, and again after a sleep. */
+/* Who is refused before the body was read may still be sending it, and would see a reset connection instead
+ * of the answer: a small body is read to its end first. */
+static bool exchange_body_is_small(HttpExchange *x) {
+        const char *header = http_exchange_header(x, "Content-Length");
+        uint64_t length;
+
+        return header && !http_exchange_header(x, "Expect") && parse_u64(header, &length) >= 0 &&
+               length > 0 && length <= DISCARD_MAX;
+}
+
+/* Called with the headers, then with each piece of the body, then once more at its end, and again after a
+ * sleep. */
 static enum MHD_Result server_on_access(
-                void *userdata, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
-                const char *data, size_t *data_size, void **context) {
+                void *userdata,
+                struct MHD_Connection *connection,
+                const char *url,
+                const char *method,
+                const char *version,
+                const char *data,
+                size_t *data_size,
+                void **context) {
 
         HttpExchange *x = *context;
 
@@ -468,14 +524,18 @@ static enum MHD_Result server_on_access(
                 return MHD_NO;
         if (x->state == EXCHANGE_NEW) {
                 exchange_begin(x, method);
-                return x->state == EXCHANGE_ANSWERED ? exchange_queue(x) : MHD_YES;
+                if (x->state != EXCHANGE_ANSWERED)
+                        return MHD_YES;
+                x->discard_body = exchange_body_is_small(x);
+                return x->discard_body ? MHD_YES : exchange_queue(x);
         }
         if (*data_size > 0) {
-                /* An answer cannot be queued in the middle of a body: the rest is read and thrown away, a little. */
+                /* An answer cannot be queued in the middle of a body: the rest is read and thrown away, a
+                 * little. */
                 if (x->state == EXCHANGE_BODY && !x->discard_body)
                         exchange_take_body(x, data, *data_size);
                 if (x->state == EXCHANGE_ANSWERED) {
-                        if (x->discard_body && (x->body_size += *data_size) > MIB(64))
+                        if (x->discard_body && (x->body_size += *data_size) > DISCARD_MAX)
                                 return MHD_NO;
                         if (!x->discard_body)
                                 x->body_size = 0;
@@ -494,7 +554,7 @@ static enum MHD_Result server_on_access(
         return MHD_YES;
 }
 
-/* ---- life --------------------------------------------------------------------------------------------------- */
+/* ---- life ---- */
 
 static void server_on_log(void *userdata, const char *format, va_list ap) _printf_(2, 0);
 static void server_on_log(void *userdata, const char *format, va_list ap) {
@@ -542,7 +602,8 @@ int http_server_new(HttpServer **ret, sd_event *event, const HttpServerOptions *
                 return r;
 
         s->daemon = MHD_start_daemon(
-                        MHD_USE_EPOLL | MHD_USE_TLS | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+                        MHD_USE_EPOLL | MHD_USE_TLS | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
+                        NULL, NULL,
                         server_on_access, s,
                         MHD_OPTION_EXTERNAL_LOGGER, server_on_log, s,
                         MHD_OPTION_LISTEN_SOCKET, fd,
@@ -579,7 +640,9 @@ HttpServer *http_server_free(HttpServer *s) {
                 /* The library forbids to be stopped while connections sleep. */
                 LIST_FOREACH(exchanges, x, s->exchanges)
                         if (x->state == EXCHANGE_HANDLING)
-                                http_reply_problem(x, HTTP_PROBLEM_OVERLOADED, NULL, "The gateway is stopping.");
+                                http_reply_problem(
+                                                x, HTTP_PROBLEM_OVERLOADED, NULL,
+                                                "The gateway is stopping.");
                         else
                                 exchange_resume(x);
                 (void) MHD_run(s->daemon);

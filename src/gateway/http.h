@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* HTTPS on the event loop: the one owner of libmicrohttpd, behind what another server could offer as well. A route has
- * a method, a path, the role it asks for and a handler. The handler answers now (http_reply_*) or keeps the exchange
- * and answers later, from the loop: the connection sleeps meanwhile and the exchange stays valid until it is answered.
- * Answering twice is a bug. Everything on the loop's thread.
+/* HTTPS on the event loop: the one owner of libmicrohttpd, behind what another server could offer as well. A
+ * route has a method, a path, the role it asks for and a handler. The handler answers now (http_reply_*) or
+ * keeps the exchange and answers later, from the loop: the connection sleeps meanwhile and the exchange
+ * stays valid until it is answered. Answering twice is a bug. Everything on the loop's thread.
  *
- * Limits: request bodies (JSON 64 KiB; files as the route's begin() says), 64 KiB of memory a connection, connections in
- * all, 60 s without a byte, 30 s for a request of JSON. */
+ * Limits: request bodies (JSON 64 KiB; files as the route's begin() says), 64 KiB of memory a connection,
+ * connections in all, 60 s without a byte, 30 s for a request of JSON. */
 
 #include <systemd/sd-event.h>
 
@@ -51,8 +51,9 @@ typedef struct HttpRoute {
         ApiRole role;
         HttpBody body;
         void (*handle)(HttpExchange *x, void *userdata);
-        /* Of HTTP_BODY_FILE. begin(): may answer with a problem; else says how much may come. data(): negative ends it
-         * with that problem answered by the callback itself or, if it did not answer, with INTERNAL. */
+        /* Of HTTP_BODY_FILE. begin(): may answer with a problem; else says how much may come. data():
+         * negative ends it with that problem answered by the callback itself or, if it did not answer, with
+         * INTERNAL. */
         int (*begin)(HttpExchange *x, uint64_t length, void *userdata);
         int (*data)(HttpExchange *x, const void *data, size_t size, void *userdata);
         /* The exchange ended, in whatever way; for what was kept with http_exchange_set_context(). */
@@ -76,13 +77,14 @@ DEFINE_POINTER_CLEANUP(HttpServer, http_server_free);
 /* No new connections; what runs goes on. */
 void http_server_quiesce(HttpServer *s);
 
-const char *http_exchange_argument(const HttpExchange *x, size_t i);         /* what stands for {} or *; NULL beyond */
+const char *http_exchange_argument(
+                const HttpExchange *x, size_t i); /* what stands for {} or *; NULL beyond */
 const char *http_exchange_parameter(const HttpExchange *x, const char *key); /* NULL if absent */
 /* NULL-terminated names; answers 400 and returns -EINVAL when there is any other. */
 int http_exchange_check_parameters(HttpExchange *x, const char *const *known);
 const char *http_exchange_header(const HttpExchange *x, const char *name);
 bool http_exchange_is_head(const HttpExchange *x);
-const ApiToken *http_exchange_token(const HttpExchange *x);                  /* of a route that asks for a role */
+const ApiToken *http_exchange_token(const HttpExchange *x); /* of a route that asks for a role */
 const char *http_exchange_request_id(const HttpExchange *x);
 /* The body as a JSON object; answers 400 itself on failure. An empty body is an empty object. */
 int http_exchange_json(HttpExchange *x, json_t **ret);
@@ -96,14 +98,22 @@ void http_reply_header(HttpExchange *x, const char *name, const char *value);
 /* data is freed, also on failure. Without Content-Type when type is NULL. */
 void http_reply_data(HttpExchange *x, unsigned status, const char *type, char *data, size_t size);
 /* Takes fd, also on failure: length bytes from offset, without copying where TLS permits. */
-void http_reply_file(HttpExchange *x, unsigned status, const char *type, int fd, uint64_t offset, uint64_t length);
-/* A body without end: pull() fills the buffer and returns how much, 0 for nothing now (http_stream_wakeup() when there is),
- * negative to end it. */
+void http_reply_file(
+                HttpExchange *x,
+                unsigned status,
+                const char *type,
+                int fd,
+                uint64_t offset,
+                uint64_t length);
+/* A body without end: pull() fills the buffer and returns how much, 0 for nothing now (http_stream_wakeup()
+ * when there is), negative to end it. */
 typedef ssize_t (*http_pull_t)(HttpExchange *x, char *buffer, size_t size, void *userdata);
 void http_reply_stream(HttpExchange *x, const char *type, http_pull_t pull, void *userdata);
 void http_stream_wakeup(HttpExchange *x);
 
 /* http-reply.c */
-void http_reply_json(HttpExchange *x, unsigned status, json_t *v);           /* takes the reference; NULL: out of memory */
-void http_reply_problem(HttpExchange *x, HttpProblem p, const char *pointer, const char *format, ...) _printf_(4, 5);
+void http_reply_json(
+                HttpExchange *x, unsigned status, json_t *v); /* takes the reference; NULL: out of memory */
+void http_reply_problem(HttpExchange *x, HttpProblem p, const char *pointer, const char *format, ...)
+                _printf_(4, 5);
 unsigned http_problem_status(HttpProblem p);

@@ -33,19 +33,18 @@ static void instruction_log(const InstructionRecord *i) {
         bool bad = IN_SET(i->phase, UPDATE_PHASE_ROLLED_BACK, UPDATE_PHASE_FAILED, UPDATE_PHASE_TIMED_OUT);
 
         log_event(bad ? LOG_WARNING : LOG_INFO, FLEET_MESSAGE_UPDATE_PHASE_STR,
-                  "MESSAGE=Agent %s: update to %s: %s%s%s%s%s", i->agent, i->version, update_phase_title(i->phase),
-                  i->verdict != UPDATE_VERDICT_NONE ? ", " : "",
+                  "MESSAGE=Agent %s: update to %s: %s%s%s%s%s", i->agent, i->version,
+                  update_phase_title(i->phase), i->verdict != UPDATE_VERDICT_NONE ? ", " : "",
                   i->verdict != UPDATE_VERDICT_NONE ? update_verdict_to_string(i->verdict) : "",
-                  isempty(i->message) ? "" : ": ", strempty(i->message),
-                  "FLEET_AGENT_ID=%s", i->agent,
-                  "FLEET_VERSION=%s", i->version,
-                  "FLEET_PHASE=%s", update_phase_to_string(i->phase),
-                  "FLEET_VERDICT=%s", update_verdict_to_string(i->verdict),
-                  "FLEET_INSTRUCTION=%s", i->id, NULL);
+                  isempty(i->message) ? "" : ": ", strempty(i->message), "FLEET_AGENT_ID=%s", i->agent,
+                  "FLEET_VERSION=%s", i->version, "FLEET_PHASE=%s", update_phase_to_string(i->phase),
+                  "FLEET_VERDICT=%s", update_verdict_to_string(i->verdict), "FLEET_INSTRUCTION=%s", i->id,
+                  NULL);
 }
 
 /* The one place where a phase changes. */
-static int instruction_set_phase(StoreJob *j, Store *s, InstructionRecord *i, UpdatePhase phase, usec_t now) {
+static int instruction_set_phase(
+                StoreJob *j, Store *s, InstructionRecord *i, UpdatePhase phase, usec_t now) {
         int r;
 
         i->phase = phase;
@@ -57,8 +56,15 @@ static int instruction_set_phase(StoreJob *j, Store *s, InstructionRecord *i, Up
 }
 
 int instruction_create(
-                StoreJob *j, Store *s, const AgentRecord *agent, const DesiredRecord *desired, uint64_t attempt, bool retry,
-                usec_t now, usec_t lease, InstructionRecord *ret) {
+                StoreJob *j,
+                Store *s,
+                const AgentRecord *agent,
+                const DesiredRecord *desired,
+                uint64_t attempt,
+                bool retry,
+                usec_t now,
+                usec_t lease,
+                InstructionRecord *ret) {
 
         _cleanup_(instruction_record_done) InstructionRecord i = {
                 .desired = desired->id,
@@ -125,7 +131,8 @@ static int status_copy(InstructionRecord *i, const InstructionStatus *st) {
         return r < 0 ? r : 0;
 }
 
-/* A machine that goes on with an instruction whose lease ended gets a new lease, unless it was given another since. */
+/* A machine that goes on with an instruction whose lease ended gets a new lease, unless it was given another
+ * since. */
 static int revive(Store *s, InstructionRecord *i, usec_t now, usec_t lease) {
         _cleanup_(instruction_record_done) InstructionRecord other = {};
         int r;
@@ -195,7 +202,8 @@ int instruction_expire(StoreJob *j, Store *s, usec_t now) {
         int r;
 
         r = s->ops->instructions_each(
-                        s, &(InstructionFilter){ .expired_before = now, .limit = EXPIRE_MAX }, expired_collect, &expired);
+                        s, &(InstructionFilter){ .expired_before = now, .limit = EXPIRE_MAX },
+                        expired_collect, &expired);
         if (r < 0)
                 return r;
         for (size_t k = 0; k < expired.n; k++) {

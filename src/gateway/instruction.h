@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The life of one instruction: created with a lease, moved from phase to phase by what the agent says, ended by it or by
- * the deadline. The only writer of instructions: every change is stored, published and logged in here. Runs in a
- * store job, on the worker's thread. */
+/* The life of one instruction: created with a lease, moved from phase to phase by what the agent says, ended
+ * by it or by the deadline. The only writer of instructions: every change is stored, published and logged in
+ * here. Runs in a store job, on the worker's thread. */
 
 #include "store-worker.h"
 
@@ -20,15 +20,22 @@ void instruction_status_done(InstructionStatus *s);
 
 /* New, queued. Fills in everything; the lease begins now. */
 int instruction_create(
-                StoreJob *j, Store *s, const AgentRecord *agent, const DesiredRecord *desired, uint64_t attempt, bool retry,
-                usec_t now, usec_t lease, InstructionRecord *ret);
+                StoreJob *j,
+                Store *s,
+                const AgentRecord *agent,
+                const DesiredRecord *desired,
+                uint64_t attempt,
+                bool retry,
+                usec_t now,
+                usec_t lease,
+                InstructionRecord *ret);
 /* It is about to be sent for the first time. */
 int instruction_offered(StoreJob *j, Store *s, InstructionRecord *i, usec_t now);
 int instruction_request_cancel(StoreJob *j, Store *s, InstructionRecord *i, usec_t now);
 
-/* Takes what an agent said about one of its instructions. Returns 1 when the instruction ended by it, 0 when it goes on or
- * the status told nothing new. -ENOENT: no such instruction of this agent. In every one of these cases the
- * status may be acknowledged. */
+/* Takes what an agent said about one of its instructions. Returns 1 when the instruction ended by it, 0 when
+ * it goes on or the status told nothing new. -ENOENT: no such instruction of this agent. In every one of
+ * these cases the status may be acknowledged. */
 int instruction_apply_status(StoreJob *j, Store *s, const InstructionStatus *st, usec_t now, usec_t lease);
 
 /* Ends what is past its deadline, at most 256 at a time; returns how many. */

@@ -28,13 +28,15 @@ static int listen_at(const struct addrinfo *a) {
 
 int listen_tcp(const char *address) {
         const char *port = strrchr(address, ':');
-        struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *list;
+        struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV },
+                        *list;
         _cleanup_free_ char *host = NULL;
         int fd = -EADDRNOTAVAIL;
 
         if (!port)
                 return -EINVAL;
-        host = address[0] == '[' ? strndup(address + 1, (size_t) (port - address) - 2) : strndup(address, (size_t) (port - address));
+        host = address[0] == '[' ? strndup(address + 1, (size_t) (port - address) - 2) :
+                                   strndup(address, (size_t) (port - address));
         if (!host)
                 return -ENOMEM;
         if (getaddrinfo(host, port + 1, &hints, &list) != 0)
@@ -47,7 +49,9 @@ int listen_tcp(const char *address) {
         /* a kernel without IPv6: all of IPv4 then */
         if (fd == -EAFNOSUPPORT && streq(host, "::")) {
                 struct sockaddr_in any = { .sin_family = AF_INET };
-                struct addrinfo v4 = { .ai_family = AF_INET, .ai_addr = (struct sockaddr *) &any, .ai_addrlen = sizeof(any) };
+                struct addrinfo v4 = { .ai_family = AF_INET,
+                                       .ai_addr = (struct sockaddr *) &any,
+                                       .ai_addrlen = sizeof(any) };
 
                 any.sin_port = ((struct sockaddr_in6 *) list->ai_addr)->sin6_port;
                 fd = listen_at(&v4);

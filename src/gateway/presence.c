@@ -33,7 +33,7 @@ static int emit_agent(StoreJob *j, Store *s, const AgentRecord *a, const char *c
         return store_job_emit(j, s, "agent", a->id, view_event_text(o), /* progress= */ false, t);
 }
 
-/* ---- Hello ---------------------------------------------------------------------------------------------------- */
+/* ---- Hello ---- */
 
 typedef struct ArriveJob {
         StoreJob job;
@@ -140,9 +140,8 @@ static int note_clone(ArriveJob *j, Store *s, AgentRecord *a, usec_t t) {
         if (!a->clone_suspected || before)
                 return 0;
         log_event(LOG_WARNING, FLEET_MESSAGE_CLONE_SUSPECTED_STR,
-                  "MESSAGE=Two machines connect in turn as agent %s, now from %s; was one of them cloned?", a->id, j->address,
-                  "FLEET_AGENT_ID=%s", a->id,
-                  "FLEET_ADDRESS=%s", j->address, NULL);
+                  "MESSAGE=Two machines connect in turn as agent %s, now from %s; was one of them cloned?",
+                  a->id, j->address, "FLEET_AGENT_ID=%s", a->id, "FLEET_ADDRESS=%s", j->address, NULL);
         return emit_agent(&j->job, s, a, "clone-suspected", t);
 }
 
@@ -183,10 +182,14 @@ static void arrive_done(StoreJob *job, int r) {
                         stream_session_order(s, &j->order);
                 } else if (r == -ENOENT) {
                         log_warning("Agent %s is not enrolled here (any more), refused.", s->agent);
-                        stream_session_close(s, RPC_STATUS_PERMISSION_DENIED, "this agent is not enrolled here; enrol it again");
+                        stream_session_close(
+                                        s, RPC_STATUS_PERMISSION_DENIED,
+                                        "this agent is not enrolled here; enrol it again");
                 } else {
                         (void) log_error_errno(r, "Agent %s: failed to store its Hello: %m", s->agent);
-                        stream_session_close(s, RPC_STATUS_UNAVAILABLE, "the gateway cannot store anything now, try again");
+                        stream_session_close(
+                                        s, RPC_STATUS_UNAVAILABLE,
+                                        "the gateway cannot store anything now, try again");
                 }
         }
         arrive_free(j);
@@ -212,7 +215,7 @@ int presence_arrive(StreamSession *s, const Fleet__V1__Hello *hello) {
         return r;
 }
 
-/* ---- leaving and being seen ------------------------------------------------------------------------------------ */
+/* ---- leaving and being seen ---- */
 
 typedef struct LeaveJob {
         StoreJob job;

@@ -6,8 +6,8 @@
 #include "messages-pb.h"
 #include "stream-session.h"
 
-/* Stores the Hello under a new session token, tells a clone, decides about updates; then Welcome and what follows, or the
- * end of the session. */
+/* Stores the Hello under a new session token, tells a clone, decides about updates; then Welcome and what
+ * follows, or the end of the session. */
 int presence_arrive(StreamSession *s, const Fleet__V1__Hello *hello);
 /* Only if no newer session took over meanwhile. */
 void presence_leave(StreamSession *s);
@@ -18,7 +18,7 @@ typedef struct PresenceSeen {
 } PresenceSeen;
 void presence_seen(Gateway *g, PresenceSeen *seen, size_t n);
 
-/* Does a Hello with this token come from a second holder of the identity? Pure: misses is what is stored and is updated;
- * one miss is a crash before the token was kept, several in a row are two machines in turn. */
+/* Does a Hello with this token come from a second holder of the identity? Pure: misses is what is stored and
+ * is updated; one miss is a crash before the token was kept, several in a row are two machines in turn. */
 #define PRESENCE_MISSES_MAX 3U
 bool presence_tell_clone(const char *stored_token, const char *token, uint64_t *misses);

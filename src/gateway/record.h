@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What the gateway keeps about agents, tokens, releases, desired versions and instructions, as plain structures:
- * the currency between store, desired state and API. Each owns its strings; *_done() frees what is inside, so that
- * records may live on the stack (zero-initialised is empty). Times: Unix time in microseconds, 0: none. */
+/* What the gateway keeps about agents, tokens, releases, desired versions and instructions, as plain
+ * structures: the currency between store, desired state and API. Each owns its strings; *_done() frees what
+ * is inside, so that records may live on the stack (zero-initialised is empty). Times: Unix time in
+ * microseconds, 0: none. */
 
 #include "macro.h"
 #include "phase.h"
@@ -20,7 +21,9 @@ typedef struct Labels {
         size_t n, n_allocated;
 } Labels;
 
-int labels_set(Labels *l, const char *key, const char *value);     /* empty value removes; -E2BIG above LABELS_MAX */
+int labels_set(Labels *l,
+               const char *key,
+               const char *value); /* empty value removes; -E2BIG above LABELS_MAX */
 const char *labels_get(const Labels *l, const char *key);
 int labels_copy(Labels *to, const Labels *from);                    /* replaces */
 void labels_done(Labels *l);

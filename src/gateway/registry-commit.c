@@ -72,7 +72,7 @@ static int refuse(Commit *c, const char *format, ...) {
         return r < 0 ? -ENOMEM : 0;
 }
 
-/* ---- verify ---------------------------------------------------------------------------------------------------- */
+/* ---- verify ---- */
 
 static int copy_files(int from, int to, const char *directory) {
         _cleanup_strv_free_ char **names = NULL;
@@ -104,7 +104,8 @@ static int copy_trust(Commit *c) {
         _cleanup_close_ int fd = -EBADF;
         int r;
 
-        if (mkdirat(c->dir_fd, TRUST_COPY, 0700) < 0 || mkdirat(c->dir_fd, TRUST_COPY "/root_history", 0700) < 0)
+        if (mkdirat(c->dir_fd, TRUST_COPY, 0700) < 0 ||
+            mkdirat(c->dir_fd, TRUST_COPY "/root_history", 0700) < 0)
                 return negative_errno();
         fd = dir_open_at(c->dir_fd, TRUST_COPY);
         if (fd < 0)
@@ -138,7 +139,9 @@ static int commit_verify(Commit *c) {
 
         (void) registry_trusted_root(c->registry, &root_size);
         if (root_size == 0)
-                return refuse(c, "This gateway trusts no root: set TrustedRoot= in gateway.conf to the root.json that your release "
+                return refuse(c,
+                              "This gateway trusts no root: set TrustedRoot= in gateway.conf to the "
+                              "root.json that your release "
                               "engineers gave you, or build with -Dtrusted-root=.");
         r = copy_trust(c);
         if (r >= 0)
@@ -151,17 +154,18 @@ static int commit_verify(Commit *c) {
         c->stage_done = true;
         if (outcome == TUF_OK)
                 return 0;
-        return refuse(c, "The metadata was refused (%s): %s.", tuf_outcome_to_string(outcome), tuf_refresh_message(c->refresh));
+        return refuse(c, "The metadata was refused (%s): %s.", tuf_outcome_to_string(outcome),
+                      tuf_refresh_message(c->refresh));
 }
 
-/* ---- targets --------------------------------------------------------------------------------------------------- */
+/* ---- targets ---- */
 
 /* Is a file of this name being served? Its name holds the hash under which it was let in. */
 static bool target_is_served(Commit *c, const char *path, uint64_t length) {
         struct stat st;
 
-        return fstatat(registry_tuf_fd(c->registry), path, &st, AT_SYMLINK_NOFOLLOW) >= 0 && S_ISREG(st.st_mode) &&
-               (uint64_t) st.st_size == length;
+        return fstatat(registry_tuf_fd(c->registry), path, &st, AT_SYMLINK_NOFOLLOW) >= 0 &&
+               S_ISREG(st.st_mode) && (uint64_t) st.st_size == length;
 }
 
 static int target_open(Commit *c, const TufTarget *t, const char *path) {
@@ -176,8 +180,8 @@ static int target_open(Commit *c, const TufTarget *t, const char *path) {
         if (fstat(c->target_fd, &st) < 0)
                 return negative_errno();
         if ((uint64_t) st.st_size != t->length)
-                return refuse(c, "%s has %" PRIu64 " bytes, the signed metadata says %" PRIu64 ".", path, (uint64_t) st.st_size,
-                              t->length);
+                return refuse(c, "%s has %" PRIu64 " bytes, the signed metadata says %" PRIu64 ".", path,
+                              (uint64_t) st.st_size, t->length);
         c->target_done = 0;
         c->hash = sha256_free(c->hash);
         r = sha256_new(&c->hash);
@@ -190,7 +194,8 @@ static int make_directories(int fd, const char *path) {
 
         if (!p)
                 return -ENOMEM;
-        for (char *slash = strchr(p, '/'), *last = NULL; slash; last = slash, slash = strchr(slash + 1, '/')) {
+        for (char *slash = strchr(p, '/'), *last = NULL; slash;
+             last = slash, slash = strchr(slash + 1, '/')) {
                 int r;
 
                 *slash = '\0';
@@ -249,7 +254,10 @@ static int target_hash_step(Commit *c, const TufTarget *t, const char *path) {
         sha256_final(c->hash, sha256);
         c->hash = sha256_free(c->hash);
         if (memcmp(sha256, t->sha256, SHA256_SIZE) != 0)
-                return refuse(c, "%s does not have the SHA-256 of the signed metadata: it is damaged or was tampered with.", path);
+                return refuse(c,
+                              "%s does not have the SHA-256 of the signed metadata: it is damaged or was "
+                              "tampered with.",
+                              path);
         return target_publish(c, path);
 }
 
@@ -267,7 +275,8 @@ static int targets_check_presence(Commit *c, const TufMetadata *targets) {
                 path = strjoinf("targets/%s", file);
                 if (!path)
                         return -ENOMEM;
-                if (!target_is_served(c, path, t->length) && faccessat(c->dir_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+                if (!target_is_served(c, path, t->length) &&
+                    faccessat(c->dir_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
                         return refuse(c, "%s is named by the metadata but was not sent.", path);
         }
         return 0;
@@ -311,7 +320,7 @@ static int commit_targets(Commit *c) {
         return r;
 }
 
-/* ---- metadata --------------------------------------------------------------------------------------------------- */
+/* ---- metadata ---- */
 
 static int publish_bytes(Commit *c, const char *name, const void *data, size_t size) {
         _cleanup_free_ char *path = strjoinf("metadata/%s", name);
@@ -333,8 +342,8 @@ static int read_root(Commit *c, uint64_t version, void **ret, size_t *ret_size) 
         return path ? file_read_at(c->dir_fd, path, TUF_ROOT_SIZE_MAX, ret, ret_size) : -ENOMEM;
 }
 
-/* Agents that were built with an older root need the whole chain from it. It is good if each root was signed by the one before,
- * and the last is the one that we verified: an invented beginning cannot lead there. */
+/* Agents that were built with an older root need the whole chain from it. It is good if each root was signed
+ * by the one before, and the last is the one that we verified: an invented beginning cannot lead there. */
 static int verify_root_chain(Commit *c, uint64_t first, uint64_t last, TufMetadata const *trusted) {
         _cleanup_(tuf_trusted_set_freep) TufTrustedSet *set = NULL;
         const TufMetadata *end;
@@ -352,13 +361,16 @@ static int verify_root_chain(Commit *c, uint64_t first, uint64_t last, TufMetada
                 r = v == first ? tuf_trusted_set_load_root(set, data, size, &message) :
                                  tuf_trusted_set_update_root(set, data, size, &message);
                 if (r > 0)
-                        return refuse(c, "%" PRIu64 ".root.json is not part of the chain of roots: %s.", v, strna(message));
+                        return refuse(c, "%" PRIu64 ".root.json is not part of the chain of roots: %s.", v,
+                                      strna(message));
         }
         if (r < 0)
                 return r;
         end = tuf_trusted_set_get(set, TUF_ROLE_ROOT);
         if (!end || end->raw_size != trusted->raw_size || memcmp(end->raw, trusted->raw, end->raw_size) != 0)
-                return refuse(c, "%" PRIu64 ".root.json is not the root that the metadata was verified with.", last);
+                return refuse(c,
+                              "%" PRIu64 ".root.json is not the root that the metadata was verified with.",
+                              last);
         return 0;
 }
 
@@ -375,7 +387,7 @@ static int publish_roots(Commit *c) {
                         break;
                 first = v;
         }
-        if (first > trusted->version)                        /* not sent: it came with an earlier import, or is compiled in */
+        if (first > trusted->version) /* not sent: it came with an earlier import, or is compiled in */
                 return publish_role(c, TUF_ROLE_ROOT);
         r = verify_root_chain(c, first, trusted->version, trusted);
         if (r < 0 || c->result.refusal)
@@ -419,7 +431,7 @@ static int commit_metadata(Commit *c) {
         return 0;
 }
 
-/* ---- record ----------------------------------------------------------------------------------------------------- */
+/* ---- record ---- */
 
 static int collect_version(ReleaseRecord *rel, void *userdata) {
         return strv_extend(userdata, rel->version);
@@ -487,7 +499,11 @@ static void commit_done(StoreJob *job, int r) {
 }
 
 int registry_commit_start(
-                Registry *registry, StoreWorker *worker, int dir_fd, import_on_result_t on_result, void *userdata) {
+                Registry *registry,
+                StoreWorker *worker,
+                int dir_fd,
+                import_on_result_t on_result,
+                void *userdata) {
 
         Commit *c;
         int r;

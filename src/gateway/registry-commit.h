@@ -7,4 +7,8 @@
 
 /* dir_fd: the upload, with metadata/ and targets/; must live until on_result, which runs on the loop. */
 int registry_commit_start(
-                Registry *registry, StoreWorker *worker, int dir_fd, import_on_result_t on_result, void *userdata);
+                Registry *registry,
+                StoreWorker *worker,
+                int dir_fd,
+                import_on_result_t on_result,
+                void *userdata);

@@ -53,7 +53,8 @@ static void import_destroy(void *value) {
         fd_close(m->dir_fd);
         r = tree_remove_at(fd, m->id);
         if (r < 0)
-                (void) log_warning_errno(r, "Failed to remove the uploaded files of import %s, ignoring: %m", m->id);
+                (void) log_warning_errno(
+                                r, "Failed to remove the uploaded files of import %s, ignoring: %m", m->id);
         free(m);
 }
 
@@ -72,7 +73,9 @@ static int imports_on_sweep(sd_event_source *source, uint64_t usec, void *userda
                 (void) hashmap_remove(i->imports, m->id);
                 import_destroy(m);
         }
-        return event_timer_arm(i->gateway->event, &i->sweep_source, SWEEP_INTERVAL, imports_on_sweep, i, "imports-sweep");
+        return event_timer_arm(
+                        i->gateway->event, &i->sweep_source, SWEEP_INTERVAL, imports_on_sweep, i,
+                        "imports-sweep");
 }
 
 int imports_new(Imports **ret, Gateway *g) {
@@ -86,7 +89,8 @@ int imports_new(Imports **ret, Gateway *g) {
         r = hashmap_new(&i->imports, import_destroy);
         if (r < 0)
                 return r;
-        r = event_timer_arm(g->event, &i->sweep_source, SWEEP_INTERVAL, imports_on_sweep, i, "imports-sweep");
+        r = event_timer_arm(
+                        g->event, &i->sweep_source, SWEEP_INTERVAL, imports_on_sweep, i, "imports-sweep");
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(i);
@@ -144,7 +148,7 @@ int import_drop(Import *m) {
         return 0;
 }
 
-/* ---- one file --------------------------------------------------------------------------------------------------- */
+/* ---- one file ---- */
 
 /* Makes the directories on the way; returns the whole path. */
 static int make_path(Import *m, const char *const *path, size_t n_path, char **ret) {
@@ -175,7 +179,8 @@ static bool path_is_good(const char *const *path, size_t n_path) {
         return true;
 }
 
-int import_upload_new(Import *m, const char *const *path, size_t n_path, uint64_t length, ImportUpload **ret) {
+int import_upload_new(
+                Import *m, const char *const *path, size_t n_path, uint64_t length, ImportUpload **ret) {
         _cleanup_(import_upload_freep) ImportUpload *u = NULL;
         uint64_t max, free_bytes;
         int r;
@@ -207,7 +212,9 @@ int import_upload_new(Import *m, const char *const *path, size_t n_path, uint64_
         u->temporary = strjoinf("upload-%u", m->next_temporary++);
         if (!u->temporary)
                 return -ENOMEM;
-        u->fd = RET_NERRNO(openat(m->dir_fd, u->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+        u->fd = RET_NERRNO(
+                        openat(m->dir_fd, u->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+                               0600));
         if (u->fd < 0)
                 return u->fd;
         *ret = TAKE_PTR(u);
@@ -256,7 +263,7 @@ ImportUpload *import_upload_free(ImportUpload *u) {
         return NULL;
 }
 
-/* ---- into the registry ------------------------------------------------------------------------------------------- */
+/* ---- into the registry ---- */
 
 static void import_on_commit(const ImportResult *result, void *userdata) {
         Import *m = userdata;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Repositories that are being uploaded, each in a directory of its own below import/, and the way of one into the
- * registry: verify the metadata against a copy of our trust, check every target against it, move targets into place,
- * then metadata with the timestamp last, then the releases into the store. Until then nothing is served of it, and a
- * crash in between leaves what was served before or a repository that is whole. Loop's thread; the work of a commit is
- * done in steps on the worker's. Bounded: imports open at once, files, sizes, idle time. */
+/* Repositories that are being uploaded, each in a directory of its own below import/, and the way of one
+ * into the registry: verify the metadata against a copy of our trust, check every target against it, move
+ * targets into place, then metadata with the timestamp last, then the releases into the store. Until then
+ * nothing is served of it, and a crash in between leaves what was served before or a repository that is
+ * whole. Loop's thread; the work of a commit is done in steps on the worker's. Bounded: imports open at
+ * once, files, sizes, idle time. */
 
 #include "registry.h"
 
@@ -27,9 +28,11 @@ Import *imports_get(Imports *i, const char *id);
 /* -EBUSY while it is being committed. */
 int import_drop(Import *m);
 
-/* path: the segments below files/. Errors: -EINVAL no such place in a repository, -EFBIG, -E2BIG too many files, -ENOSPC,
- * -EBUSY. The upload ends with import_upload_finish() (the file is there) or _free() (it never was). */
-int import_upload_new(Import *m, const char *const *path, size_t n_path, uint64_t length, ImportUpload **ret);
+/* path: the segments below files/. Errors: -EINVAL no such place in a repository, -EFBIG, -E2BIG too many
+ * files, -ENOSPC, -EBUSY. The upload ends with import_upload_finish() (the file is there) or _free() (it
+ * never was). */
+int import_upload_new(
+                Import *m, const char *const *path, size_t n_path, uint64_t length, ImportUpload **ret);
 int import_upload_write(ImportUpload *u, const void *data, size_t size);
 int import_upload_finish(ImportUpload *u);                   /* -EMSGSIZE: fewer bytes than announced */
 const char *import_upload_path(const ImportUpload *u);

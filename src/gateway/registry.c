@@ -32,7 +32,9 @@ int registry_new(Registry **ret, int state_fd, const void *trusted_root, size_t 
         r = new0(Registry, 1);
         if (!r)
                 return -ENOMEM;
-        *r = (Registry){ .tuf_fd = -EBADF, .trust_fd = -EBADF, .import_fd = -EBADF, .root_size = trusted_root_size };
+        *r = (Registry){
+                .tuf_fd = -EBADF, .trust_fd = -EBADF, .import_fd = -EBADF, .root_size = trusted_root_size
+        };
         r->root = memdup(trusted_root, trusted_root_size);
         if (!r->root)
                 return -ENOMEM;
@@ -109,7 +111,8 @@ int registry_load(const Registry *r, TufTrustedSet **ret_set, RegistryMetadata *
                 return k;
         if (k > 0) {
                 if (k != TUF_MISSING)
-                        log_warning("The verified metadata of the last import cannot be used: %s. Import a repository again.",
+                        log_warning("The verified metadata of the last import cannot be used: %s. Import a "
+                                    "repository again.",
                                     strna(message));
                 return 0;
         }
@@ -124,7 +127,7 @@ int registry_load(const Registry *r, TufTrustedSet **ret_set, RegistryMetadata *
         return 0;
 }
 
-/* ---- releases in the store ------------------------------------------------------------------------------------- */
+/* ---- releases in the store ---- */
 
 typedef struct Known {
         char **versions;
@@ -155,17 +158,33 @@ static int known_collect(ReleaseRecord *rel, void *userdata) {
 static int store_artifact(Store *s, const TufRelease *rel, const TufTarget *t) {
         char sha256[SHA256_HEX_MAX];
         ArtifactRecord a = {
-                .path = t->path, .version = rel->version, .arch = rel->arch, .os = rel->os, .sha256 = sha256, .length = t->length,
+                .path = t->path,
+                .version = rel->version,
+                .arch = rel->arch,
+                .os = rel->os,
+                .sha256 = sha256,
+                .length = t->length,
         };
 
         hex_encode(t->sha256, SHA256_SIZE, sha256);
         return s->ops->artifact_put(s, &a);
 }
 
-static int store_release(StoreJob *j, Store *s, const TufRelease *rel, const Known *known, usec_t time, char ***ret_new) {
+static int store_release(
+                StoreJob *j,
+                Store *s,
+                const TufRelease *rel,
+                const Known *known,
+                usec_t time,
+                char ***ret_new) {
         ReleaseRecord record = {
-                .version = rel->version, .product = rel->product, .imported = time, .floor = rel->floor,
-                .requires = rel->requires, .severity = rel->severity, .requires_packaging = rel->requires_packaging,
+                .version = rel->version,
+                .product = rel->product,
+                .imported = time,
+                .floor = rel->floor,
+                .requires = rel->requires,
+                .severity = rel->severity,
+                .requires_packaging = rel->requires_packaging,
         };
         bool is_new = true;
         int r;
@@ -183,10 +202,13 @@ static int store_release(StoreJob *j, Store *s, const TufRelease *rel, const Kno
                 if (r < 0)
                         return r;
         }
-        return store_job_emit(j, s, "release", NULL, view_event_text(view_release(&record)), /* progress= */ false, time);
+        return store_job_emit(
+                        j, s, "release", NULL, view_event_text(view_release(&record)), /* progress= */ false,
+                        time);
 }
 
-int registry_store_releases(StoreJob *j, Store *s, const TufMetadata *targets, usec_t time, char ***ret_new) {
+int registry_store_releases(
+                StoreJob *j, Store *s, const TufMetadata *targets, usec_t time, char ***ret_new) {
         _cleanup_strv_free_ char **problems = NULL;
         _cleanup_(known_done) Known known = {};
         TufRelease **releases = NULL;
@@ -251,7 +273,8 @@ static int refresh_from_published(Registry *r, usec_t time) {
         if (k < 0)
                 return k;
         if (tuf_refresh_outcome(refresh) != TUF_OK)
-                log_warning("The repository that is being served is not good any more: %s. Publish and import fresh metadata.",
+                log_warning("The repository that is being served is not good any more: %s. Publish and "
+                            "import fresh metadata.",
                             tuf_refresh_message(refresh));
         return 0;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The registry of releases: the TUF repository that the gateway serves (tuf/ in the state directory), what of it was
- * verified (trust/, the gateway's own TUF store), and the imports being uploaded (import/). The releases in the store are
- * derived from verified metadata. The functions below that take a store run on the worker's thread, the others on the loop. */
+/* The registry of releases: the TUF repository that the gateway serves (tuf/ in the state directory), what
+ * of it was verified (trust/, the gateway's own TUF store), and the imports being uploaded (import/). The
+ * releases in the store are derived from verified metadata. The functions below that take a store run on the
+ * worker's thread, the others on the loop. */
 
 #include "store-worker.h"
 #include "tuf-trusted-set.h"
@@ -27,7 +28,8 @@ typedef struct RegistryMetadata {
 
 /* Worker: what trust/ holds, expired or not. *ret_set is NULL before the first import. */
 int registry_load(const Registry *r, TufTrustedSet **ret_set, RegistryMetadata *ret);
-/* Worker, in a transaction: makes releases and artifacts what the targets say. Names of new ones in *ret_new (may be NULL). */
+/* Worker, in a transaction: makes releases and artifacts what the targets say. Names of new ones in *ret_new
+ * (may be NULL). */
 int registry_store_releases(StoreJob *j, Store *s, const TufMetadata *targets, usec_t time, char ***ret_new);
 /* Worker, at the start: a crash may have published what the store does not know yet. */
 int registry_recover(Registry *r, StoreJob *j, Store *s);

@@ -48,8 +48,8 @@ static int status_work(StoreJob *job, Store *s) {
 
         r = instruction_apply_status(job, s, &j->status, t, j->rules.lease);
         if (r == -ENOENT) {
-                log_info("Agent %s reported about an instruction that is not known here (%s), ignoring.", j->status.agent,
-                         j->status.instruction_id);
+                log_info("Agent %s reported about an instruction that is not known here (%s), ignoring.",
+                         j->status.agent, j->status.instruction_id);
                 return 0;
         }
         return r > 0 ? status_decide_next(j, s, t) : r;
@@ -62,7 +62,9 @@ static void status_done(StoreJob *job, int r) {
         s->statuses_pending--;
         if (r < 0) {
                 (void) log_error_errno(r, "Agent %s: failed to store a status: %m", s->agent);
-                stream_session_close(s, RPC_STATUS_UNAVAILABLE, "the gateway cannot store anything now, try again");
+                stream_session_close(
+                                s, RPC_STATUS_UNAVAILABLE,
+                                "the gateway cannot store anything now, try again");
         } else {
                 stream_session_ack(s, j->status.instruction_id, j->status.sequence);
                 if (j->ended)
@@ -92,10 +94,11 @@ static int status_copy(InstructionStatus *to, const char *agent, const Fleet__V1
         if (!isempty(from->verdict)) {
                 to->verdict = update_verdict_from_string(from->verdict);
                 if (to->verdict < 0)
-                        to->verdict = UPDATE_VERDICT_INTERNAL;       /* a newer agent's word; the message tells */
+                        to->verdict = UPDATE_VERDICT_INTERNAL; /* a newer agent's word; the message tells */
         }
         to->from_version = strndup(from->from_version, VERSION_TEXT_MAX);
-        to->message = string_is_safe(from->message, MESSAGE_MAX) ? strdup(from->message) : string_escape(from->message);
+        to->message = string_is_safe(from->message, MESSAGE_MAX) ? strdup(from->message) :
+                                                                   string_escape(from->message);
         if (!to->from_version || !to->message)
                 return -ENOMEM;
         if (strlen(to->message) > MESSAGE_MAX) {

@@ -3,9 +3,10 @@
 
 #include "string-util.h"
 
-#define AGENT_COLUMNS                                                                                            \
-        "id, state, version, previous_version, session_token, token_misses, clone_suspected, transaction_id, "   \
-        "config_revision, metadata_expires, pinned, pinned_version, enrolled, last_seen, hostname, os_id, "      \
+#define AGENT_COLUMNS \
+        "id, state, version, previous_version, session_token, token_misses, clone_suspected, " \
+        "transaction_id, config_revision, metadata_expires, pinned, pinned_version, enrolled, last_seen, " \
+        "hostname, os_id, " \
         "os_version_id, os_pretty_name, kernel, architecture, boot_id, packaging"
 
 static int agent_read(Query *q, AgentRecord *a) {
@@ -79,7 +80,8 @@ int sqlite_agent_put(Store *s, const AgentRecord *a) {
 
         /* not REPLACE, which would delete the row first and with it what refers to it */
         query_begin(&q, s,
-                    "INSERT INTO agents (" AGENT_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+                    "INSERT INTO agents (" AGENT_COLUMNS
+                    ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
                     "ON CONFLICT (id) DO UPDATE SET state = excluded.state, version = excluded.version, "
                     "previous_version = excluded.previous_version, session_token = excluded.session_token, "
                     "token_misses = excluded.token_misses, clone_suspected = excluded.clone_suspected, "
@@ -88,7 +90,8 @@ int sqlite_agent_put(Store *s, const AgentRecord *a) {
                     "pinned_version = excluded.pinned_version, enrolled = excluded.enrolled, "
                     "last_seen = excluded.last_seen, hostname = excluded.hostname, os_id = excluded.os_id, "
                     "os_version_id = excluded.os_version_id, os_pretty_name = excluded.os_pretty_name, "
-                    "kernel = excluded.kernel, architecture = excluded.architecture, boot_id = excluded.boot_id, "
+                    "kernel = excluded.kernel, architecture = excluded.architecture, boot_id = "
+                    "excluded.boot_id, "
                     "packaging = excluded.packaging");
         query_text(&q, a->id);
         query_u64(&q, (uint64_t) a->state);
@@ -152,7 +155,8 @@ int sqlite_agent_delete(Store *s, const char *id) {
         return query_run_one(&q);
 }
 
-/* Both tables are read in the same order and merged, so that a large fleet costs two scans and not one query each. */
+/* Both tables are read in the same order and merged, so that a large fleet costs two scans and not one query
+ * each. */
 int sqlite_agents_each(Store *s, store_agent_t callback, void *userdata) {
         _cleanup_query_ Query q = {}, l = {};
         _cleanup_free_ char *owner = NULL;

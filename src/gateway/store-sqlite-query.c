@@ -33,7 +33,8 @@ int sqlite_error(SqliteStore *s, int code, const char *what) {
         default:
                 r = -EIO;
         }
-        return log_debug_errno(r, "SQLite: %s: %s", what, s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(code));
+        return log_debug_errno(
+                        r, "SQLite: %s: %s", what, s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(code));
 }
 
 int sqlite_run(SqliteStore *s, const char *sql) {

@@ -6,7 +6,8 @@ int sqlite_release_put(Store *s, const ReleaseRecord *rel) {
         int r;
 
         query_begin(&q, s,
-                    "INSERT INTO releases (version, product, imported, floor, requires, severity, requires_packaging) "
+                    "INSERT INTO releases (version, product, imported, floor, requires, severity, "
+                    "requires_packaging) "
                     "VALUES (?,?,?,?,?,?,?) ON CONFLICT (version) DO UPDATE SET product = excluded.product, "
                     "imported = excluded.imported, floor = excluded.floor, requires = excluded.requires, "
                     "severity = excluded.severity, requires_packaging = excluded.requires_packaging");
@@ -40,7 +41,8 @@ int sqlite_releases_each(Store *s, store_release_t callback, void *userdata) {
         int r;
 
         query_begin(&q, s,
-                    "SELECT version, product, imported, floor, requires, severity, requires_packaging FROM releases "
+                    "SELECT version, product, imported, floor, requires, severity, requires_packaging FROM "
+                    "releases "
                     "ORDER BY version");
         while ((r = query_row(&q)) > 0) {
                 _cleanup_(release_record_done) ReleaseRecord rel = {};
@@ -65,7 +67,8 @@ int sqlite_artifact_put(Store *s, const ArtifactRecord *a) {
         _cleanup_query_ Query q = {};
         int r;
 
-        query_begin(&q, s, "INSERT INTO artifacts (path, version, arch, os, length, sha256) VALUES (?,?,?,?,?,?)");
+        query_begin(&q, s,
+                    "INSERT INTO artifacts (path, version, arch, os, length, sha256) VALUES (?,?,?,?,?,?)");
         query_text(&q, a->path);
         query_text(&q, a->version);
         query_text(&q, a->arch);
@@ -80,7 +83,8 @@ int sqlite_artifacts_each(Store *s, store_artifact_t callback, void *userdata) {
         _cleanup_query_ Query q = {};
         int r;
 
-        query_begin(&q, s, "SELECT path, version, arch, os, length, sha256 FROM artifacts ORDER BY version, path");
+        query_begin(&q, s,
+                    "SELECT path, version, arch, os, length, sha256 FROM artifacts ORDER BY version, path");
         while ((r = query_row(&q)) > 0) {
                 _cleanup_(artifact_record_done) ArtifactRecord a = {};
 

@@ -64,7 +64,8 @@ int sqlite_join_token_put(Store *s, const JoinToken *t) {
         for (size_t i = 0; r >= 0 && i < t->labels.n; i++) {
                 _cleanup_query_ Query l = {};
 
-                query_begin(&l, s, "INSERT OR IGNORE INTO join_token_labels (token, key, value) VALUES (?, ?, ?)");
+                query_begin(&l, s,
+                            "INSERT OR IGNORE INTO join_token_labels (token, key, value) VALUES (?, ?, ?)");
                 query_text(&l, t->id);
                 query_text(&l, t->labels.items[i].key);
                 query_text(&l, t->labels.items[i].value);
@@ -103,7 +104,8 @@ int sqlite_api_token_put(Store *s, const ApiToken *t) {
         int r;
 
         query_begin(&q, s,
-                    "INSERT INTO api_tokens (id, hash, role, created, expires, description) VALUES (?,?,?,?,?,?)");
+                    "INSERT INTO api_tokens (id, hash, role, created, expires, description) VALUES "
+                    "(?,?,?,?,?,?)");
         query_text(&q, t->id);
         query_text(&q, t->hash);
         query_text(&q, api_role_to_string(t->role));
@@ -126,7 +128,9 @@ int sqlite_api_tokens_each(Store *s, store_api_token_t callback, void *userdata)
         _cleanup_query_ Query q = {};
         int r;
 
-        query_begin(&q, s, "SELECT id, hash, role, created, expires, description FROM api_tokens ORDER BY created, id");
+        query_begin(&q, s,
+                    "SELECT id, hash, role, created, expires, description FROM api_tokens ORDER BY "
+                    "created, id");
         while ((r = query_row(&q)) > 0) {
                 _cleanup_(api_token_done) ApiToken t = {};
                 _cleanup_free_ char *role = NULL;

@@ -4,10 +4,10 @@
 #include "string-util.h"
 
 #define DESIRED_COLUMNS "id, kind, target, version, generation, retry, created, updated, actor"
-#define INSTRUCTION_COLUMNS                                                                                    \
-        "number, id, agent, desired, generation, attempt, version, from_version, phase, verdict, "             \
-        "failed_phase, message, retry, cancel_requested, sequence, bytes_done, bytes_total, created, updated, " \
-        "deadline, finished"
+#define INSTRUCTION_COLUMNS \
+        "number, id, agent, desired, generation, attempt, version, from_version, phase, verdict, " \
+        "failed_phase, message, retry, cancel_requested, sequence, bytes_done, bytes_total, created, " \
+        "updated, deadline, finished"
 
 static int desired_read(Query *q, DesiredRecord *d) {
         _cleanup_free_ char *kind = NULL;
@@ -62,12 +62,13 @@ int sqlite_desired_put(Store *s, DesiredRecord *d) {
 
         if (d->id == 0)
                 query_begin(&q, s,
-                            "INSERT INTO desired (version, generation, retry, created, updated, actor, kind, target) "
+                            "INSERT INTO desired (version, generation, retry, created, updated, actor, "
+                            "kind, target) "
                             "VALUES (?,?,?,?,?,?,?,?)");
         else
                 query_begin(&q, s,
-                            "UPDATE desired SET version = ?, generation = ?, retry = ?, created = ?, updated = ?, "
-                            "actor = ? WHERE id = ?");
+                            "UPDATE desired SET version = ?, generation = ?, retry = ?, created = ?, "
+                            "updated = ?, actor = ? WHERE id = ?");
         query_text(&q, d->version);
         query_u64(&q, d->generation);
         query_u64(&q, d->retry);
@@ -168,7 +169,8 @@ int sqlite_instruction_get(Store *s, const char *id, InstructionRecord *ret) {
 int sqlite_instruction_outstanding(Store *s, const char *agent, InstructionRecord *ret) {
         _cleanup_query_ Query q = {};
 
-        query_begin(&q, s, "SELECT " INSTRUCTION_COLUMNS " FROM instructions WHERE agent = ? AND terminal = 0");
+        query_begin(&q, s,
+                    "SELECT " INSTRUCTION_COLUMNS " FROM instructions WHERE agent = ? AND terminal = 0");
         query_text(&q, agent);
         return instruction_read_one(&q, ret);
 }
@@ -176,16 +178,20 @@ int sqlite_instruction_outstanding(Store *s, const char *agent, InstructionRecor
 int sqlite_instruction_latest(Store *s, const char *agent, InstructionRecord *ret) {
         _cleanup_query_ Query q = {};
 
-        query_begin(&q, s, "SELECT " INSTRUCTION_COLUMNS " FROM instructions WHERE agent = ? ORDER BY number DESC LIMIT 1");
+        query_begin(&q, s,
+                    "SELECT " INSTRUCTION_COLUMNS
+                    " FROM instructions WHERE agent = ? ORDER BY number DESC LIMIT 1");
         query_text(&q, agent);
         return instruction_read_one(&q, ret);
 }
 
-int sqlite_instruction_last_for(Store *s, const char *agent, uint64_t desired, uint64_t generation, InstructionRecord *ret) {
+int sqlite_instruction_last_for(
+                Store *s, const char *agent, uint64_t desired, uint64_t generation, InstructionRecord *ret) {
         _cleanup_query_ Query q = {};
 
         query_begin(&q, s,
-                    "SELECT " INSTRUCTION_COLUMNS " FROM instructions WHERE agent = ? AND desired = ? AND generation = ? "
+                    "SELECT " INSTRUCTION_COLUMNS
+                    " FROM instructions WHERE agent = ? AND desired = ? AND generation = ? "
                     "ORDER BY number DESC LIMIT 1");
         query_text(&q, agent);
         query_u64(&q, desired);
@@ -216,14 +222,16 @@ int sqlite_instruction_put(Store *s, InstructionRecord *i) {
         if (i->number == 0)
                 query_begin(&q, s,
                             "INSERT INTO instructions (phase, terminal, verdict, failed_phase, message, "
-                            "cancel_requested, sequence, bytes_done, bytes_total, updated, deadline, finished, "
-                            "from_version, id, agent, desired, generation, attempt, version, retry, created) "
+                            "cancel_requested, sequence, bytes_done, bytes_total, updated, deadline, "
+                            "finished, from_version, id, agent, desired, generation, attempt, version, "
+                            "retry, created) "
                             "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
         else
                 query_begin(&q, s,
-                            "UPDATE instructions SET phase = ?, terminal = ?, verdict = ?, failed_phase = ?, "
-                            "message = ?, cancel_requested = ?, sequence = ?, bytes_done = ?, bytes_total = ?, "
-                            "updated = ?, deadline = ?, finished = ?, from_version = ? WHERE number = ?");
+                            "UPDATE instructions SET phase = ?, terminal = ?, verdict = ?, "
+                            "failed_phase = ?, message = ?, cancel_requested = ?, sequence = ?, "
+                            "bytes_done = ?, bytes_total = ?, updated = ?, deadline = ?, finished = ?, "
+                            "from_version = ? WHERE number = ?");
         instruction_bind(&q, i);
         if (i->number == 0) {
                 query_text(&q, i->id);
@@ -242,13 +250,15 @@ int sqlite_instruction_put(Store *s, InstructionRecord *i) {
         return r;
 }
 
-int sqlite_instructions_each(Store *s, const InstructionFilter *f, store_instruction_t callback, void *userdata) {
+int sqlite_instructions_each(
+                Store *s, const InstructionFilter *f, store_instruction_t callback, void *userdata) {
         _cleanup_query_ Query q = {};
         int r;
 
         if (f->expired_before > 0) {
                 query_begin(&q, s,
-                            "SELECT " INSTRUCTION_COLUMNS " FROM instructions WHERE terminal = 0 AND deadline < ? "
+                            "SELECT " INSTRUCTION_COLUMNS
+                            " FROM instructions WHERE terminal = 0 AND deadline < ? "
                             "ORDER BY deadline LIMIT ?");
                 query_u64(&q, f->expired_before);
         } else {
@@ -256,11 +266,13 @@ int sqlite_instructions_each(Store *s, const InstructionFilter *f, store_instruc
                 if (f->agent)
                         query_begin(&q, s,
                                     "SELECT " INSTRUCTION_COLUMNS " FROM instructions WHERE agent = ?1 AND "
-                                    "(?2 = 0 OR desired = ?2) AND (?3 = 0 OR terminal = 0) ORDER BY number DESC LIMIT ?4");
+                                    "(?2 = 0 OR desired = ?2) AND (?3 = 0 OR terminal = 0) "
+                                    "ORDER BY number DESC LIMIT ?4");
                 else
                         query_begin(&q, s,
                                     "SELECT " INSTRUCTION_COLUMNS " FROM instructions WHERE ?1 IS NULL AND "
-                                    "(?2 = 0 OR desired = ?2) AND (?3 = 0 OR terminal = 0) ORDER BY number DESC LIMIT ?4");
+                                    "(?2 = 0 OR desired = ?2) AND (?3 = 0 OR terminal = 0) "
+                                    "ORDER BY number DESC LIMIT ?4");
                 query_text(&q, f->agent);
                 query_u64(&q, f->desired);
                 query_u64(&q, f->active);
@@ -309,7 +321,8 @@ int sqlite_events_each(Store *s, uint64_t after, uint64_t limit, store_event_t c
         _cleanup_query_ Query q = {};
         int r;
 
-        query_begin(&q, s, "SELECT id, time, topic, agent, data FROM events WHERE id > ? ORDER BY id LIMIT ?");
+        query_begin(&q, s,
+                    "SELECT id, time, topic, agent, data FROM events WHERE id > ? ORDER BY id LIMIT ?");
         query_u64(&q, after);
         query_u64(&q, limit);
         while ((r = query_row(&q)) > 0) {

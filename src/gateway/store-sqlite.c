@@ -98,15 +98,18 @@ int store_sqlite_open(const char *path, Store **ret) {
         store = &s->base;
 
         r = sqlite3_open_v2(
-                        path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+                        path, &s->db,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+                                        SQLITE_OPEN_EXRESCODE,
                         NULL);
         if (r != SQLITE_OK)
                 return sqlite_error(s, r, path);
-        (void) sqlite3_busy_timeout(s->db, 5000);        /* an online backup or a person with the sqlite3 shell */
+        (void) sqlite3_busy_timeout(s->db, 5000); /* an online backup or a person with the sqlite3 shell */
         (void) sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
         (void) sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 
-        /* An acknowledgement promises that power may fail now: FULL, because WAL with NORMAL would not keep that. */
+        /* An acknowledgement promises that power may fail now: FULL, because WAL with NORMAL would not keep
+         * that. */
         r = sqlite_run(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
         if (r < 0)
                 return r;

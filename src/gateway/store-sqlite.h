@@ -2,8 +2,9 @@
 #pragma once
 
 /* Inside of the SQLite store: the connection, its cached statements, and binding and reading in order of the
- * question marks and columns. An error sticks in the Query and comes out of query_row() or query_read(), so that
- * the lines between need no checks. Statements are static strings, cached by address; values are always bound. */
+ * question marks and columns. An error sticks in the Query and comes out of query_row() or query_read(), so
+ * that the lines between need no checks. Statements are static strings, cached by address; values are always
+ * bound. */
 
 #include <sqlite3.h>
 
@@ -40,10 +41,10 @@ void query_text(Query *q, const char *value);            /* NULL is stored as NU
 void query_u64(Query *q, uint64_t value);                /* above 2^63-1: -ERANGE */
 
 int query_row(Query *q);                                 /* 1: a row, 0: no more, <0 */
-int query_run(Query *q);                                 /* to the end; the number of rows that were changed */
+int query_run(Query *q); /* to the end; the number of rows that were changed */
 int query_run_one(Query *q);                             /* 0, or -ENOENT when nothing was changed */
 
-void query_get_text(Query *q, char **ret);               /* the next column; replaces *ret; NULL stays NULL */
+void query_get_text(Query *q, char **ret); /* the next column; replaces *ret; NULL stays NULL */
 uint64_t query_get_u64(Query *q);
 int query_read(Query *q);                                /* 0, or what went wrong in the query_get_*() */
 
@@ -85,8 +86,10 @@ int sqlite_instruction_get(Store *s, const char *id, InstructionRecord *ret);
 int sqlite_instruction_put(Store *s, InstructionRecord *i);
 int sqlite_instruction_outstanding(Store *s, const char *agent, InstructionRecord *ret);
 int sqlite_instruction_latest(Store *s, const char *agent, InstructionRecord *ret);
-int sqlite_instruction_last_for(Store *s, const char *agent, uint64_t desired, uint64_t generation, InstructionRecord *ret);
-int sqlite_instructions_each(Store *s, const InstructionFilter *f, store_instruction_t callback, void *userdata);
+int sqlite_instruction_last_for(
+                Store *s, const char *agent, uint64_t desired, uint64_t generation, InstructionRecord *ret);
+int sqlite_instructions_each(
+                Store *s, const InstructionFilter *f, store_instruction_t callback, void *userdata);
 int sqlite_instruction_next_deadline(Store *s, usec_t *ret);
 int sqlite_event_put(Store *s, EventRecord *e);
 int sqlite_events_each(Store *s, uint64_t after, uint64_t limit, store_event_t callback, void *userdata);

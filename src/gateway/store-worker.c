@@ -31,7 +31,14 @@ static void job_drop_events(StoreJob *j, size_t keep) {
         }
 }
 
-int store_job_emit(StoreJob *j, Store *s, const char *topic, const char *agent, char *data, bool progress, usec_t time) {
+int store_job_emit(
+                StoreJob *j,
+                Store *s,
+                const char *topic,
+                const char *agent,
+                char *data,
+                bool progress,
+                usec_t time) {
         _cleanup_(event_record_freep) EventRecord *e = NULL;
         int r;
 
@@ -191,7 +198,12 @@ static int worker_start(StoreWorker *w) {
         return 0;
 }
 
-int store_worker_new(StoreWorker **ret, sd_event *event, Store *store, store_on_event_t on_event, void *userdata) {
+int store_worker_new(
+                StoreWorker **ret,
+                sd_event *event,
+                Store *store,
+                store_on_event_t on_event,
+                void *userdata) {
         _cleanup_(store_worker_freep) StoreWorker *w = NULL;
         int r;
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What the gateway must not forget, behind one table of operations; no SQL and no database header here. A Store is used
- * by the worker's thread alone (store-worker.h), within the transaction that the worker opened, and blocks.
+/* What the gateway must not forget, behind one table of operations; no SQL and no database header here. A
+ * Store is used by the worker's thread alone (store-worker.h), within the transaction that the worker
+ * opened, and blocks.
  *
- * Reading fills a zero-initialised record, which the caller empties with its *_done(). -ENOENT: there is no such
- * thing. -EEXIST: a rule of uniqueness was hurt. -EUCLEAN: the database is damaged or of a newer gateway. A callback of
- * an *_each() owns the record only while it runs; it may steal members; a negative errno ends the iteration and is
- * returned, > 0 ends it early and 0 is returned. */
+ * Reading fills a zero-initialised record, which the caller empties with its *_done(). -ENOENT: there is no
+ * such thing. -EEXIST: a rule of uniqueness was hurt. -EUCLEAN: the database is damaged or of a newer
+ * gateway. A callback of an *_each() owns the record only while it runs; it may steal members; a negative
+ * errno ends the iteration and is returned, > 0 ends it early and 0 is returned. */
 
 #include "record.h"
 
@@ -68,7 +69,7 @@ struct StoreOps {
 
         int (*desired_get)(Store *s, uint64_t id, DesiredRecord *ret);
         int (*desired_find)(Store *s, DesiredKind kind, const char *target, DesiredRecord *ret);
-        int (*desired_put)(Store *s, DesiredRecord *d);                   /* id 0: new, the id is filled in */
+        int (*desired_put)(Store *s, DesiredRecord *d); /* id 0: new, the id is filled in */
         int (*desired_delete)(Store *s, uint64_t id);
         int (*desired_each)(Store *s, store_desired_t callback, void *userdata);
 
@@ -77,8 +78,14 @@ struct StoreOps {
         int (*instruction_outstanding)(Store *s, const char *agent, InstructionRecord *ret);
         int (*instruction_latest)(Store *s, const char *agent, InstructionRecord *ret);
         /* The last one that came from this row and generation. */
-        int (*instruction_last_for)(Store *s, const char *agent, uint64_t desired, uint64_t generation, InstructionRecord *ret);
-        int (*instructions_each)(Store *s, const InstructionFilter *f, store_instruction_t callback, void *userdata);
+        int (*instruction_last_for)(
+                        Store *s,
+                        const char *agent,
+                        uint64_t desired,
+                        uint64_t generation,
+                        InstructionRecord *ret);
+        int (*instructions_each)(
+                        Store *s, const InstructionFilter *f, store_instruction_t callback, void *userdata);
         int (*instruction_next_deadline)(Store *s, usec_t *ret);          /* USEC_INFINITY: none */
 
         int (*event_put)(Store *s, EventRecord *e);                       /* fills in the id */

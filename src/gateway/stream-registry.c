@@ -19,7 +19,7 @@
 
 struct StreamRegistry {
         Gateway *gateway;
-        Hashmap *sessions;                   /* agent id → StreamSession, borrowed from the rpc session's reference */
+        Hashmap *sessions; /* agent id → StreamSession, borrowed from the rpc session's reference */
         LIST_HEAD(StreamSession, waiting);
         sd_event_source *tick_source, *reconcile_source;
         usec_t seen_at, expire_at;           /* CLOCK_BOOTTIME: when that is done next */
@@ -28,7 +28,7 @@ struct StreamRegistry {
 
 static void registry_reconcile_kick(StreamRegistry *r);
 
-/* ---- who is there --------------------------------------------------------------------------------------------- */
+/* ---- who is there ---- */
 
 void stream_registry_await(StreamRegistry *r, StreamSession *s) {
         LIST_PREPEND(waiting, r->waiting, s);
@@ -78,7 +78,7 @@ void stream_registry_evict(StreamRegistry *r, const char *agent, const char *why
                 stream_session_close(s, RPC_STATUS_PERMISSION_DENIED, why);
 }
 
-/* ---- deciding again ------------------------------------------------------------------------------------------- */
+/* ---- deciding again ---- */
 
 typedef struct ReconcileJob {
         StoreJob job;
@@ -193,7 +193,9 @@ static int registry_on_reconcile(sd_event_source *source, void *userdata) {
 }
 
 static void registry_reconcile_kick(StreamRegistry *r) {
-        if (event_defer_once(r->gateway->event, &r->reconcile_source, registry_on_reconcile, r, "reconcile") < 0)
+        if (event_defer_once(
+                            r->gateway->event, &r->reconcile_source, registry_on_reconcile, r, "reconcile") <
+            0)
                 log_error("Failed to schedule decisions about updates.");
 }
 
@@ -215,7 +217,7 @@ void stream_registry_reconcile_soon(StreamRegistry *r, const char *agent) {
         registry_reconcile_kick(r);
 }
 
-/* ---- leases --------------------------------------------------------------------------------------------------- */
+/* ---- leases ---- */
 
 typedef struct ExpireJob {
         StoreJob job;
@@ -233,7 +235,9 @@ static void expire_done(StoreJob *job, int result) {
         free(j);
         r->expire_pending = false;
         if (result < 0)
-                (void) log_error_errno(result, "Failed to look for instructions past their deadline, trying again: %m");
+                (void) log_error_errno(
+                                result,
+                                "Failed to look for instructions past their deadline, trying again: %m");
         else if (result > 0 && !r->gateway->stopping) {
                 stream_registry_reconcile_all(r);
                 r->expire_at = 0;            /* there may be more */
@@ -257,7 +261,7 @@ static void registry_expire(StreamRegistry *r) {
                 r->expire_pending = true;
 }
 
-/* ---- time ----------------------------------------------------------------------------------------------------- */
+/* ---- time ---- */
 
 static void registry_store_seen(StreamRegistry *r) {
         PresenceSeen *seen;
@@ -291,8 +295,8 @@ static void registry_close_silent(StreamRegistry *r, usec_t t) {
                 StreamSession *s = value;
 
                 if (s->state == STREAM_LIVE && usec_sub(t, s->last_heard) > patience) {
-                        log_info("Agent %s: no heartbeat for " USEC_FMT " s, giving up its stream.", s->agent,
-                                 usec_sub(t, s->last_heard) / USEC_PER_SEC);
+                        log_info("Agent %s: no heartbeat for " USEC_FMT " s, giving up its stream.",
+                                 s->agent, usec_sub(t, s->last_heard) / USEC_PER_SEC);
                         stream_session_close(s, RPC_STATUS_DEADLINE_EXCEEDED, "no heartbeat");
                 }
         }
@@ -317,7 +321,8 @@ static int registry_on_tick(sd_event_source *source, uint64_t usec, void *userda
                 registry_store_seen(r);
         }
         registry_reconcile_kick(r);
-        return event_timer_arm(r->gateway->event, &r->tick_source, TICK, registry_on_tick, r, "streams-tick");
+        return event_timer_arm(
+                        r->gateway->event, &r->tick_source, TICK, registry_on_tick, r, "streams-tick");
 }
 
 int stream_registry_new(StreamRegistry **ret, Gateway *g) {

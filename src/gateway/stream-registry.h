@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The live streams by agent id: the newest with an id wins, the old one is closed. Sees that silent ones are given up,
- * that agents are looked at again when something may have changed for them, and that leases end. Loop's thread. */
+/* The live streams by agent id: the newest with an id wins, the old one is closed. Sees that silent ones are
+ * given up, that agents are looked at again when something may have changed for them, and that leases end.
+ * Loop's thread. */
 
 #include "fleet.h"
 #include "hashmap.h"

@@ -40,7 +40,8 @@ static void session_send(StreamSession *s, const Fleet__V1__GatewayMessage *m) {
         if (r < 0) {
                 /* Everything sent from here matters and is repeated in the next session. */
                 (void) log_warning_errno(r, "Agent %s: cannot send, closing the stream: %m", s->agent);
-                stream_session_close(s, RPC_STATUS_RESOURCE_EXHAUSTED, "you do not read what is sent to you");
+                stream_session_close(
+                                s, RPC_STATUS_RESOURCE_EXHAUSTED, "you do not read what is sent to you");
         }
 }
 
@@ -110,7 +111,7 @@ void stream_session_drain(StreamSession *s, unsigned reconnect_after_sec) {
         session_send(s, &m);
 }
 
-/* ---- what comes ---------------------------------------------------------------------------------------------- */
+/* ---- what comes ---- */
 
 static void session_on_hello(StreamSession *s, const Fleet__V1__Hello *hello) {
         uint8_t token[16];
@@ -121,8 +122,11 @@ static void session_on_hello(StreamSession *s, const Fleet__V1__Hello *hello) {
                 return;
         }
         if (!streq(hello->agent_id, s->agent)) {
-                log_warning("A machine with the certificate of agent %s said that it is another, refused.", s->agent);
-                stream_session_close(s, RPC_STATUS_PERMISSION_DENIED, "the certificate speaks for another agent id");
+                log_warning("A machine with the certificate of agent %s said that it is another, refused.",
+                            s->agent);
+                stream_session_close(
+                                s, RPC_STATUS_PERMISSION_DENIED,
+                                "the certificate speaks for another agent id");
                 return;
         }
         if (!version_is_valid(hello->version)) {
@@ -164,12 +168,14 @@ static void session_on_message(RpcSession *rpc, const ProtobufCMessage *message,
                 return;
         }
         if (s->state != STREAM_LIVE && m->message_case != FLEET__V1__AGENT_MESSAGE__MESSAGE_GOODBYE) {
-                stream_session_close(s, RPC_STATUS_FAILED_PRECONDITION, "the first message must be Hello, and Welcome must be awaited");
+                stream_session_close(
+                                s, RPC_STATUS_FAILED_PRECONDITION,
+                                "the first message must be Hello, and Welcome must be awaited");
                 return;
         }
         switch (m->message_case) {
         case FLEET__V1__AGENT_MESSAGE__MESSAGE_HEARTBEAT:
-        case FLEET__V1__AGENT_MESSAGE__MESSAGE_ACK:          /* an instruction arrived: its statuses will tell */
+        case FLEET__V1__AGENT_MESSAGE__MESSAGE_ACK: /* an instruction arrived: its statuses will tell */
                 break;
         case FLEET__V1__AGENT_MESSAGE__MESSAGE_UPDATE_STATUS:
                 session_on_status(s, m->update_status);
@@ -202,12 +208,18 @@ static void session_on_open(RpcSession *rpc, void *userdata) {
                 rpc_session_close(rpc, RPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
                 return;
         }
-        *s = (StreamSession){ .n_ref = 1, .gateway = g, .rpc = rpc, .opened = now(CLOCK_BOOTTIME), .reconcile_at = USEC_INFINITY };
+        *s = (StreamSession){ .n_ref = 1,
+                              .gateway = g,
+                              .rpc = rpc,
+                              .opened = now(CLOCK_BOOTTIME),
+                              .reconcile_at = USEC_INFINITY };
         s->last_heard = s->opened;
         rpc_session_set_userdata(rpc, s);
         r = session_identify(rpc_session_peer(rpc), &s->agent);
         if (r < 0) {
-                (void) log_warning_errno(r, "%s showed a certificate that speaks for no agent: %m", rpc_session_peer(rpc)->address);
+                (void) log_warning_errno(
+                                r, "%s showed a certificate that speaks for no agent: %m",
+                                rpc_session_peer(rpc)->address);
                 stream_session_close(s, RPC_STATUS_UNAUTHENTICATED, "the certificate speaks for no agent");
                 return;
         }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* One agent's stream, from its certificate to its end. Counted: the rpc session holds one reference until it is
- * closed, each store job another. Loop's thread. */
+/* One agent's stream, from its certificate to its end. Counted: the rpc session holds one reference until it
+ * is closed, each store job another. Loop's thread. */
 
 #include "fleet.h"
 #include "list.h"

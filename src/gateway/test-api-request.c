@@ -20,7 +20,8 @@ static void test_update(void) {
                 { "{}", HTTP_PROBLEM_BAD_REQUEST, NULL },
                 { "{\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_REQUEST, NULL },
                 { "{\"all\":false,\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_REQUEST, NULL },
-                { "{\"all\":true,\"selector\":\"a=b\",\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_REQUEST, NULL },
+                { "{\"all\":true,\"selector\":\"a=b\",\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_REQUEST,
+                  NULL },
                 { "{\"all\":true,\"agent\":\"x\",\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_REQUEST, NULL },
                 { "{\"selector\":\"\",\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_SELECTOR, "/selector" },
                 { "{\"selector\":\"a=b,\",\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_SELECTOR, "/selector" },
@@ -29,7 +30,8 @@ static void test_update(void) {
                 { "{\"all\":true}", HTTP_PROBLEM_BAD_REQUEST, "/version" },
                 { "{\"all\":true,\"version\":\"1.0\"}", HTTP_PROBLEM_BAD_REQUEST, "/version" },
                 { "{\"all\":true,\"version\":\"1.0.0\",\"retry\":1}", HTTP_PROBLEM_BAD_REQUEST, "/retry" },
-                { "{\"all\":true,\"version\":\"1.0.0\",\"expected_count\":-1}", HTTP_PROBLEM_BAD_REQUEST, "/expected_count" },
+                { "{\"all\":true,\"version\":\"1.0.0\",\"expected_count\":-1}", HTTP_PROBLEM_BAD_REQUEST,
+                  "/expected_count" },
                 { "{\"all\":true,\"version\":\"1.0.0\",\"dry_run\":true}", HTTP_PROBLEM_BAD_REQUEST, NULL },
         };
         _cleanup_(update_request_done) UpdateRequest q = {};
@@ -46,9 +48,12 @@ static void test_update(void) {
                 request_error_done(&e);
         }
 
-        _cleanup_json_ json_t *body = parse("{\"selector\":\"b=c , a\",\"version\":\"1.2.0-rc.1\",\"retry\":true,\"expected_count\":0}");
+        _cleanup_json_ json_t *body = parse(
+                        "{\"selector\":\"b=c , "
+                        "a\",\"version\":\"1.2.0-rc.1\",\"retry\":true,\"expected_count\":0}");
         assert_ok(update_request_parse(body, &q, &e));
-        assert_se(q.kind == DESIRED_KIND_SELECTOR && q.retry && q.has_expected_count && q.expected_count == 0);
+        assert_se(q.kind == DESIRED_KIND_SELECTOR && q.retry && q.has_expected_count &&
+                  q.expected_count == 0);
         assert_streq(q.target, "a,b=c");
         assert_streq(q.version, "1.2.0-rc.1");
 }
@@ -57,9 +62,18 @@ static void test_tokens(void) {
         _cleanup_(join_token_request_done) JoinTokenRequest j = {};
         _cleanup_(api_token_request_done) ApiTokenRequest a = {};
         static const char *const bad_join[] = {
-                "{\"uses\":0}", "{\"uses\":100001}", "{\"uses\":\"1\"}", "{\"uses\":1.5}", "{\"expires_in_sec\":59}",
-                "{\"labels\":[]}", "{\"labels\":{\"a\":1}}", "{\"labels\":{\"a\":\"\"}}", "{\"labels\":{\"fact.os\":\"x\"}}",
-                "{\"labels\":{\"a\":\"b c\"}}", "{\"description\":\"a\\nb\"}", "{\"use\":1}",
+                "{\"uses\":0}",
+                "{\"uses\":100001}",
+                "{\"uses\":\"1\"}",
+                "{\"uses\":1.5}",
+                "{\"expires_in_sec\":59}",
+                "{\"labels\":[]}",
+                "{\"labels\":{\"a\":1}}",
+                "{\"labels\":{\"a\":\"\"}}",
+                "{\"labels\":{\"fact.os\":\"x\"}}",
+                "{\"labels\":{\"a\":\"b c\"}}",
+                "{\"description\":\"a\\nb\"}",
+                "{\"use\":1}",
         };
         RequestError e = {};
 
@@ -86,7 +100,8 @@ static void test_tokens(void) {
 
 static void test_agent(void) {
         _cleanup_(agent_request_done) AgentRequest q = {};
-        _cleanup_json_ json_t *body = parse("{\"labels\":{\"env\":\"test\",\"old\":\"\"}}"), *nothing = parse("{}");
+        _cleanup_json_ json_t *body = parse("{\"labels\":{\"env\":\"test\",\"old\":\"\"}}"),
+                              *nothing = parse("{}");
         RequestError e = {};
 
         assert_ok(agent_request_parse(body, &q, &e));

@@ -8,7 +8,9 @@
 
 #define T0 (1000 * USEC_PER_SEC)
 
-static const DesiredPolicy policy = { .attempts_max = 3, .pause = 10 * USEC_PER_SEC, .pause_max = 30 * USEC_PER_SEC };
+static const DesiredPolicy policy = { .attempts_max = 3,
+                                      .pause = 10 * USEC_PER_SEC,
+                                      .pause_max = 30 * USEC_PER_SEC };
 static const DesiredArtifact artifacts[] = {
         { (char *) "1.0.0", (char *) "x86_64" },
         { (char *) "1.1.0", (char *) "x86_64" },
@@ -41,7 +43,9 @@ typedef struct Case {
 
 #define NOTHING(r) .action = DESIRED_ACTION_NOTHING, .reason = DESIRED_REASON_##r
 #define INSTRUCT(n) .action = DESIRED_ACTION_INSTRUCT, .reason = DESIRED_REASON_DUE, .attempt = (n)
-#define LAST(p, v, age) .has_last = true, .last_phase = UPDATE_PHASE_##p, .last_verdict = UPDATE_VERDICT_##v, .last_age = (age)
+#define LAST(p, v, age)                                                                                     \
+        .has_last = true, .last_phase = UPDATE_PHASE_##p, .last_verdict = UPDATE_VERDICT_##v,               \
+        .last_age = (age)
 
 static const Case cases[] = {
         { "nothing desired", NOTHING(NONE_DESIRED) },
@@ -55,40 +59,57 @@ static const Case cases[] = {
         { "no build for it", .arch = "aarch64", .desired = "1.1.0", NOTHING(ARCH_MISSING) },
         { "a build for it", .arch = "aarch64", .desired = "1.2.0", INSTRUCT(1) },
         { "pinned", .desired = "1.1.0", .pinned = true, NOTHING(PINNED) },
-        { "pinned at the desired one", .running = "1.1.0", .desired = "1.1.0", .pinned = true, NOTHING(UP_TO_DATE) },
+        { "pinned at the desired one", .running = "1.1.0", .desired = "1.1.0", .pinned = true,
+          NOTHING(UP_TO_DATE) },
         { "conflict", .conflict = true, NOTHING(CONFLICT) },
 
-        { "under way", .desired = "1.1.0", .outstanding = "1.1.0", .outstanding_phase = UPDATE_PHASE_DOWNLOADING,
-          .action = DESIRED_ACTION_REPEAT, .reason = DESIRED_REASON_UPDATING },
-        { "another version is wanted", .desired = "1.2.0", .outstanding = "1.1.0", .outstanding_phase = UPDATE_PHASE_STAGING,
-          .action = DESIRED_ACTION_CANCEL, .reason = DESIRED_REASON_UPDATING },
-        { "too late to withdraw", .desired = "1.2.0", .outstanding = "1.1.0", .outstanding_phase = UPDATE_PHASE_RESTARTING,
-          .action = DESIRED_ACTION_REPEAT, .reason = DESIRED_REASON_UPDATING },
+        { "under way", .desired = "1.1.0", .outstanding = "1.1.0",
+          .outstanding_phase = UPDATE_PHASE_DOWNLOADING, .action = DESIRED_ACTION_REPEAT,
+          .reason = DESIRED_REASON_UPDATING },
+        { "another version is wanted", .desired = "1.2.0", .outstanding = "1.1.0",
+          .outstanding_phase = UPDATE_PHASE_STAGING, .action = DESIRED_ACTION_CANCEL,
+          .reason = DESIRED_REASON_UPDATING },
+        { "too late to withdraw", .desired = "1.2.0", .outstanding = "1.1.0",
+          .outstanding_phase = UPDATE_PHASE_RESTARTING, .action = DESIRED_ACTION_REPEAT,
+          .reason = DESIRED_REASON_UPDATING },
         { "nothing is wanted any more", .outstanding = "1.1.0", .outstanding_phase = UPDATE_PHASE_OFFERED,
           .action = DESIRED_ACTION_CANCEL, .reason = DESIRED_REASON_UPDATING },
-        { "withdrawn and wanted again", .desired = "1.1.0", .outstanding = "1.1.0", .outstanding_phase = UPDATE_PHASE_OFFERED,
-          .cancel_requested = true, .action = DESIRED_ACTION_CANCEL, .reason = DESIRED_REASON_UPDATING },
-        { "a conflict stops nothing", .conflict = true, .outstanding = "1.1.0", .outstanding_phase = UPDATE_PHASE_OFFERED,
-          .action = DESIRED_ACTION_REPEAT, .reason = DESIRED_REASON_UPDATING },
+        { "withdrawn and wanted again", .desired = "1.1.0", .outstanding = "1.1.0",
+          .outstanding_phase = UPDATE_PHASE_OFFERED, .cancel_requested = true,
+          .action = DESIRED_ACTION_CANCEL, .reason = DESIRED_REASON_UPDATING },
+        { "a conflict stops nothing", .conflict = true, .outstanding = "1.1.0",
+          .outstanding_phase = UPDATE_PHASE_OFFERED, .action = DESIRED_ACTION_REPEAT,
+          .reason = DESIRED_REASON_UPDATING },
 
-        { "crashed: not again", .desired = "1.1.0", LAST(ROLLED_BACK, CRASHED, USEC_PER_DAY), NOTHING(FAILED) },
-        { "hung: not again", .desired = "1.1.0", LAST(ROLLED_BACK, WATCHDOG, USEC_PER_DAY), NOTHING(FAILED) },
-        { "did not connect: not again", .desired = "1.1.0", LAST(ROLLED_BACK, NOT_CONNECTED, USEC_PER_DAY), NOTHING(FAILED) },
-        { "bad signature: not again", .desired = "1.1.0", LAST(FAILED, VERIFICATION_FAILED, USEC_PER_DAY), NOTHING(FAILED) },
-        { "denylisted: not again", .desired = "1.1.0", LAST(FAILED, DENYLISTED, USEC_PER_DAY), NOTHING(FAILED) },
-        { "operator went back", .desired = "1.1.0", LAST(ROLLED_BACK, OPERATOR, USEC_PER_DAY), NOTHING(FAILED) },
-        { "had it and left it", .desired = "1.1.0", LAST(SUCCEEDED, NONE, USEC_PER_DAY), NOTHING(WENT_BACK) },
-        { "enrolled anew", .desired = "1.1.0", LAST(SUCCEEDED, NONE, USEC_PER_DAY), .last_before_enrolment = true, INSTRUCT(1) },
+        { "crashed: not again", .desired = "1.1.0", LAST(ROLLED_BACK, CRASHED, USEC_PER_DAY),
+          NOTHING(FAILED) },
+        { "hung: not again", .desired = "1.1.0", LAST(ROLLED_BACK, WATCHDOG, USEC_PER_DAY),
+          NOTHING(FAILED) },
+        { "did not connect: not again", .desired = "1.1.0", LAST(ROLLED_BACK, NOT_CONNECTED, USEC_PER_DAY),
+          NOTHING(FAILED) },
+        { "bad signature: not again", .desired = "1.1.0", LAST(FAILED, VERIFICATION_FAILED, USEC_PER_DAY),
+          NOTHING(FAILED) },
+        { "denylisted: not again", .desired = "1.1.0", LAST(FAILED, DENYLISTED, USEC_PER_DAY),
+          NOTHING(FAILED) },
+        { "operator went back", .desired = "1.1.0", LAST(ROLLED_BACK, OPERATOR, USEC_PER_DAY),
+          NOTHING(FAILED) },
+        { "had it and left it", .desired = "1.1.0", LAST(SUCCEEDED, NONE, USEC_PER_DAY),
+          NOTHING(WENT_BACK) },
+        { "enrolled anew", .desired = "1.1.0", LAST(SUCCEEDED, NONE, USEC_PER_DAY),
+          .last_before_enrolment = true, INSTRUCT(1) },
 
-        { "gateway away: wait", .desired = "1.1.0", LAST(ROLLED_BACK, GATEWAY_UNREACHABLE, 0), NOTHING(WAITING), .attempt = 2,
-          .wait = 10 * USEC_PER_SEC },
-        { "gateway away: again", .desired = "1.1.0", LAST(ROLLED_BACK, GATEWAY_UNREACHABLE, 10 * USEC_PER_SEC), INSTRUCT(2),
-          .wait = 0 },
-        { "interrupted: the pause grows", .desired = "1.1.0", LAST(ROLLED_BACK, INTERRUPTED, 10 * USEC_PER_SEC), .last_attempt = 2,
-          NOTHING(WAITING), .attempt = 3, .wait = 10 * USEC_PER_SEC },
-        { "not for ever", .desired = "1.1.0", LAST(ROLLED_BACK, INTERRUPTED, USEC_PER_DAY), .last_attempt = 3, NOTHING(GAVE_UP) },
+        { "gateway away: wait", .desired = "1.1.0", LAST(ROLLED_BACK, GATEWAY_UNREACHABLE, 0),
+          NOTHING(WAITING), .attempt = 2, .wait = 10 * USEC_PER_SEC },
+        { "gateway away: again", .desired = "1.1.0",
+          LAST(ROLLED_BACK, GATEWAY_UNREACHABLE, 10 * USEC_PER_SEC), INSTRUCT(2), .wait = 0 },
+        { "interrupted: the pause grows", .desired = "1.1.0",
+          LAST(ROLLED_BACK, INTERRUPTED, 10 * USEC_PER_SEC), .last_attempt = 2, NOTHING(WAITING),
+          .attempt = 3, .wait = 10 * USEC_PER_SEC },
+        { "not for ever", .desired = "1.1.0", LAST(ROLLED_BACK, INTERRUPTED, USEC_PER_DAY),
+          .last_attempt = 3, NOTHING(GAVE_UP) },
         { "timed out: again", .desired = "1.1.0", LAST(TIMED_OUT, NONE, USEC_PER_DAY), INSTRUCT(2) },
-        { "due, but offline", .desired = "1.1.0", .offline = true, LAST(TIMED_OUT, NONE, USEC_PER_DAY), NOTHING(OFFLINE) },
+        { "due, but offline", .desired = "1.1.0", .offline = true, LAST(TIMED_OUT, NONE, USEC_PER_DAY),
+          NOTHING(OFFLINE) },
 };
 
 static void run_case(const Case *c) {
@@ -98,10 +119,15 @@ static void run_case(const Case *c) {
                 .pinned = c->pinned,
                 .facts.architecture = (char *) (c->arch ?: "x86_64"),
         };
-        DesiredRow row = { .record = { .id = 1, .kind = DESIRED_KIND_ALL, .version = (char *) c->desired, .retry = c->retry } };
+        DesiredRow row = { .record = { .id = 1,
+                                       .kind = DESIRED_KIND_ALL,
+                                       .version = (char *) c->desired,
+                                       .retry = c->retry } };
         usec_t t = T0 + 10 * USEC_PER_DAY;
         InstructionRecord outstanding = {
-                .version = (char *) c->outstanding, .phase = c->outstanding_phase, .cancel_requested = c->cancel_requested,
+                .version = (char *) c->outstanding,
+                .phase = c->outstanding_phase,
+                .cancel_requested = c->cancel_requested,
         };
         InstructionRecord last = {
                 .phase = c->last_phase, .verdict = c->last_verdict, .attempt = c->last_attempt ?: 1,
@@ -146,10 +172,24 @@ static void test_choose(void) {
         a.labels = labels;
 
         DesiredRow rows[] = {
-                { .record = { .id = 1, .kind = DESIRED_KIND_ALL, .target = (char *) "", .version = (char *) "1.0.0" } },
-                { .record = { .id = 2, .kind = DESIRED_KIND_SELECTOR, .version = (char *) "1.1.0", .updated = 5 }, .selector = web },
-                { .record = { .id = 3, .kind = DESIRED_KIND_SELECTOR, .version = (char *) "1.1.0", .updated = 9 }, .selector = debian },
-                { .record = { .id = 4, .kind = DESIRED_KIND_AGENT, .target = (char *) "one", .version = (char *) "1.2.0" } },
+                { .record = { .id = 1,
+                              .kind = DESIRED_KIND_ALL,
+                              .target = (char *) "",
+                              .version = (char *) "1.0.0" } },
+                { .record = { .id = 2,
+                              .kind = DESIRED_KIND_SELECTOR,
+                              .version = (char *) "1.1.0",
+                              .updated = 5 },
+                  .selector = web },
+                { .record = { .id = 3,
+                              .kind = DESIRED_KIND_SELECTOR,
+                              .version = (char *) "1.1.0",
+                              .updated = 9 },
+                  .selector = debian },
+                { .record = { .id = 4,
+                              .kind = DESIRED_KIND_AGENT,
+                              .target = (char *) "one",
+                              .version = (char *) "1.2.0" } },
         };
 
         c = desired_choose(&a, rows, 1);

@@ -77,7 +77,11 @@ static int put_release(StoreJob *j, Store *s, void *version) {
         ReleaseRecord rel = { .version = version, .product = (char *) "agent", .imported = 1 };
         _cleanup_free_ char *path = strjoinf("agent/%s/linux-x86_64/agent", (char *) version);
         ArtifactRecord a = {
-                .path = path, .version = version, .arch = (char *) "x86_64", .os = (char *) "linux", .sha256 = (char *) "",
+                .path = path,
+                .version = version,
+                .arch = (char *) "x86_64",
+                .os = (char *) "linux",
+                .sha256 = (char *) "",
         };
         int r = s->ops->release_put(s, &rel);
 
@@ -126,7 +130,8 @@ static int say(const char *id, UpdatePhase phase, UpdateVerdict verdict, uint64_
         Report r = {
                 .when = when,
                 .status = {
-                        .instruction_id = (char *) id, .agent = (char *) "a", .phase = phase, .verdict = verdict,
+                        .instruction_id = (char *) id, .agent = (char *) "a",
+                        .phase = phase, .verdict = verdict,
                         .failed_phase = _UPDATE_PHASE_INVALID, .sequence = sequence,
                 },
         };
@@ -161,7 +166,8 @@ static void test_success(void) {
         assert_ok(do_step(desire, (char *) "1.1.0"));
         n_events = 0;
         assert_ok(do_step(reconcile, &t));
-        assert_se(t.order.send == FLEET_SEND_INSTRUCTION && t.order.is_new && t.order.deadline == T0 + LEASE);
+        assert_se(t.order.send == FLEET_SEND_INSTRUCTION && t.order.is_new &&
+                  t.order.deadline == T0 + LEASE);
         assert_streq(t.order.version, "1.1.0");
         assert_se(n_events == 2);                                /* queued, offered */
         order = t.order;
@@ -191,26 +197,30 @@ static void test_success(void) {
 }
 
 static void test_rolled_back_is_not_repeated(void) {
-        Turn t = { .when = T0 }, later = { .when = T0 + USEC_PER_DAY }, retry = { .when = T0 + USEC_PER_DAY };
+        Turn t = { .when = T0 }, later = { .when = T0 + USEC_PER_DAY },
+             retry = { .when = T0 + USEC_PER_DAY };
 
         assert_ok(do_step(put_release, (char *) "1.2.0"));
         assert_ok(do_step(desire, (char *) "1.2.0"));
         assert_ok(do_step(reconcile, &t));
         assert_se(t.order.is_new);
-        assert_se(say(t.order.instruction_id, UPDATE_PHASE_ROLLED_BACK, UPDATE_VERDICT_CRASHED, 9, T0 + 1) == 1);
+        assert_se(say(t.order.instruction_id, UPDATE_PHASE_ROLLED_BACK, UPDATE_VERDICT_CRASHED, 9, T0 + 1) ==
+                  1);
         assert_ok(do_step(reconcile, &later));
         assert_se(later.order.send == FLEET_SEND_NOTHING);
         assert_ok(do_step(desire, (char *) "1.2.0"));            /* a new generation, as a retry makes one */
         assert_ok(do_step(reconcile, &retry));
         assert_se(retry.order.is_new && !streq(retry.order.instruction_id, t.order.instruction_id));
-        assert_se(say(retry.order.instruction_id, UPDATE_PHASE_FAILED, UPDATE_VERDICT_DENYLISTED, 1, T0 + 2) == 1);
+        assert_se(say(retry.order.instruction_id, UPDATE_PHASE_FAILED, UPDATE_VERDICT_DENYLISTED, 1,
+                      T0 + 2) == 1);
         fleet_order_done(&t.order);
         fleet_order_done(&later.order);
         fleet_order_done(&retry.order);
 }
 
 static void test_lease(void) {
-        Turn t = { .when = T0 }, soon = { .when = T0 + LEASE + 2 }, later = { .when = T0 + LEASE + 20 * USEC_PER_SEC };
+        Turn t = { .when = T0 }, soon = { .when = T0 + LEASE + 2 },
+             later = { .when = T0 + LEASE + 20 * USEC_PER_SEC };
         usec_t before = T0 + LEASE, after = T0 + LEASE + 1;
 
         assert_ok(do_step(put_release, (char *) "1.3.0"));
@@ -222,7 +232,8 @@ static void test_lease(void) {
         assert_se(phase_of(t.order.instruction_id) == UPDATE_PHASE_TIMED_OUT);
 
         assert_ok(do_step(reconcile, &soon));                    /* tried again, but not at once */
-        assert_se(soon.order.send == FLEET_SEND_NOTHING && soon.order.not_before == after + 10 * USEC_PER_SEC);
+        assert_se(soon.order.send == FLEET_SEND_NOTHING &&
+                  soon.order.not_before == after + 10 * USEC_PER_SEC);
         assert_ok(do_step(reconcile, &later));
         assert_se(later.order.is_new);
 
@@ -252,7 +263,8 @@ static void test_withdrawn(void) {
         assert_ok(do_step(reconcile, &next));
         assert_se(next.order.is_new);
         assert_streq(next.order.version, "1.3.0");
-        assert_se(say(next.order.instruction_id, UPDATE_PHASE_FAILED, UPDATE_VERDICT_DENYLISTED, 2, t.when + 1) == 1);
+        assert_se(say(next.order.instruction_id, UPDATE_PHASE_FAILED, UPDATE_VERDICT_DENYLISTED, 2,
+                      t.when + 1) == 1);
         fleet_order_done(&t.order);
         fleet_order_done(&changed.order);
         fleet_order_done(&next.order);
@@ -302,7 +314,9 @@ static EventRecord *make_event(uint64_t id, const char *topic, const char *agent
         EventRecord *e = new0(EventRecord, 1);
 
         assert_se(e);
-        *e = (EventRecord){ .id = id, .topic = strdup(topic), .agent = agent ? strdup(agent) : NULL, .data = strdup("{}") };
+        *e = (EventRecord){
+                .id = id, .topic = strdup(topic), .agent = agent ? strdup(agent) : NULL, .data = strdup("{}")
+        };
         return e;
 }
 
@@ -332,8 +346,10 @@ static void test_ring(void) {
         assert_ok(event_ring_subscribe(r, NULL, NULL, 999, on_wakeup, NULL, &d));
         assert_error(event_ring_subscribe(r, NULL, NULL, 0, on_wakeup, NULL, &d), ENOBUFS);
 
-        _cleanup_free_ char *at = pull_all(a, 7), *bt = pull_all(b, 4096), *ct = pull_all(c, 4096), *dt = pull_all(d, 4096);
-        assert_se(strstr(at, "id: 19\n") && strstr(at, "id: 20\n") && !strstr(at, "id: 18\n") && !strstr(at, "reset"));
+        _cleanup_free_ char *at = pull_all(a, 7), *bt = pull_all(b, 4096), *ct = pull_all(c, 4096),
+                            *dt = pull_all(d, 4096);
+        assert_se(strstr(at, "id: 19\n") && strstr(at, "id: 20\n") && !strstr(at, "id: 18\n") &&
+                  !strstr(at, "reset"));
         assert_streq(bt, "retry: 3000\n\n");
         assert_se(strstr(ct, "event: reset") && strstr(ct, "id: 20\n"));         /* 10 is gone */
         assert_se(strstr(dt, "event: reset"));                                    /* of another gateway */

@@ -43,7 +43,11 @@ static void test_agents(Store *s) {
 
         for (const char *id = "abc"; *id; id++) {
                 char name[2] = { *id, 0 };
-                AgentRecord a = { .id = name, .version = (char *) "1.0.0", .state = AGENT_STATE_ONLINE, .enrolled = 5, .pinned = true };
+                AgentRecord a = { .id = name,
+                                  .version = (char *) "1.0.0",
+                                  .state = AGENT_STATE_ONLINE,
+                                  .enrolled = 5,
+                                  .pinned = true };
 
                 a.facts.kernel = (char *) "6.1";
                 assert_se(s->ops->agent_put(s, &a) == 0);
@@ -56,7 +60,8 @@ static void test_agents(Store *s) {
         assert_se(s->ops->agent_put_labels(s, "nobody", &labels) == -ENOENT);
 
         assert_se(s->ops->agent_get(s, "b", &back) == 0);
-        assert_se(streq(back.version, "1.1.0") && back.pinned && back.enrolled == 5 && streq(back.facts.kernel, "6.1"));
+        assert_se(streq(back.version, "1.1.0") && back.pinned && back.enrolled == 5 &&
+                  streq(back.facts.kernel, "6.1"));
         assert_se(!back.facts.hostname);
         assert_se(streq(labels_get(&back.labels, "env"), "test") && back.labels.n == 2);
         agent_record_done(&back);
@@ -77,9 +82,17 @@ static void test_agents(Store *s) {
 
 static InstructionRecord instruction(const char *id, const char *agent) {
         return (InstructionRecord){
-                .id = (char *) id, .agent = (char *) agent, .desired = 1, .generation = 1, .attempt = 1,
-                .version = (char *) "1.1.0", .phase = UPDATE_PHASE_QUEUED, .failed_phase = _UPDATE_PHASE_INVALID,
-                .created = 10, .updated = 10, .deadline = 100,
+                .id = (char *) id,
+                .agent = (char *) agent,
+                .desired = 1,
+                .generation = 1,
+                .attempt = 1,
+                .version = (char *) "1.1.0",
+                .phase = UPDATE_PHASE_QUEUED,
+                .failed_phase = _UPDATE_PHASE_INVALID,
+                .created = 10,
+                .updated = 10,
+                .deadline = 100,
         };
 }
 
@@ -89,14 +102,15 @@ static int count_instruction(InstructionRecord *i, void *userdata) {
 }
 
 static void test_instructions(Store *s) {
-        InstructionRecord i = instruction("one", "a"), k = instruction("two", "a"), m = instruction("three", "b");
+        InstructionRecord i = instruction("one", "a"), k = instruction("two", "a"),
+                          m = instruction("three", "b");
         _cleanup_(instruction_record_done) InstructionRecord back = {};
         unsigned n = 0;
         usec_t deadline;
 
         assert_se(s->ops->instruction_next_deadline(s, &deadline) == 0 && deadline == USEC_INFINITY);
         assert_se(s->ops->instruction_put(s, &i) == 0 && i.number > 0);
-        assert_se(s->ops->instruction_put(s, &k) == -EEXIST);            /* one machine, one thing at a time */
+        assert_se(s->ops->instruction_put(s, &k) == -EEXIST); /* one machine, one thing at a time */
         assert_se(s->ops->instruction_next_deadline(s, &deadline) == 0 && deadline == 100);
         assert_se(s->ops->instruction_outstanding(s, "a", &back) == 0 && streq(back.id, "one"));
         assert_se(back.failed_phase == _UPDATE_PHASE_INVALID && back.verdict == UPDATE_VERDICT_NONE);
@@ -111,7 +125,8 @@ static void test_instructions(Store *s) {
         assert_se(s->ops->instruction_put(s, &k) == 0 && k.number > i.number);
         assert_se(s->ops->instruction_put(s, &m) == 0);
         assert_se(s->ops->instruction_get(s, "one", &back) == 0);
-        assert_se(back.verdict == UPDATE_VERDICT_CRASHED && back.failed_phase == UPDATE_PHASE_CONFIRMING && back.finished == 50);
+        assert_se(back.verdict == UPDATE_VERDICT_CRASHED && back.failed_phase == UPDATE_PHASE_CONFIRMING &&
+                  back.finished == 50);
         instruction_record_done(&back);
         assert_se(s->ops->instruction_latest(s, "a", &back) == 0 && streq(back.id, "two"));
         instruction_record_done(&back);
@@ -119,23 +134,42 @@ static void test_instructions(Store *s) {
         instruction_record_done(&back);
         assert_se(s->ops->instruction_last_for(s, "a", 1, 2, &back) == -ENOENT);
 
-        assert_se(s->ops->instructions_each(s, &(InstructionFilter){ .limit = 10 }, count_instruction, &n) == 0 && n == 3);
+        assert_se(s->ops->instructions_each(s, &(InstructionFilter){ .limit = 10 }, count_instruction, &n) ==
+                                  0 &&
+                  n == 3);
         n = 0;
-        assert_se(s->ops->instructions_each(s, &(InstructionFilter){ .agent = "a", .limit = 10 }, count_instruction, &n) == 0 && n == 2);
+        assert_se(s->ops->instructions_each(
+                                  s, &(InstructionFilter){ .agent = "a", .limit = 10 }, count_instruction,
+                                  &n) == 0 &&
+                  n == 2);
         n = 0;
-        assert_se(s->ops->instructions_each(s, &(InstructionFilter){ .active = true, .limit = 10 }, count_instruction, &n) == 0 && n == 2);
+        assert_se(s->ops->instructions_each(
+                                  s, &(InstructionFilter){ .active = true, .limit = 10 }, count_instruction,
+                                  &n) == 0 &&
+                  n == 2);
         n = 0;
-        assert_se(s->ops->instructions_each(s, &(InstructionFilter){ .limit = 1 }, count_instruction, &n) == 0 && n == 1);
+        assert_se(s->ops->instructions_each(s, &(InstructionFilter){ .limit = 1 }, count_instruction, &n) ==
+                                  0 &&
+                  n == 1);
         n = 0;
-        assert_se(s->ops->instructions_each(s, &(InstructionFilter){ .expired_before = 100, .limit = 9 }, count_instruction, &n) == 0 && n == 0);
-        assert_se(s->ops->instructions_each(s, &(InstructionFilter){ .expired_before = 101, .limit = 9 }, count_instruction, &n) == 0 && n == 2);
+        assert_se(s->ops->instructions_each(
+                                  s, &(InstructionFilter){ .expired_before = 100, .limit = 9 },
+                                  count_instruction, &n) == 0 &&
+                  n == 0);
+        assert_se(s->ops->instructions_each(
+                                  s, &(InstructionFilter){ .expired_before = 101, .limit = 9 },
+                                  count_instruction, &n) == 0 &&
+                  n == 2);
 
         assert_se(s->ops->agent_delete(s, "a") == 0);                     /* and its instructions with it */
         assert_se(s->ops->instruction_get(s, "one", &back) == -ENOENT);
 }
 
 static void test_desired(Store *s) {
-        DesiredRecord d = { .kind = DESIRED_KIND_SELECTOR, .target = (char *) "env=test", .version = (char *) "1.1.0", .generation = 1 };
+        DesiredRecord d = { .kind = DESIRED_KIND_SELECTOR,
+                            .target = (char *) "env=test",
+                            .version = (char *) "1.1.0",
+                            .generation = 1 };
         DesiredRecord twice = d;
         _cleanup_(desired_record_done) DesiredRecord back = {};
 
@@ -164,10 +198,17 @@ static int count_artifact(ArtifactRecord *a, void *userdata) {
 }
 
 static void test_releases(Store *s) {
-        ReleaseRecord r = { .version = (char *) "1.0.0", .product = (char *) "agent", .imported = 3, .floor = (char *) "0.9.0" };
+        ReleaseRecord r = { .version = (char *) "1.0.0",
+                            .product = (char *) "agent",
+                            .imported = 3,
+                            .floor = (char *) "0.9.0" };
         ArtifactRecord a = {
-                .path = (char *) "agent/1.0.0/linux-x86_64/agent", .version = (char *) "1.0.0", .arch = (char *) "x86_64",
-                .os = (char *) "linux", .sha256 = (char *) "00", .length = 7,
+                .path = (char *) "agent/1.0.0/linux-x86_64/agent",
+                .version = (char *) "1.0.0",
+                .arch = (char *) "x86_64",
+                .os = (char *) "linux",
+                .sha256 = (char *) "00",
+                .length = 7,
         };
         unsigned n = 0;
 
@@ -185,7 +226,12 @@ static void test_releases(Store *s) {
 }
 
 static void test_tokens(Store *s) {
-        JoinToken t = { .id = (char *) "t1", .hash = (char *) "aa", .uses = 2, .uses_left = 2, .created = 1, .expires = 9 };
+        JoinToken t = { .id = (char *) "t1",
+                        .hash = (char *) "aa",
+                        .uses = 2,
+                        .uses_left = 2,
+                        .created = 1,
+                        .expires = 9 };
         ApiToken a = { .id = (char *) "a1", .hash = (char *) "bb", .role = API_ROLE_OPERATOR, .created = 1 };
         _cleanup_(join_token_done) JoinToken back = {};
 
@@ -249,7 +295,8 @@ static void test_transactions(Store *s) {
 }
 
 static void test_reopen(void) {
-        _cleanup_free_ char *path = db_path("store.db"), *bad = db_path("bad.db"), *newer = db_path("newer.db");
+        _cleanup_free_ char *path = db_path("store.db"), *bad = db_path("bad.db"),
+                            *newer = db_path("newer.db");
         _cleanup_(store_closep) Store *s = NULL;
         _cleanup_(agent_record_done) AgentRecord back = {};
 
@@ -257,7 +304,9 @@ static void test_reopen(void) {
         assert_se(s->ops->agent_get(s, "b", &back) == 0);
         s = store_close(s);
 
-        assert_se(file_write_atomic_at(AT_FDCWD, bad, "this is not a database, whatever its name says", 46, 0600) == 0);
+        assert_se(file_write_atomic_at(
+                                  AT_FDCWD, bad, "this is not a database, whatever its name says", 46,
+                                  0600) == 0);
         assert_se(store_sqlite_open(bad, &s) == -EUCLEAN);
 
         assert_se(store_sqlite_open(newer, &s) == 0);

@@ -87,7 +87,8 @@ static bool lexer_is_word(const Lexer *l, const char *word) {
 }
 
 static bool name_is_valid(const char *s, size_t n, const char *extra) {
-        if (n == 0 || n > LABEL_NAME_MAX || !isalnum((unsigned char) s[0]) || !isalnum((unsigned char) s[n - 1]))
+        if (n == 0 || n > LABEL_NAME_MAX || !isalnum((unsigned char) s[0]) ||
+            !isalnum((unsigned char) s[n - 1]))
                 return false;
         for (size_t i = 0; i < n; i++)
                 if (!isalnum((unsigned char) s[i]) && !strchr("-_.", s[i]) && !strchr(extra, s[i]))
@@ -168,7 +169,8 @@ static int requirement_compare(const void *a, const void *b) {
         return (v && *v ? 1 : 0) - (w && *w ? 1 : 0);
 }
 
-/* The current token as a value of the requirement; what machines say may hold more characters than a label. */
+/* The current token as a value of the requirement; what machines say may hold more characters than a label.
+ */
 static int parse_value(Lexer *l, Requirement *q, size_t *n_values) {
         _cleanup_free_ char *value = NULL;
         const char *extra = startswith(q->key, SELECTOR_FACT_PREFIX) ? "+~" : "";
@@ -299,8 +301,8 @@ int selector_parse(const char *text, Selector **ret, char **reterr_message) {
         r = strlen(text) > SELECTOR_TEXT_MAX ? lexer_fail(&l, "it is too long") : selector_parse_all(&l, s);
         if (r == -EINVAL && reterr_message) {
                 *reterr_message = strjoinf(
-                                "The selector cannot be read: %s, at character %zu.", l.why ?: "syntax error",
-                                (size_t) (l.start - l.text) + 1);
+                                "The selector cannot be read: %s, at character %zu.",
+                                l.why ?: "syntax error", (size_t) (l.start - l.text) + 1);
                 if (!*reterr_message)
                         return -ENOMEM;
         }

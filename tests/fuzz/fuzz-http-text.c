@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         assert_se(text);
         if (http_uri_parse(text, &u) == 0) {
                 for (size_t i = 0; i < u.n_segments; i++)
-                        assert_se(!isempty(u.segments[i]) && !strchr(u.segments[i], '/') && !streq(u.segments[i], ".."));
+                        assert_se(!isempty(u.segments[i]) && !strchr(u.segments[i], '/') &&
+                                  !streq(u.segments[i], ".."));
                 (void) http_path_match(&u, "/api/v1/imports/{}/files/*", &first);
                 (void) http_path_match(&u, "/{}", &first);
         }
