@@ -20,8 +20,27 @@ static int lock_or_go_on(Updater *u, usec_t patience, int *ret_lock) {
         return r == -EBUSY ? r : 0;
 }
 
+/* PID 1 does not look again at a failed transient unit whose OnFailure= was still at work: it would stay, and with it
+ * "degraded", until the next update. Only what is in the failed state, as a reset also clears the result of a unit
+ * that is about to get there, and then nothing is started upon its failure. */
+static void forget_failed(Updater *u) {
+        static const char *const units[] = { FLEET_UPDATE_UNIT, FLEET_SELF_TEST_UNIT, FLEET_PROBE_UNIT };
+
+        for (size_t i = 0; u->units && i < ELEMENTSOF(units); i++) {
+                _cleanup_free_ char *state = NULL;
+
+                int r = units_active_state(u->units, units[i], &state);
+                if (r >= 0 && streq(state, "failed"))
+                        r = units_reset_failed(u->units, units[i]);
+                if (r < 0)
+                        log_debug_errno(r, "Failed to reset %s, ignoring: %m", units[i]);
+        }
+}
+
 int updater_settle(Updater *u) {
         _cleanup_close_ int lock = -EBADF;
+
+        forget_failed(u);
 
         /* whoever ran in this unit is dead and has let go; so if the lock is taken, somebody else is at work (who may
          * even wait for this unit to stop) */
