@@ -54,15 +54,20 @@ class Traced:
     are lifted.
     """
 
-    def __init__(self, box: Container, unit: str = UPDATE_UNIT, inject: str = "") -> None:
+    def __init__(
+        self, box: Container, unit: str = UPDATE_UNIT, inject: str = "", path: str = ""
+    ) -> None:
         self._box = box
         self._unit = unit
         self._inject = inject
+        self._path = path  # only calls that have to do with this file
         self._log = f"/var/log/{unit}.trace"
 
     def __enter__(self) -> "Traced":
         self._box.path(self._log).unlink(missing_ok=True)
         strace = f"/usr/bin/strace -f -y -s 200 -o {self._log}"
+        if self._path:
+            strace += f" -P {self._path}"
         if self._inject:
             strace += f" -e inject={self._inject}"
         drop_in(

@@ -2,8 +2,8 @@
 """What matters most, after every case: the machine is back, and nothing is left half-done."""
 
 import os
+import time
 
-from harness import wait_for
 from harness.product import Machine
 
 from .bus import agent, updater
@@ -20,12 +20,10 @@ _TRANSIENT = (
 
 
 def check_settled(machine: Machine, version: str, timeout: float = 40) -> None:
-    wait_for(
-        lambda: problem(machine, version) == "",
-        timeout,
-        f"{machine.name} to be at rest with {version}",
-        0.3,
-    )
+    deadline = time.monotonic() + timeout
+    while (wrong := problem(machine, version)) != "":
+        assert time.monotonic() < deadline, f"not at rest after {timeout:g} s: {wrong}"
+        time.sleep(0.3)
     machine.wait_online(version, 10)
     _check_once(machine, version)
 
@@ -46,6 +44,8 @@ def problem(machine: Machine, version: str) -> str:
             return f"{unit} is {state}"
     if running_version(machine) != version:
         return f"the running binary is {running_version(machine)}"
+    if (state := agent(machine, "UpdateState")) != "idle":
+        return f"the agent's update state is {state}"
     shown = machine.gateway.agent(machine.agent_id)
     if (shown.get("state"), shown.get("version")) != ("online", version):
         return f"the gateway sees {shown.get('state')} {shown.get('version')}"
@@ -78,7 +78,6 @@ def _check_once(machine: Machine, version: str) -> None:
     assert not failed, f"failed units: {failed}"
     assert agent(machine, "GatewayState") == "connected"
     assert agent(machine, "Version") == version
-    assert agent(machine, "UpdateState") == "idle"
     assert updater(machine, "State") == "idle"
     assert updater(machine, "CurrentVersion") == version
     assert updater(machine, "PendingVersion") == ""

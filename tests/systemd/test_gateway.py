@@ -100,6 +100,11 @@ def gateway_restarts(lab: Lab) -> str:
 _SETTINGS = Settings(updater="ConfirmTimeoutSec=15\nSoakSec=2\n", agent="KeepaliveSec=5")
 GROUPS = [
     Group("gatewaydown", (gateway_restarts, down_during_the_update), _SETTINGS, minutes=1),
-    Group("halfopen", (half_open_stream_does_not_keep_the_new_one_out,), Settings(), minutes=1),
+    Group(
+        "halfopen",
+        (half_open_stream_does_not_keep_the_new_one_out,),
+        Settings(gateway="HeartbeatIntervalSec=60"),
+        minutes=1,
+    ),
     Group("linklost", (link_lost_during_the_update,), _SETTINGS, minutes=1),
 ]

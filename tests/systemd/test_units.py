@@ -21,7 +21,8 @@ _SWAPPED = "6f2d3a0f5b7e4b0d9c1f6f6f0a1c4e07"
 
 @case()
 def units_verify_clean(lab: Lab) -> str:
-    found = lab.box.run(["sh", "-c", f"ls {_UNITS}/fleet-*"]).stdout.split()
+    own = ["find", _UNITS, "-maxdepth", "1", "-type", "f", "-name", "fleet-*"]
+    found = lab.box.run(own).stdout.split()
     assert {f"{_UNITS}/fleet-{name}" for name in _AGENT_UNITS} <= set(found), found
     told = lab.box.run(
         ["systemd-analyze", "verify", "--recursive-errors=no", "--man=no", *found], check=False
