@@ -170,39 +170,50 @@ open_sealed(const void *data,
                         return refused(path, &why);
                 if (r != -EKEYREJECTED)
                         return r < 0 ? log_error_errno(r, "Cannot open the key '%s': %m", path) : 0;
+                if (i + 1 < PASSPHRASE_TRIES)
+                        log_warning("That is not the passphrase of '%s'.", path);
         }
         return log_error_errno(r, "The passphrase for '%s' is wrong.", path);
 }
 
+static bool ring_has(const KeyRing *k, const TufKey *public) {
+        for (size_t i = 0; i < k->n; i++)
+                if (tuf_key_same_material(tuf_secret_key_public(k->keys[i]), public))
+                        return true;
+        return false;
+}
+
 static int load_one(KeyRing *k, const char *path, char *const *passphrase_files, bool public_is_fine) {
+        _cleanup_(tuf_secret_key_freep) TufSecretKey *key = NULL;
+        _cleanup_(tuf_key_freep) TufKey *public = NULL;
         _cleanup_free_ void *data = NULL;
         _cleanup_free_ char *why = NULL;
-        TufSecretKey *key;
         size_t size;
         int r;
 
-        if (k->n >= KEY_RING_MAX)
-                return log_error_errno(-E2BIG, "More than %u keys were named.", KEY_RING_MAX);
         r = read_key_file(path, &data, &size);
         if (r < 0)
                 return r;
-        r = tuf_secret_key_parse(data, size, /* passphrase= */ NULL, &key, &why);
+        /* the same key may have several roles: nobody is asked for its passphrase twice */
+        if (tuf_public_key_parse(data, size, &public, NULL) == 0 && ring_has(k, public))
+                r = 0;
+        else
+                r = tuf_secret_key_parse(data, size, /* passphrase= */ NULL, &key, &why);
         if (r == -ENOKEY)
                 r = open_sealed(data, size, path, passphrase_files, &key);
-        else if (r > 0 && !(r == TUF_NOT_FOUND && public_is_fine))
+        else if (r == TUF_NOT_FOUND && public_is_fine)
+                r = 0;
+        else if (r > 0)
                 r = refused(path, &why);
         else if (r < 0)
                 log_error_errno(r, "Cannot load the key '%s': %m", path);
         memory_wipe(data, size);
-        if (r != 0)
-                return r < 0 ? r : 0;
+        if (r < 0 || !key)
+                return r;
 
-        for (size_t i = 0; i < k->n; i++)
-                if (tuf_key_same_material(tuf_secret_key_public(k->keys[i]), tuf_secret_key_public(key))) {
-                        tuf_secret_key_free(key);
-                        return 0;
-                }
-        k->keys[k->n++] = key;
+        if (k->n >= KEY_RING_MAX)
+                return log_error_errno(-E2BIG, "More than %u keys were named.", KEY_RING_MAX);
+        k->keys[k->n++] = TAKE_PTR(key);
         return 0;
 }
 

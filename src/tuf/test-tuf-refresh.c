@@ -25,7 +25,9 @@ typedef struct Machine {
 
 static void machine_init(Machine *m, const TestRepo *t) {
         *m = (Machine) { .realtime = TEST_NOW };
-        strcpy(m->path, "/tmp/test-tuf-refresh-XXXXXX");
+        /* in memory where that is possible: thousands of fsync() would take long on a disk */
+        bool memory = access("/dev/shm", W_OK | X_OK) >= 0;
+        strcpy(m->path, memory ? "/dev/shm/test-tuf-refresh-XXXXXX" : "/tmp/test-tuf-refresh-XXXXXX");
         assert_se(mkdtemp(m->path));
         assert_ok(tuf_store_open(m->path, &m->store));
         m->root = (TestText){ memdup_suffix0(t->texts[TUF_ROLE_ROOT].data, t->texts[TUF_ROLE_ROOT].size),
@@ -217,6 +219,45 @@ static void test_root_chain(void) {
         _cleanup_(tuf_bytes_freep) TufBytes *never = NULL;
         assert_se(unlink(hole) == 0);
         assert_error(tuf_store_collect(m.store, 2, &never), ENOENT);
+}
+
+/* At most so many roots in one refresh; the next one goes on from there. */
+static void test_root_cap(void) {
+        _cleanup_(machine_done) Machine m;
+        _cleanup_(test_repo_done) TestRepo t;
+        TestText roots[TUF_ROOT_ROTATIONS_MAX + 3] = {};
+        const size_t last = ELEMENTSOF(roots) - 1;
+        const char *name;
+        size_t max, steps;
+
+        test_repo_init(&t);
+        machine_init(&m, &t);
+        for (size_t v = 2; v <= last; v++) {
+                t.versions[TUF_ROLE_ROOT] = v;
+                test_repo_make(&t, TUF_ROLE_ROOT);
+                roots[v] = t.texts[TUF_ROLE_ROOT];
+                t.texts[TUF_ROLE_ROOT] = (TestText) {};
+        }
+
+        for (size_t first = 2; first <= last; first += steps) {
+                TufRefresh *r = machine_begin(&m);
+
+                for (steps = 0; tuf_refresh_next(r, &name, &max) == 1 && strstr(name, ".root.json"); steps++) {
+                        if (first + steps > last) {
+                                assert_ok(tuf_refresh_not_found(r));
+                                break;
+                        }
+                        assert_ok(tuf_refresh_feed(r, roots[first + steps].data, roots[first + steps].size));
+                }
+                assert_se(steps == (first == 2 ? TUF_ROOT_ROTATIONS_MAX : 1));
+                for (int role = TUF_ROLE_TIMESTAMP; !tuf_refresh_is_finished(r); role++)
+                        assert_ok(tuf_refresh_feed(r, t.texts[role].data, t.texts[role].size));
+                machine_end(&m, r);
+                assert_se(m.outcome == TUF_OK);
+                check_stored(&m, first + steps - 1, 1, 1, 1);
+        }
+        for (size_t v = 2; v <= last; v++)
+                free(roots[v].data);
 }
 
 static void test_expired_root(void) {
@@ -685,6 +726,7 @@ static void test_disk_error(void) {
 int main(void) {
         test_requests();
         test_root_chain();
+        test_root_cap();
         test_expired_root();
         test_persistence();
         test_refusals();
