@@ -45,6 +45,7 @@ typedef struct Agent {
         char *last_error;
         bool drain_seen;
         bool begun, stopping;
+        bool ending;                   /* the parts are being freed: nothing begins any more */
         sd_event_source *ready_source, *begin_source, *again_source;
 } Agent;
 

@@ -34,6 +34,11 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         return sd_event_exit(userdata, 1);
 }
 
+/* Whoever stops us has got no answer. */
+static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        return sd_event_exit(sd_event_source_get_event(source), 1);
+}
+
 static int probe_loop(sd_event *event, RpcClient *client, const char *agent_id) {
         _cleanup_(sd_event_source_disable_unrefp) sd_event_source *timer = NULL;
         _cleanup_(rpc_call_freep) RpcCall *call = NULL;
@@ -60,7 +65,7 @@ static int probe_connect(const AgentConf *conf, const AgentIdentity *identity) {
                 return log_error_errno(-ENOKEY, "This machine is not enrolled with a gateway.");
         int r = agent_identity_credentials(identity, &credentials);
         if (r >= 0)
-                r = event_setup_daemon(&event);
+                r = event_setup_daemon_with(&event, on_terminate, NULL);
         if (r >= 0)
                 r = rpc_queue_new(&queue, event, 1, 8);
         RpcClientOptions options = {

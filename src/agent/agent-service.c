@@ -122,6 +122,8 @@ static const AgentUpdateHandlers update_handlers = {
 
 static void on_view(AgentHandoff *h, int error, const char *message, void *userdata) {
         Agent *a = userdata;
+        if (a->ending)
+                return;
         if (error < 0)
                 log_debug_errno(error, "Cannot read the updater's properties: %s", message);
         agent_update_on_view(a->update, error);
@@ -132,13 +134,16 @@ static void on_view(AgentHandoff *h, int error, const char *message, void *userd
 
 static void on_result(AgentHandoff *h, int error, const UpdaterResult *result, void *userdata) {
         Agent *a = userdata;
+        if (a->ending)
+                return;
         agent_update_on_result(a->update, error, result);
         agent_refresh_pending(a);
 }
 
 static void on_install(AgentHandoff *h, int error, UpdateVerdict verdict, const char *text, void *userdata) {
         Agent *a = userdata;
-        agent_update_on_install(a->update, error, verdict, text);
+        if (!a->ending)
+                agent_update_on_install(a->update, error, verdict, text);
 }
 
 static const AgentHandoffHandlers handoff_handlers = {
@@ -217,7 +222,7 @@ int agent_state_open_folder(int state_fd, const char *name) {
 }
 
 static void agent_done(Agent *a) {
-        a->stopping = true; /* nothing begins any more */
+        a->stopping = a->ending = true;
         /* who uses something goes before it */
         a->bus = agent_bus_free(a->bus);
         a->stream = agent_stream_free(a->stream);
