@@ -111,7 +111,7 @@ static void test_recover(void) {
 static void test_verdict_survives(void) {
         _cleanup_(test_root_freep) TestRoot *t = test_root_new();
         UpdaterRoot *root = test_root_get(t);
-        _cleanup_(transaction_freep) Transaction *record = open_transaction(root, UPDATE_PHASE_CONFIRMING, true);
+        _unused_ _cleanup_(transaction_freep) Transaction *record = open_transaction(root, UPDATE_PHASE_CONFIRMING, true);
 
         assert_ok(transaction_set_verdict(record, UPDATE_VERDICT_WATCHDOG, "It hung."));
         record->phase = UPDATE_PHASE_ROLLING_BACK;
@@ -143,7 +143,7 @@ static void test_without_record(void) {
 static void test_record_of_other_links(void) {
         _cleanup_(test_root_freep) TestRoot *t = test_root_new();
         UpdaterRoot *root = test_root_get(t);
-        _cleanup_(transaction_freep) Transaction *record = open_transaction(root, UPDATE_PHASE_CONFIRMING, true);
+        _unused_ _cleanup_(transaction_freep) Transaction *record = open_transaction(root, UPDATE_PHASE_CONFIRMING, true);
 
         make_version(root, "3.0.0", "three");
         set_links(root, "3.0.0", "3.0.0");
@@ -257,7 +257,7 @@ static void test_adopt(void) {
 static void test_adopt_leaves_trial_alone(void) {
         _cleanup_(test_root_freep) TestRoot *t = test_root_new();
         UpdaterRoot *root = test_root_get(t);
-        _cleanup_(transaction_freep) Transaction *record = open_transaction(root, UPDATE_PHASE_CONFIRMING, true);
+        _unused_ _cleanup_(transaction_freep) Transaction *record = open_transaction(root, UPDATE_PHASE_CONFIRMING, true);
         _cleanup_links_ Links l = {};
 
         set_links(root, "1.1.0", "1.0.0");

@@ -20,7 +20,9 @@ static Observation running(void) {
         return (Observation) { .unit = TRIAL_UNIT_ACTIVE, .main_pid = 200, .owner_pid = 200, .version_is_target = true };
 }
 
+/* As if somebody had looked a second ago. */
 static TrialAction at(Trial *t, Observation o, usec_t seconds) {
+        t->last_step_usec = BEGIN + seconds * S - S;
         return trial_step(t, &o, BEGIN + seconds * S).action;
 }
 
@@ -62,6 +64,8 @@ static void test_soak_begins_anew(void) {
 }
 
 static void expect_back(Trial *t, Observation o, usec_t seconds, UpdateVerdict verdict) {
+        if (seconds < 1000)
+                t->last_step_usec = BEGIN + seconds * S - S;
         TrialStep s = trial_step(t, &o, BEGIN + seconds * S);
         assert_se(s.action == TRIAL_GO_BACK);
         assert_se(s.verdict == verdict);
@@ -187,6 +191,13 @@ static void test_stopped(void) {
         expect_back(&t, o, 180, UPDATE_VERDICT_CRASHED);
 }
 
+static void test_slept(void) {
+        Trial t = trial();
+
+        assert_se(at(&t, running(), 1) == TRIAL_WAIT);
+        expect_back(&t, running(), 5000, UPDATE_VERDICT_INTERRUPTED); /* nobody is blamed */
+}
+
 static void test_without_gateway(void) {
         Trial t = trial();
 
@@ -215,6 +226,7 @@ int main(void) {
         test_impostors();
         test_extends_once();
         test_stopped();
+        test_slept();
         test_without_gateway();
         test_blind();
         return 0;

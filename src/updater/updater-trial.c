@@ -3,6 +3,7 @@
 #include "updater-trial.h"
 
 #define DEATHS_MAX 3U                                      /* a single crash may be bad luck */
+#define SLEPT (10 * USEC_PER_SEC)                          /* looks are a second apart */
 #define PROBE_TIME_MAX (15 * USEC_PER_SEC)
 
 bool trial_is_soaking(const Trial *t) {
@@ -58,7 +59,10 @@ static void follow_soak(Trial *t, const Observation *o, usec_t now_usec) {
         t->soak_sessions = o->sessions;
 }
 
-static TrialStep deadline_passed(const Trial *t, const Observation *o) {
+static TrialStep deadline_passed(const Trial *t, const Observation *o, bool slept) {
+        if (slept)
+                return go_back(
+                                UPDATE_VERDICT_INTERRUPTED, "The deadline passed while nobody could watch the new version.");
         if (o->unit == TRIAL_UNIT_INACTIVE)
                 return go_back(UPDATE_VERDICT_INTERRUPTED, "The agent was stopped while the new version was on trial.");
         if (o->unit != TRIAL_UNIT_ACTIVE)
@@ -95,6 +99,10 @@ static usec_t next_look(const Trial *t, usec_t now_usec) {
 }
 
 TrialStep trial_step(Trial *t, const Observation *o, usec_t now_usec) {
+        /* nobody looked for so long: the machine slept, or this process was stopped */
+        bool slept = t->last_step_usec > 0 && usec_sub(now_usec, t->last_step_usec) > SLEPT;
+
+        t->last_step_usec = now_usec;
         count_deaths(t, o);
         follow_soak(t, o, now_usec);
 
@@ -121,7 +129,7 @@ TrialStep trial_step(Trial *t, const Observation *o, usec_t now_usec) {
                 return (TrialStep) { .action = TRIAL_EXTEND };
         }
         if (now_usec >= t->deadline_usec)
-                return deadline_passed(t, o);
+                return deadline_passed(t, o, slept);
         if (t->need_connection && t->probe == TRIAL_PROBE_NONE && !trial_is_soaking(t) &&
             now_usec >= usec_sub(t->deadline_usec, trial_probe_time(t))) {
                 t->probe = TRIAL_PROBE_RUNNING;

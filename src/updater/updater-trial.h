@@ -53,6 +53,7 @@ typedef struct Trial {
         bool need_connection, extended;
         uint32_t old_pid;                                  /* of the agent that was replaced; 0 if none ran */
 
+        usec_t last_step_usec;
         TrialProbe probe;
         bool based;                                        /* base_restarts is known */
         uint32_t base_restarts, last_pid, n_deaths;

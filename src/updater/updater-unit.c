@@ -15,7 +15,8 @@
 #define SYSTEMD_MANAGER "org.freedesktop.systemd1.Manager"
 #define PRIVATE_ADDRESS "unix:path=/run/systemd/private"
 #define CALL_TIMEOUT (10 * USEC_PER_SEC)
-#define NAME_TAKEN_TRIES 40U
+#define NAME_TAKEN_TRIES 20U
+#define NAME_TAKEN_STOP USEC_PER_SEC
 #define NAME_TAKEN_PAUSE (50 * USEC_PER_MSEC)
 
 struct Units {
@@ -265,8 +266,10 @@ int units_start_transient(Units *u, const char *unit, unit_fill_t fill, const vo
                 r = call(u, make_transient_call, &c, &reply);
                 if (r != -EEXIST)
                         break;
-                /* In spite of CollectMode= one that has failed may stay until something touches it. */
+                /* In spite of CollectMode= one that has ended may stay until something touches it: one that failed
+                 * goes upon the first of these, one that did not upon the second. */
                 (void) units_reset_failed(u, unit);
+                (void) units_stop(u, unit, NAME_TAKEN_STOP);
                 (void) clock_nanosleep(
                                 CLOCK_MONOTONIC, 0, &(struct timespec) { .tv_nsec = NAME_TAKEN_PAUSE * NSEC_PER_USEC },
                                 NULL);
