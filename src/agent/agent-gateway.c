@@ -113,6 +113,8 @@ static void on_fill_hello(AgentStream *s, Fleet__V1__Hello *hello, void *userdat
         hello->previous_version = view->previous_version;
         hello->pinned = !isempty(view->pinned_version);
         hello->pinned_version = view->pinned_version;
+        if (free_and_strdup(&a->hello_pinned, view->pinned_version) < 0)
+                log_oom();
 }
 
 static void on_fill_heartbeat(AgentStream *s, Fleet__V1__Heartbeat *heartbeat, void *userdata) {
@@ -302,6 +304,17 @@ void agent_begin(Agent *a) {
         if (r < 0) /* the service manager starts us again */
                 (void) sd_event_exit(a->event, log_error_errno(r, "Cannot begin to connect: %m"));
         agent_show_status(a);
+}
+
+void agent_tell_pin(Agent *a) {
+        const UpdaterView *view = agent_handoff_view(a->handoff);
+
+        if (a->stopping || !a->stream || agent_stream_state(a->stream) != AGENT_STREAM_CONNECTED || !view->known ||
+            streq(strempty(a->hello_pinned), view->pinned_version) || agent_update_is_pending(a->update))
+                return;
+        log_info("The pin of this machine has changed; connecting anew to tell the gateway.");
+        if (agent_stream_reconnect(a->stream) >= 0 && free_and_strdup(&a->hello_pinned, view->pinned_version) < 0)
+                log_oom();
 }
 
 void agent_connect_anew(Agent *a) {

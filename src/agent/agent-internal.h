@@ -43,6 +43,7 @@ typedef struct Agent {
 
         const char *gateway_state;
         char *last_error;
+        char *hello_pinned;            /* what the last Hello said of the pin */
         bool drain_seen;
         bool begun, stopping;
         bool ending;                   /* the parts are being freed: nothing begins any more */
@@ -63,5 +64,7 @@ extern const AgentEnrollHandlers agent_enroll_handlers;
 /* Enrols or connects, whichever it is now; also after either of them has changed the answer. */
 void agent_begin(Agent *a);
 void agent_connect_anew(Agent *a);
+/* A Hello is the only way to tell of a pin: says it again when the machine's owner has changed it. */
+void agent_tell_pin(Agent *a);
 /* For AgentReport. */
 int agent_send_status(const UpdateRecord *u, bool droppable, void *userdata);

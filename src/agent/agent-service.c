@@ -130,6 +130,7 @@ static void on_view(AgentHandoff *h, int error, const char *message, void *userd
         agent_refresh_pending(a);
         if (!a->begun)
                 agent_begin(a);
+        agent_tell_pin(a);
 }
 
 static void on_result(AgentHandoff *h, int error, const UpdaterResult *result, void *userdata) {
@@ -246,6 +247,7 @@ static void agent_done(Agent *a) {
         free(a->agent_id);
         free(a->user_agent);
         free(a->last_error);
+        free(a->hello_pinned);
         a->state_fd = fd_close(a->state_fd);
 }
 
