@@ -53,10 +53,15 @@ def problem(machine: Machine, version: str) -> str:
 
 
 def transient_units(machine: Machine) -> list[str]:
+    """Those that run or have failed.
+
+    One that is dead may still be loaded: PID 1 sometimes forgets to forget it.
+    """
     listed = machine.container.run(
         ["systemctl", "list-units", "--all", "--plain", "--no-legend", *_TRANSIENT]
     ).stdout
-    return [line.split()[0] for line in listed.splitlines() if line.strip()]
+    found = [line.split() for line in listed.splitlines() if line.strip()]
+    return [f"{unit} {active}" for unit, _load, active, *_rest in found if active != "inactive"]
 
 
 def running_version(machine: Machine) -> str:
