@@ -74,7 +74,7 @@ static int view_fill(UpdaterView *v) {
         return 0;
 }
 
-static int view_read_text(UpdaterView *v, sd_bus_message *m, const char *name, const char *type) {
+static int view_read_text(UpdaterView *v, sd_bus_message *m, const char *name) {
         const struct {
                 const char *name;
                 char **target;
@@ -116,8 +116,8 @@ static int view_read_number(UpdaterView *v, sd_bus_message *m, const char *name,
         return 0;
 }
 
-static int view_read(sd_bus_message *m, UpdaterView *ret) {
-        UpdaterView v = { 0 };
+/* a{sv}; what it does not name stays as it is. */
+static int view_merge(sd_bus_message *m, UpdaterView *v) {
         const char *name, *contents;
 
         int r = sd_bus_message_enter_container(m, 'a', "{sv}");
@@ -126,12 +126,19 @@ static int view_read(sd_bus_message *m, UpdaterView *ret) {
                 if (r >= 0)
                         r = sd_bus_message_peek_type(m, NULL, &contents);
                 if (r >= 0)
-                        r = streq(contents, "s") ? view_read_text(&v, m, name, contents) :
-                            streq(contents, "t") || streq(contents, "u") ? view_read_number(&v, m, name, contents) :
+                        r = streq(contents, "s") ? view_read_text(v, m, name) :
+                            streq(contents, "t") || streq(contents, "u") ? view_read_number(v, m, name, contents) :
                                                                            sd_bus_message_skip(m, "v");
                 if (r >= 0)
                         r = sd_bus_message_exit_container(m);
         }
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int view_read(sd_bus_message *m, UpdaterView *ret) {
+        UpdaterView v = { 0 };
+
+        int r = view_merge(m, &v);
         if (r >= 0)
                 r = view_fill(&v);
         if (r < 0) {
@@ -322,10 +329,23 @@ int agent_handoff_install(AgentHandoff *h, const char *version, const TufBytes *
 
 /* ---- life ---- */
 
-/* Signals carry only what changed; one GetAll afterwards keeps the view whole and simple. */
+/* What changed is used at once: a moment later the updater may have this process stopped. Should the view not be known
+ * yet, or the signal make no sense, everything is read anew. */
 static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *unused) {
         AgentHandoff *h = userdata;
-        int r = agent_handoff_ask_view(h);
+        const char *interface;
+        int r = sd_bus_message_read(m, "s", &interface);
+
+        if (r >= 0 && !streq(interface, FLEET_UPDATER_BUS_INTERFACE))
+                return 0;
+        if (r >= 0 && h->view.known) {
+                r = view_merge(m, &h->view);
+                if (r >= 0) {
+                        h->handlers->on_view(h, 0, "", h->userdata);
+                        return 0;
+                }
+        }
+        r = agent_handoff_ask_view(h);
         if (r < 0 && r != -EALREADY)
                 log_debug_errno(r, "Cannot read the updater's properties: %m");
         return 0;

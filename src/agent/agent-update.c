@@ -76,8 +76,8 @@ static void update_log_end(const UpdateRecord *record) {
                           record->to, phase, verdict, record->message, "FLEET_VERSION=%s", record->to, "FLEET_VERDICT=%s",
                           verdict, "FLEET_PHASE=%s", phase, "FLEET_INSTRUCTION=%s", record->instruction, NULL);
         else
-                log_event(LOG_NOTICE, FLEET_MESSAGE_UPDATE_PHASE_STR, "MESSAGE=Update to %s: %s. %s", record->to,
-                          update_phase_title(record->phase), record->message, "FLEET_VERSION=%s", record->to,
+                log_event(LOG_NOTICE, FLEET_MESSAGE_UPDATE_PHASE_STR, "MESSAGE=Update to %s: %s.%s%s", record->to,
+                          update_phase_title(record->phase), *record->message ? " " : "", record->message, "FLEET_VERSION=%s", record->to,
                           "FLEET_PHASE=%s", phase, "FLEET_VERDICT=%s", verdict, "FLEET_INSTRUCTION=%s",
                           record->instruction, "FLEET_TRANSACTION=%s", record->transaction, NULL);
 }
@@ -441,8 +441,21 @@ void agent_update_on_connected(AgentUpdate *u) {
         }
 }
 
+/* The links are the truth, also where the updater has not been asked or its word has not come yet. */
+static bool links_differ(void) {
+        _cleanup_free_ char *current = NULL, *good = NULL;
+        if (readlink_at(AT_FDCWD, FLEET_BIN_DIR "/" FLEET_LINK_CURRENT, &current) < 0 ||
+            readlink_at(AT_FDCWD, FLEET_BIN_DIR "/" FLEET_LINK_GOOD, &good) < 0)
+                return false;
+        return !streq(current, good);
+}
+
 void agent_update_on_stop(AgentUpdate *u) {
-        if (u->record)
+        if (!u->record)
+                return;
+        if (update_is_handed_over(u) && u->record->phase == UPDATE_PHASE_STAGING && links_differ())
+                update_set_phase(u, UPDATE_PHASE_RESTARTING); /* that is why we are stopped */
+        else
                 update_save(u);
 }
 
@@ -450,15 +463,6 @@ void agent_update_on_stop(AgentUpdate *u) {
 
 const UpdateRecord *agent_update_current(const AgentUpdate *u) {
         return u->record;
-}
-
-/* Derived from the links, which are the truth, while the updater has not been asked. */
-static bool links_differ(void) {
-        _cleanup_free_ char *current = NULL, *good = NULL;
-        if (readlink_at(AT_FDCWD, FLEET_BIN_DIR "/" FLEET_LINK_CURRENT, &current) < 0 ||
-            readlink_at(AT_FDCWD, FLEET_BIN_DIR "/" FLEET_LINK_GOOD, &good) < 0)
-                return false;
-        return !streq(current, good);
 }
 
 static bool updater_is_busy(const AgentUpdate *u) {
