@@ -16,6 +16,10 @@ _NETWORK = ipaddress.ip_network("10.77.0.0/16")
 _FIRST_CONTAINER = 11
 _NAMESPACES = Path("/run/netns")
 
+# Otherwise a bridge takes the lowest address of its ports, a new one whenever a machine comes or
+# goes, and all others lose the gateway for the seconds that their neighbour caches need.
+_BRIDGE_MAC = "02:fa:00:00:00:01"
+
 GATEWAY_ADDRESS = str(_NETWORK[1])
 
 
@@ -61,7 +65,7 @@ class Network:
         _configure(
             gateway,
             "link set lo up",
-            "link add br0 type bridge",
+            f"link add br0 address {_BRIDGE_MAC} type bridge",
             f"addr add {GATEWAY_ADDRESS}/{_NETWORK.prefixlen} dev br0",
             "link set br0 up",
         )
