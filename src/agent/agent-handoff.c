@@ -3,6 +3,7 @@
 
 #include "alloc-util.h"
 #include "bus-util.h"
+#include "event-util.h"
 #include "log.h"
 #include "names.h"
 #include "parse-util.h"
@@ -12,13 +13,18 @@
 #define ASK_TIMEOUT (25 * USEC_PER_SEC)
 #define INSTALL_TIMEOUT (60 * USEC_PER_SEC)
 #define ERROR_PREFIX "org.fleetagent.Error."
+#define LOST_PAUSE (3 * USEC_PER_SEC)
+#define OWNER_MATCH                                                                                   \
+        "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"                   \
+        "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" FLEET_UPDATER_BUS_NAME "'"
 
 struct AgentHandoff {
         const AgentHandoffHandlers *handlers;
         void *userdata;
         sd_bus *bus;
         UpdaterView view;
-        sd_bus_slot *match_slot, *view_slot, *result_slot, *install_slot;
+        sd_bus_slot *match_slot, *owner_slot, *view_slot, *result_slot, *install_slot;
+        sd_event_source *lost_source;
 };
 
 /* ---- decoding ---- */
@@ -351,6 +357,27 @@ static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *unused) {
         return 0;
 }
 
+static int on_lost(sd_event_source *source, uint64_t usec, void *userdata) {
+        AgentHandoff *h = userdata;
+
+        if (h->bus && !streq(h->view.state, "idle"))
+                (void) agent_handoff_ask_view(h);
+        return 0;
+}
+
+/* One that died in the middle of something tells nobody. Whoever is started next knows how it ended; not at once,
+ * since it may only have been stopped in order to be started again. */
+static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *unused) {
+        const char *name, *old_owner, *new_owner;
+        AgentHandoff *h = userdata;
+
+        int r = sd_bus_message_read(m, "sss", &name, &old_owner, &new_owner);
+        if (r >= 0 && isempty(new_owner) && h->view.known && !streq(h->view.state, "idle"))
+                (void) event_timer_arm(sd_bus_get_event(h->bus), &h->lost_source, LOST_PAUSE, on_lost, h,
+                                       "updater-lost");
+        return 0;
+}
+
 int agent_handoff_new(AgentHandoff **ret, const AgentHandoffHandlers *handlers, void *userdata) {
         _cleanup_(agent_handoff_freep) AgentHandoff *h = new0(AgentHandoff, 1);
         if (!h)
@@ -366,6 +393,8 @@ int agent_handoff_new(AgentHandoff **ret, const AgentHandoffHandlers *handlers, 
 
 static void handoff_drop_bus(AgentHandoff *h) {
         h->match_slot = sd_bus_slot_unref(h->match_slot);
+        h->owner_slot = sd_bus_slot_unref(h->owner_slot);
+        h->lost_source = sd_event_source_disable_unref(h->lost_source);
         h->view_slot = sd_bus_slot_unref(h->view_slot);
         h->result_slot = sd_bus_slot_unref(h->result_slot);
         h->install_slot = sd_bus_slot_unref(h->install_slot);
@@ -397,6 +426,8 @@ int agent_handoff_set_bus(AgentHandoff *h, sd_bus *bus) {
         h->bus = sd_bus_ref(bus);
         int r = sd_bus_match_signal_async(bus, &h->match_slot, FLEET_UPDATER_BUS_NAME, FLEET_UPDATER_BUS_PATH,
                                           "org.freedesktop.DBus.Properties", "PropertiesChanged", on_signal, NULL, h);
+        if (r >= 0)
+                r = sd_bus_add_match_async(bus, &h->owner_slot, OWNER_MATCH, on_owner, NULL, h);
         return r < 0 ? r : 0;
 }
 
