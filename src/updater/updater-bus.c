@@ -3,8 +3,8 @@
 #include "updater-bus.h"
 
 #include <ctype.h>
-#include <pwd.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <sys/stat.h>
 
 #include "alloc-util.h"
@@ -17,6 +17,7 @@
 #include "updater-install.h"
 #include "updater-links.h"
 #include "updater-policy.h"
+#include "updater-request.h"
 #include "updater-status.h"
 #include "version.h"
 
@@ -30,7 +31,7 @@
 /* A call that waits for polkit. */
 typedef struct Question {
         BusObject *object;
-        PolkitCheck *check;                                /* NULL: this place is free */
+        PolkitCheck *check; /* NULL: this place is free */
 } Question;
 
 /* Hashing versions for anybody who asks must not become a way to keep root busy. */
@@ -71,13 +72,15 @@ char *verdict_error_name(UpdateVerdict v) {
         return strjoinf(ERROR_PREFIX "%s", camel);
 }
 
-static int reply_refused(sd_bus_message *m, const char *version, UpdateVerdict verdict, const char *message) {
+static int
+reply_refused(sd_bus_message *m, const char *version, UpdateVerdict verdict, const char *message) {
         _cleanup_free_ char *name = verdict_error_name(verdict);
         if (!name)
                 return -ENOMEM;
 
-        log_event(LOG_WARNING, FLEET_MESSAGE_UPDATE_REFUSED_STR, "MESSAGE=Refused version %s: %s", version, message,
-                  "FLEET_VERSION=%s", version, "FLEET_VERDICT=%s", update_verdict_to_string(verdict), NULL);
+        log_event(LOG_WARNING, FLEET_MESSAGE_UPDATE_REFUSED_STR, "MESSAGE=Refused version %s: %s", version,
+                  message, "FLEET_VERSION=%s", version, "FLEET_VERDICT=%s",
+                  update_verdict_to_string(verdict), NULL);
         return sd_bus_reply_method_errorf(m, name, "%s", message);
 }
 
@@ -95,7 +98,8 @@ static void used(BusObject *o) {
         o->on_use(o->userdata);
 }
 
-/* --- properties ---------------------------------------------------------------------------------------------- */
+/* --- properties
+ * ---------------------------------------------------------------------------------------------- */
 
 static void on_property_changed(const char *property, void *userdata) {
         BusObject *o = userdata;
@@ -113,7 +117,7 @@ void bus_object_refresh(BusObject *o) {
         status_compare(&o->status, &next, on_property_changed, o);
         status_done(&o->status);
         o->status = next;
-        next = (Status) {};
+        next = (Status){};
 }
 
 bool bus_object_is_busy(const BusObject *o) {
@@ -123,27 +127,37 @@ bool bus_object_is_busy(const BusObject *o) {
         return o->install || o->status.open;
 }
 
-static int get_text(
-                sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                void *userdata, sd_bus_error *reterr_error) {
+static int
+get_text(sd_bus *bus,
+         const char *path,
+         const char *interface,
+         const char *property,
+         sd_bus_message *reply,
+         void *userdata,
+         sd_bus_error *reterr_error) {
 
         BusObject *o = userdata;
         const Status *s = &o->status;
-        const char *v = streq(property, "State") ? s->state :
-                streq(property, "Transaction")   ? s->transaction :
-                streq(property, "CurrentVersion") ? s->current :
-                streq(property, "PreviousVersion") ? s->previous :
-                streq(property, "PendingVersion") ? s->pending :
-                streq(property, "Floor")          ? s->floor :
-                streq(property, "PinnedVersion")  ? s->pinned :
-                                                    fleet_version;
+        const char *v = streq(property, "State")           ? s->state :
+                        streq(property, "Transaction")     ? s->transaction :
+                        streq(property, "CurrentVersion")  ? s->current :
+                        streq(property, "PreviousVersion") ? s->previous :
+                        streq(property, "PendingVersion")  ? s->pending :
+                        streq(property, "Floor")           ? s->floor :
+                        streq(property, "PinnedVersion")   ? s->pinned :
+                                                             fleet_version;
         used(o);
         return sd_bus_message_append(reply, "s", strempty(v));
 }
 
-static int get_number(
-                sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                void *userdata, sd_bus_error *reterr_error) {
+static int
+get_number(sd_bus *bus,
+           const char *path,
+           const char *interface,
+           const char *property,
+           sd_bus_message *reply,
+           void *userdata,
+           sd_bus_error *reterr_error) {
 
         BusObject *o = userdata;
 
@@ -151,10 +165,12 @@ static int get_number(
         if (streq(property, "Packaging"))
                 return sd_bus_message_append(reply, "u", o->status.packaging);
         return sd_bus_message_append(
-                        reply, "t", streq(property, "Deadline") ? o->status.deadline_usec : o->status.root_version);
+                        reply, "t",
+                        streq(property, "Deadline") ? o->status.deadline_usec : o->status.root_version);
 }
 
-/* --- Install --------------------------------------------------------------------------------------------------- */
+/* --- Install
+ * --------------------------------------------------------------------------------------------------- */
 
 /* The bus policy lets nobody else through; this is for a machine whose policy was changed. */
 static int sender_is_agent(sd_bus_message *m) {
@@ -171,100 +187,6 @@ static int sender_is_agent(sd_bus_message *m) {
         return uid == 0 || (p && p->pw_uid == uid);
 }
 
-/* Negative: malformed or too large; *reterr_why then says what, unless it is lack of memory. */
-static int read_metadata(sd_bus_message *m, TufBytes **ret, const char **reterr_why) {
-        _cleanup_(tuf_bytes_freep) TufBytes *b = NULL;
-        int r;
-
-        *reterr_why = "malformed";
-        r = tuf_bytes_new(&b);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_enter_container(m, 'a', "(say)");
-        if (r < 0)
-                return r;
-        while ((r = sd_bus_message_enter_container(m, 'r', "say")) > 0) {
-                const char *name;
-                const void *data;
-                size_t size;
-
-                r = sd_bus_message_read(m, "s", &name);
-                if (r < 0)
-                        return r;
-                r = sd_bus_message_read_array(m, 'y', &data, &size);
-                if (r < 0)
-                        return r;
-                r = tuf_bytes_add(b, name, data, size);
-                if (r < 0) {
-                        *reterr_why = r == -EINVAL ? "with a name that no metadata file has" :
-                                r == -EEXIST       ? "with two files of one name" :
-                                                     "larger than allowed";
-                        return r;
-                }
-                r = sd_bus_message_exit_container(m);
-                if (r < 0)
-                        return r;
-        }
-        if (r < 0)
-                return r;
-        r = sd_bus_message_exit_container(m);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(b);
-        return 0;
-}
-
-static int read_targets(sd_bus_message *m, InstallRequest *q) {
-        int r = sd_bus_message_enter_container(m, 'a', "(sh)");
-        if (r < 0)
-                return r;
-        for (;;) {
-                const char *path;
-                int fd;
-
-                r = sd_bus_message_read(m, "(sh)", &path, &fd);
-                if (r < 0)
-                        return r;
-                if (r == 0)
-                        break;
-                if (q->n_targets >= INSTALL_TARGETS_MAX)
-                        return -E2BIG;
-                q->targets[q->n_targets].path = path;
-                q->targets[q->n_targets++].fd = fd; /* the message's, staging makes a copy */
-        }
-        return sd_bus_message_exit_container(m);
-}
-
-static int read_options(sd_bus_message *m, InstallRequest *q) {
-        int r = sd_bus_message_enter_container(m, 'a', "{sv}");
-        if (r < 0)
-                return r;
-        while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                const char *key;
-                int flag;
-
-                r = sd_bus_message_read(m, "s", &key);
-                if (r < 0)
-                        return r;
-                if (streq(key, "instruction")) {
-                        r = sd_bus_message_read(m, "v", "s", &q->instruction);
-                        if (r >= 0 && !string_is_safe(q->instruction, INSTRUCTION_MAX - 1))
-                                return -EINVAL;
-                } else if (streq(key, "retry")) {
-                        r = sd_bus_message_read(m, "v", "b", &flag);
-                        if (r >= 0)
-                                q->retry = flag;
-                } else
-                        r = sd_bus_message_skip(m, "v"); /* of a later agent */
-                if (r < 0)
-                        return r;
-                r = sd_bus_message_exit_container(m);
-                if (r < 0)
-                        return r;
-        }
-        return r < 0 ? r : sd_bus_message_exit_container(m);
-}
-
 static void on_install_finished(Install *i, void *userdata) {
         BusObject *o = userdata;
 
@@ -279,31 +201,20 @@ static int method_install(sd_bus_message *m, void *userdata, sd_bus_error *reter
         InstallRequest q = {};
         BusObject *o = userdata;
         UpdateVerdict verdict;
-        const char *why = "malformed";
+        const char *why;
         int r;
 
         used(o);
         r = sender_is_agent(m);
         if (r <= 0)
                 return sd_bus_reply_method_errorf(
-                                m, SD_BUS_ERROR_ACCESS_DENIED, "Only user " FLEET_AGENT_USER " may install.");
-        r = sd_bus_message_read(m, "s", &q.version);
+                                m, SD_BUS_ERROR_ACCESS_DENIED,
+                                "Only user " FLEET_AGENT_USER " may install.");
+        r = install_request_read(m, &q, &metadata, &why);
         if (r < 0)
-                return r;
-        if (!version_is_valid(q.version))
-                return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_INVALID_ARGS, "Not a version such as 1.2.0.");
+                return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_INVALID_ARGS, "%s", why);
         if (o->install)
                 return reply_refused(m, q.version, UPDATE_VERDICT_BUSY, "Another update is in progress.");
-        r = read_metadata(m, &metadata, &why);
-        if (r < 0)
-                return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_INVALID_ARGS, "The metadata is %s.", why);
-        r = read_targets(m, &q);
-        if (r < 0)
-                return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_INVALID_ARGS, "The targets are malformed or too many.");
-        r = read_options(m, &q);
-        if (r < 0)
-                return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_INVALID_ARGS, "The options are malformed.");
-        q.metadata = metadata;
 
         r = install_start(&o->install, o->updater, o->bus, &q, on_install_finished, o, &verdict, &message);
         bus_object_refresh(o); /* also after a refusal: the trusted root may have moved */
@@ -315,7 +226,8 @@ static int method_install(sd_bus_message *m, void *userdata, sd_bus_error *reter
         return reply_transaction(m, install_transaction(o->install));
 }
 
-/* --- what needs a person's permission -------------------------------------------------------------------------- */
+/* --- what needs a person's permission
+ * -------------------------------------------------------------------------- */
 
 static int do_rollback(BusObject *o, sd_bus_message *m) {
         _cleanup_free_ char *message = NULL;
@@ -329,7 +241,8 @@ static int do_rollback(BusObject *o, sd_bus_message *m) {
         if (r < 0)
                 return r;
         if (!isempty(version) && !version_is_valid(version))
-                return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_INVALID_ARGS, "Not a version such as 1.2.0.");
+                return sd_bus_reply_method_errorf(
+                                m, SD_BUS_ERROR_INVALID_ARGS, "Not a version such as 1.2.0.");
 
         r = rollback_start(o->updater, version, id, &verdict, &message);
         bus_object_refresh(o);
@@ -349,7 +262,8 @@ static int do_pin(BusObject *o, sd_bus_message *m) {
         if (r < 0)
                 return r;
         if (!version_is_valid(version))
-                return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_INVALID_ARGS, "Not a version such as 1.2.0.");
+                return sd_bus_reply_method_errorf(
+                                m, SD_BUS_ERROR_INVALID_ARGS, "Not a version such as 1.2.0.");
         r = pin_set(o->updater->root, version);
         bus_object_refresh(o);
         if (r < 0)
@@ -386,7 +300,8 @@ static int perform(BusObject *o, sd_bus_message *m) {
 }
 
 static int refuse_access(sd_bus_message *m) {
-        return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_ACCESS_DENIED, "Not allowed. Ask an administrator of this machine.");
+        return sd_bus_reply_method_errorf(
+                        m, SD_BUS_ERROR_ACCESS_DENIED, "Not allowed. Ask an administrator of this machine.");
 }
 
 static void on_answer(PolkitCheck *c, sd_bus_message *call, int result, void *userdata) {
@@ -413,7 +328,9 @@ static int method_privileged(sd_bus_message *m, void *userdata, sd_bus_error *re
                 if (!o->questions[i].check)
                         q = o->questions + i;
         if (!q || !action)
-                return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_LIMITS_EXCEEDED, "Too many calls wait for an answer of polkit.");
+                return sd_bus_reply_method_errorf(
+                                m, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                                "Too many calls wait for an answer of polkit.");
 
         q->object = o;
         int r = polkit_check_start(m, action, on_answer, q, &q->check);
@@ -422,7 +339,8 @@ static int method_privileged(sd_bus_message *m, void *userdata, sd_bus_error *re
         return r > 0 ? perform(o, m) : 1;
 }
 
-/* --- reading ------------------------------------------------------------------------------------------------------- */
+/* --- reading
+ * ------------------------------------------------------------------------------------------------------- */
 
 static int version_digest(BusObject *o, const char *version, char ret[static SHA256_HEX_MAX]) {
         _cleanup_free_ char *path = strjoinf("v%s/agent", version);
@@ -436,7 +354,8 @@ static int version_digest(BusObject *o, const char *version, char ret[static SHA
         for (size_t i = 0; i < o->n_digests; i++) {
                 const KnownDigest *k = o->digests + i;
                 if (k->st.st_ino == st.st_ino && k->st.st_size == st.st_size &&
-                    k->st.st_mtim.tv_sec == st.st_mtim.tv_sec && k->st.st_mtim.tv_nsec == st.st_mtim.tv_nsec) {
+                    k->st.st_mtim.tv_sec == st.st_mtim.tv_sec &&
+                    k->st.st_mtim.tv_nsec == st.st_mtim.tv_nsec) {
                         memcpy(ret, k->digest, SHA256_HEX_MAX);
                         return 0;
                 }
@@ -450,7 +369,12 @@ static int version_digest(BusObject *o, const char *version, char ret[static SHA
         return 0;
 }
 
-static int append_version(BusObject *o, sd_bus_message *reply, const char *version, const Links *links, const char *packaged) {
+static int
+append_version(BusObject *o,
+               sd_bus_message *reply,
+               const char *version,
+               const Links *links,
+               const char *packaged) {
         const struct {
                 const char *name;
                 bool applies;
@@ -536,26 +460,45 @@ static int method_get_last_result(sd_bus_message *m, void *userdata, sd_bus_erro
         return sd_bus_send(NULL, reply, NULL);
 }
 
-/* Who may call what is decided by the bus policy and by polkit, so everything is open to unprivileged callers here. */
+/* Who may call what is decided by the bus policy and by polkit, so everything is open to unprivileged
+ * callers here. */
 static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS(
                         "Install",
                         SD_BUS_ARGS("s", version, "a(say)", metadata, "a(sh)", targets, "a{sv}", options),
-                        SD_BUS_RESULT("o", transaction), method_install, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS(
-                        "Rollback", SD_BUS_ARGS("s", version, "a{sv}", options), SD_BUS_RESULT("o", transaction),
-                        method_privileged, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS(
-                        "Pin", SD_BUS_ARGS("s", version), SD_BUS_NO_RESULT, method_privileged,
+                        SD_BUS_RESULT("o", transaction),
+                        method_install,
                         SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(
-                        "Unpin", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_privileged, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS(
-                        "ListVersions", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sss)", versions), method_list_versions,
+                        "Rollback",
+                        SD_BUS_ARGS("s", version, "a{sv}", options),
+                        SD_BUS_RESULT("o", transaction),
+                        method_privileged,
                         SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(
-                        "GetLastResult", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{ss}", result), method_get_last_result,
+                        "Pin",
+                        SD_BUS_ARGS("s", version),
+                        SD_BUS_NO_RESULT,
+                        method_privileged,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                        "Unpin",
+                        SD_BUS_NO_ARGS,
+                        SD_BUS_NO_RESULT,
+                        method_privileged,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                        "ListVersions",
+                        SD_BUS_NO_ARGS,
+                        SD_BUS_RESULT("a(sss)", versions),
+                        method_list_versions,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                        "GetLastResult",
+                        SD_BUS_NO_ARGS,
+                        SD_BUS_RESULT("a{ss}", result),
+                        method_get_last_result,
                         SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Version", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("State", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
@@ -571,13 +514,14 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
-int bus_object_new(BusObject **ret, Updater *u, sd_bus *bus, void (*on_use)(void *userdata), void *userdata) {
+int bus_object_new(
+                BusObject **ret, Updater *u, sd_bus *bus, void (*on_use)(void *userdata), void *userdata) {
         _cleanup_(bus_object_freep) BusObject *o = new0(BusObject, 1);
         int r;
         if (!o)
                 return -ENOMEM;
 
-        *o = (BusObject) { .updater = u, .bus = bus, .on_use = on_use, .userdata = userdata };
+        *o = (BusObject){ .updater = u, .bus = bus, .on_use = on_use, .userdata = userdata };
         r = bus_changes_new(&o->changes, bus, FLEET_UPDATER_BUS_PATH, FLEET_UPDATER_BUS_INTERFACE);
         if (r < 0)
                 return r;
