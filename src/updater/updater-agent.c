@@ -6,16 +6,25 @@
 #include "log.h"
 #include "names.h"
 #include "string-util.h"
+#include "updater-mark.h"
 
 #define START_PATIENCE (20 * USEC_PER_SEC)
 #define SOCKET_PATIENCE (10 * USEC_PER_SEC)
 #define ANSWER_PATIENCE (3 * USEC_PER_SEC)
+
+bool agent_needs_start(UpdaterRoot *root, const char *active_state) {
+        return streq(active_state, "failed") ||
+                (streq(active_state, "inactive") && mark_is(root, MARK_BRING_UP, NULL));
+}
 
 int agent_bring_up(Updater *u, bool restart) {
         int r;
 
         if (!u->units)
                 return log_error_errno(-ENOTCONN, "Cannot reach PID 1; " FLEET_AGENT_UNIT " has to be started by hand.");
+
+        /* Between the reset and the start it looks as if somebody had stopped it. */
+        mark_set(u->root, MARK_BRING_UP, "yes");
 
         /* A start limit that the service has hit has also failed the socket, and restarts of ours count against it. */
         r = units_reset_failed(u->units, FLEET_AGENT_UNIT);
@@ -31,10 +40,11 @@ int agent_bring_up(Updater *u, bool restart) {
 
         r = restart ? units_restart(u->units, FLEET_AGENT_UNIT, START_PATIENCE) :
                       units_start(u->units, FLEET_AGENT_UNIT, START_PATIENCE);
-        if (r == -EPROTO || r == -ETIMEDOUT)
-                return log_warning_errno(r, FLEET_AGENT_UNIT " did not come up at once; PID 1 goes on trying."), 0;
-        if (r < 0)
+        if (r < 0 && !IN_SET(r, -EPROTO, -EINPROGRESS))
                 return log_error_errno(r, "Failed to start " FLEET_AGENT_UNIT ": %m");
+        mark_clear(u->root, MARK_BRING_UP);
+        if (r < 0)
+                log_warning_errno(r, FLEET_AGENT_UNIT " did not come up at once; PID 1 goes on trying.");
         return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "updater-agent.h"
 #include "updater-denylist.h"
 #include "updater-links.h"
+#include "updater-mark.h"
 #include "updater-package.h"
 #include "updater-policy.h"
 #include "updater-record.h"
@@ -18,7 +19,6 @@
 #include "updater-transient.h"
 
 #define REVIVE_NAME "revive"
-#define DONE_NAME "rollback-done"
 #define PAUSE_FIRST (5 * USEC_PER_SEC)
 #define PAUSE_MAX (10 * USEC_PER_MINUTE)
 #define FORGET_AFTER USEC_PER_HOUR
@@ -61,16 +61,31 @@ static void attempts_save(Updater *u, const Attempts *a) {
                 log_warning_errno(r, "Failed to count the attempts to start the agent, going on: %m");
 }
 
-/* Has PID 1 look again after a while. */
-static void arm_retry(Updater *u, usec_t after_usec) {
+/* Has PID 1 look again after a while; one that waits already is replaced only if asked for. A timer is active also
+ * while what it has started runs, which may be this process: such a one does not fire again. */
+static int arm_retry(Updater *u, usec_t after_usec, bool replace) {
         TimerUnit t = { .description = "Another attempt to start the fleet agent", .after_usec = after_usec };
         _cleanup_free_ char *state = NULL;
 
-        if (units_active_state(u->units, FLEET_RETRY_TIMER, &state) >= 0 && streq(state, "active"))
-                return;
-        int r = units_start_transient(u->units, FLEET_RETRY_TIMER, fill_timer_unit, &t, TIMER_PATIENCE);
-        if (r < 0)
-                log_error_errno(r, "Failed to start " FLEET_RETRY_TIMER ": %m");
+        int r = units_sub_state(u->units, FLEET_RETRY_TIMER, &state);
+        if (r >= 0 && streq(state, "waiting") && !replace)
+                return 0;
+        if (r < 0 || !streq(state, "dead")) {
+                r = units_stop(u->units, FLEET_RETRY_TIMER, TIMER_PATIENCE);
+                if (r < 0)
+                        log_debug_errno(r, "Failed to stop " FLEET_RETRY_TIMER ", going on: %m");
+        }
+        r = units_start_transient(u->units, FLEET_RETRY_TIMER, fill_timer_unit, &t, TIMER_PATIENCE);
+        return r < 0 ? log_error_errno(r, "Failed to start " FLEET_RETRY_TIMER ": %m") : 0;
+}
+
+/* PID 1 forgets an OnFailure= that comes while this runs, and what a timer starts meanwhile. So one that looks again
+ * is there in any case: should this be cut off, after the time it may take; else after pause_usec. */
+static int bring_up_and_look_again(Updater *u, usec_t pause_usec) {
+        (void) arm_retry(u, usec_add(pause_usec, AGENT_BRING_UP_TIME_MAX), /* replace= */ true);
+        int r = agent_bring_up(u, /* restart= */ false);
+        int k = arm_retry(u, pause_usec, /* replace= */ true);
+        return r < 0 ? r : k;
 }
 
 /* So that a gateway that still wants this version does not bring it back at once. */
@@ -135,10 +150,7 @@ int updater_revive_only_start(Updater *u) {
         int r = units_active_state(u->units, FLEET_AGENT_UNIT, &state);
         if (r < 0)
                 return log_error_errno(r, "Failed to ask for the state of " FLEET_AGENT_UNIT ": %m");
-        if (!streq(state, "failed"))
-                return 0;
-        arm_retry(u, PAUSE_FIRST);
-        return agent_bring_up(u, /* restart= */ false);
+        return agent_needs_start(u->root, state) ? bring_up_and_look_again(u, PAUSE_FIRST) : 0;
 }
 
 static void mend_socket(Updater *u) {
@@ -165,19 +177,19 @@ int updater_revive(Updater *u, const char *current) {
                 return log_error_errno(r, "Failed to ask for the state of " FLEET_AGENT_UNIT ": %m");
 
         Attempts a = attempts_load(u, now_usec);
-        if (!streq(state, "failed")) {
-                if (streq(state, "active"))
+        if (!agent_needs_start(u->root, state)) {
+                if (streq(state, "active")) {
+                        mark_clear(u->root, MARK_BRING_UP);
                         mend_socket(u);
-                else if (streq(state, "activating")) /* see whether it arrives: its next failure may go unheard */
-                        arm_retry(u, MAX(revive_pause((unsigned) MIN(a.n, 32U)), PAUSE_FIRST));
+                } else if (streq(state, "activating")) /* see whether it arrives: its next failure may go unheard */
+                        return arm_retry(u, MAX(revive_pause((unsigned) MIN(a.n, 32U)), PAUSE_FIRST), false);
                 return 0;
         }
 
         usec_t due = usec_add(a.last_usec, revive_pause((unsigned) MIN(a.n, 32U)));
         if (now_usec < due) {
                 log_info("The agent has failed again; next attempt in %s.", timespan_format(due - now_usec, text));
-                arm_retry(u, due - now_usec);
-                return 0;
+                return arm_retry(u, due - now_usec, /* replace= */ false);
         }
 
         a = (Attempts) { .n = a.n + 1, .last_usec = now_usec };
@@ -185,33 +197,19 @@ int updater_revive(Updater *u, const char *current) {
         log_notice("The agent has failed; attempt %lu to bring it back.", (unsigned long) a.n);
         if (a.n % ATTEMPTS_BEFORE_ANOTHER == 0)
                 (void) take_another(u, current);
-        r = agent_bring_up(u, /* restart= */ false);
-        /* PID 1 forgets an OnFailure= that comes while this still runs, so look again in any case */
-        arm_retry(u, revive_pause((unsigned) MIN(a.n, 32U)));
+        r = bring_up_and_look_again(u, revive_pause((unsigned) MIN(a.n, 32U)));
         log_event(LOG_NOTICE, FLEET_MESSAGE_RECOVERED_STR, "MESSAGE=The agent had failed and was started again.",
                   "FLEET_VERSION=%s", current, NULL);
         return r;
 }
 
 bool rollback_was_done(Updater *u) {
-        _cleanup_(state_file_freep) StateFile *s = NULL;
         const char *invocation = getenv("INVOCATION_ID");
-
-        return invocation && u->root->runtime_fd >= 0 && state_file_load_at(u->root->runtime_fd, DONE_NAME, &s) >= 0 &&
-                streq_ptr(state_file_get(s, "invocation"), invocation);
+        return invocation && mark_is(u->root, MARK_ROLLBACK_DONE, invocation);
 }
 
 void rollback_mark_done(Updater *u) {
-        _cleanup_(state_file_freep) StateFile *s = NULL;
         const char *invocation = getenv("INVOCATION_ID");
-
-        if (!invocation || u->root->runtime_fd < 0)
-                return;
-        int r = state_file_new(&s);
-        if (r >= 0)
-                r = state_file_set(s, "invocation", invocation);
-        if (r >= 0)
-                r = state_file_save_at(s, u->root->runtime_fd, DONE_NAME, 0600);
-        if (r < 0)
-                log_debug_errno(r, "Failed to write down that the work is done, ignoring: %m");
+        if (invocation)
+                mark_set(u->root, MARK_ROLLBACK_DONE, invocation);
 }

@@ -147,7 +147,7 @@ static int call(Units *u, make_message_t make, const void *userdata, sd_bus_mess
         }
 }
 
-/* Until the job that reply names has ended. */
+/* Until the job that reply names has ended; PID 1 has it, so that whatever goes wrong here is no failure of it. */
 static int wait_for_job(Units *u, sd_bus_message *reply, usec_t patience) {
         const char *path;
 
@@ -158,23 +158,23 @@ static int wait_for_job(Units *u, sd_bus_message *reply, usec_t patience) {
                 return 0;
         r = free_and_strdup(&u->job, path);
         if (r < 0)
-                return r;
+                return log_debug_errno(r, "Cannot wait for a job: %m"), -EINPROGRESS;
         (void) free_and_strdup(&u->job_result, NULL);
 
         for (usec_t end = usec_add(now(CLOCK_BOOTTIME), patience);;) {
                 r = sd_bus_process(u->bus, NULL);
                 if (r < 0)
-                        return r;
+                        return log_debug_errno(r, "PID 1 went away while it had a job: %m"), -EINPROGRESS;
                 if (u->job_result)
                         return streq(u->job_result, "done") || streq(u->job_result, "skipped") ? 0 : -EPROTO;
                 if (r > 0)
                         continue;
                 usec_t left = usec_sub(end, now(CLOCK_BOOTTIME));
                 if (left == 0)
-                        return -ETIMEDOUT;
+                        return -EINPROGRESS;
                 r = sd_bus_wait(u->bus, left);
                 if (r < 0 && r != -EINTR)
-                        return r;
+                        return log_debug_errno(r, "Cannot wait for a job: %m"), -EINPROGRESS;
         }
 }
 
@@ -282,14 +282,14 @@ static int make_get_unit(Units *u, sd_bus_message **ret, const void *userdata) {
         return r < 0 ? r : sd_bus_message_append(*ret, "s", (const char *) userdata);
 }
 
-int units_active_state(Units *u, const char *unit, char **ret) {
+static int unit_property(Units *u, const char *unit, const char *property, const char *absent, char **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
         const char *path;
 
         int r = call(u, make_get_unit, unit, &reply);
         if (r == -ENOENT) {
-                *ret = strdup("inactive");
+                *ret = strdup(absent);
                 return *ret ? 0 : -ENOMEM;
         }
         if (r < 0)
@@ -298,6 +298,14 @@ int units_active_state(Units *u, const char *unit, char **ret) {
         if (r < 0)
                 return r;
         r = sd_bus_get_property_string(
-                        u->bus, SYSTEMD_NAME, path, "org.freedesktop.systemd1.Unit", "ActiveState", &error, ret);
+                        u->bus, SYSTEMD_NAME, path, "org.freedesktop.systemd1.Unit", property, &error, ret);
         return r < 0 ? r : 0;
+}
+
+int units_active_state(Units *u, const char *unit, char **ret) {
+        return unit_property(u, unit, "ActiveState", "inactive", ret);
+}
+
+int units_sub_state(Units *u, const char *unit, char **ret) {
+        return unit_property(u, unit, "SubState", "dead", ret);
 }

@@ -21,7 +21,8 @@ Units *units_free(Units *u);
 DEFINE_POINTER_CLEANUP(Units, units_free);
 
 /* patience 0: the job is only queued. Otherwise waits for its end: 0 when it ended well, -EPROTO when it failed,
- * -ETIMEDOUT. -ENOENT: there is no such unit. */
+ * -EINPROGRESS when its end was not seen: PID 1 has taken the job on and keeps it. Everything else means that it did
+ * not, as far as known (-ETIMEDOUT: it did not answer at all). -ENOENT: there is no such unit. */
 int units_start(Units *u, const char *unit, usec_t patience);
 int units_restart(Units *u, const char *unit, usec_t patience);
 int units_stop(Units *u, const char *unit, usec_t patience);               /* one that is not loaded is stopped */
@@ -34,3 +35,4 @@ int unit_transient_message(sd_bus *bus, sd_bus_message **ret, const char *unit, 
 
 /* ActiveState, "inactive" for a unit that is not there. */
 int units_active_state(Units *u, const char *unit, char **ret);
+int units_sub_state(Units *u, const char *unit, char **ret);               /* "dead" for one that is not there */
