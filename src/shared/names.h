@@ -36,4 +36,7 @@
 #define FLEET_UPDATER_BUS_PATH "/org/fleetagent/Updater1"
 #define FLEET_UPDATER_BUS_INTERFACE "org.fleetagent.Updater1"
 
+/* in the environment of --self-test: the version that the binary was signed as */
+#define FLEET_SELF_TEST_VERSION "FLEET_SELF_TEST_VERSION"
+
 #define FLEET_JOIN_TOKEN_CREDENTIAL "fleet-agent.join-token"

@@ -40,10 +40,11 @@ static bool agent_is_running(Updater *u) {
                 !streq(state, "inactive");
 }
 
-static int adopt_self_test(Updater *u, const Stage *stage) {
+static int adopt_self_test(Updater *u, const Stage *stage, const char *version) {
+        SelfTestUnit t = { .directory = stage_path(stage), .version = version };
+
         int r = units_start_transient(
-                        u->units, FLEET_SELF_TEST_UNIT, fill_self_test_unit, stage_path(stage),
-                        3 * SELF_TEST_TIMEOUT);
+                        u->units, FLEET_SELF_TEST_UNIT, fill_self_test_unit, &t, 3 * SELF_TEST_TIMEOUT);
         if (r == -EPROTO)
                 return log_error_errno(r, "The packaged version did not pass its self-test on this machine; see the journal of " FLEET_SELF_TEST_UNIT ".");
         return r < 0 ? log_error_errno(r, "Failed to run " FLEET_SELF_TEST_UNIT ": %m") : 0;
@@ -131,7 +132,7 @@ static int adopt_newer(Updater *u, const Links *links) {
 
         if (!agent_is_running(u))
                 return adopt_stopped(u, stage, links, version);
-        r = adopt_self_test(u, stage);
+        r = adopt_self_test(u, stage, version);
         if (r < 0)
                 return r;
         return adopt_transaction(u, stage, links, version);

@@ -223,7 +223,10 @@ static int on_copy(sd_event_source *source, void *userdata) {
                 install_fail_errno(i, r, "The new version could not be copied");
                 return 0;
         }
-        r = self_test_start(&i->self_test, i->updater, i->bus, stage_path(i->stage), on_self_test, i);
+        r = self_test_start(
+                        &i->self_test, i->updater, i->bus,
+                        &(SelfTestUnit) { .directory = stage_path(i->stage), .version = i->transaction->to },
+                        on_self_test, i);
         if (r < 0)
                 install_fail_errno(i, r, "The self-test could not be started");
         return 0;

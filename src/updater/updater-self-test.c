@@ -8,7 +8,6 @@
 #include "log.h"
 #include "names.h"
 #include "string-util.h"
-#include "updater-transient.h"
 
 #define STOP_PATIENCE (5 * USEC_PER_SEC)
 #define OVERALL_TIMEOUT (2 * SELF_TEST_TIMEOUT + 15 * USEC_PER_SEC)
@@ -60,8 +59,8 @@ static int on_ignored(sd_bus_message *m, void *userdata, sd_bus_error *reterr_er
 }
 
 int self_test_start(
-                SelfTest **ret, Updater *u, sd_bus *bus, const char *directory, self_test_on_finish_t on_finish,
-                void *userdata) {
+                SelfTest **ret, Updater *u, sd_bus *bus, const SelfTestUnit *unit,
+                self_test_on_finish_t on_finish, void *userdata) {
 
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_(self_test_freep) SelfTest *t = new0(SelfTest, 1);
@@ -87,7 +86,7 @@ int self_test_start(
                         "org.freedesktop.systemd1.Manager", "Subscribe", on_ignored, t, NULL);
         if (r < 0)
                 return r;
-        r = unit_transient_message(bus, &m, FLEET_SELF_TEST_UNIT, fill_self_test_unit, directory);
+        r = unit_transient_message(bus, &m, FLEET_SELF_TEST_UNIT, fill_self_test_unit, unit);
         if (r < 0)
                 return r;
         r = sd_bus_call_async(bus, &t->start_slot, m, on_started, t, 0);

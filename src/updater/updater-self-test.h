@@ -5,6 +5,7 @@
 
 #include <systemd/sd-bus.h>
 
+#include "updater-transient.h"
 #include "updater.h"
 
 typedef struct SelfTest SelfTest;
@@ -12,8 +13,8 @@ typedef struct SelfTest SelfTest;
 /* result: 1 passed, 0 not passed, negative: it could not be run. Freeing it from here is allowed. */
 typedef void (*self_test_on_finish_t)(SelfTest *t, int result, void *userdata);
 
-/* bus: the system bus, attached to the loop. directory: absolute. on_finish is not called from within this. */
-int self_test_start(SelfTest **ret, Updater *u, sd_bus *bus, const char *directory, self_test_on_finish_t on_finish,
-                    void *userdata);
+/* bus: the system bus, attached to the loop. unit: borrowed for the call. on_finish is not called from within this. */
+int self_test_start(SelfTest **ret, Updater *u, sd_bus *bus, const SelfTestUnit *unit,
+                    self_test_on_finish_t on_finish, void *userdata);
 SelfTest *self_test_free(SelfTest *t);
 DEFINE_POINTER_CLEANUP(SelfTest, self_test_free);

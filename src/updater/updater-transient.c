@@ -95,10 +95,12 @@ int fill_timer_unit(sd_bus_message *m, const void *timer_unit) {
         return 0;
 }
 
-int fill_self_test_unit(sd_bus_message *m, const void *directory) {
-        _cleanup_free_ char *agent = strjoinf("%s/agent", (const char *) directory);
-        _cleanup_free_ char *updater = strjoinf("%s/updater", (const char *) directory);
-        if (!agent || !updater)
+int fill_self_test_unit(sd_bus_message *m, const void *self_test_unit) {
+        const SelfTestUnit *t = self_test_unit;
+        _cleanup_free_ char *agent = strjoinf("%s/agent", t->directory);
+        _cleanup_free_ char *updater = strjoinf("%s/updater", t->directory);
+        _cleanup_free_ char *version = strjoinf(FLEET_SELF_TEST_VERSION "=%s", t->version);
+        if (!agent || !updater || !version)
                 return -ENOMEM;
 
         add(m, "Description", "s", "Self-test of a new version of the fleet agent");
@@ -106,6 +108,7 @@ int fill_self_test_unit(sd_bus_message *m, const void *directory) {
         try(add_commands(
                         m, "ExecStart",
                         (const char *const[][2]) { { agent, "--self-test" }, { updater, "--self-test" } }, 2));
+        try(sd_bus_message_append(m, "(sv)", "Environment", "as", 1, version));
         add(m, "CollectMode", "s", "inactive-or-failed");
         add(m, "TimeoutStartUSec", "t", (uint64_t) SELF_TEST_TIMEOUT);
         add(m, "TimeoutStopUSec", "t", (uint64_t) (5 * USEC_PER_SEC));

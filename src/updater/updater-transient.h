@@ -21,9 +21,13 @@ typedef struct TimerUnit {
 } TimerUnit;
 int fill_timer_unit(sd_bus_message *m, const void *timer_unit);
 
-/* --self-test of both binaries below directory (absolute), locked down. The job is done when both passed. */
+/* --self-test of both binaries below directory (absolute), locked down. The job is done when both passed, and were built
+ * as this version. */
 #define SELF_TEST_TIMEOUT (30 * USEC_PER_SEC)
-int fill_self_test_unit(sd_bus_message *m, const void *directory);
+typedef struct SelfTestUnit {
+        const char *directory, *version;
+} SelfTestUnit;
+int fill_self_test_unit(sd_bus_message *m, const void *self_test_unit);
 
 /* good/agent --probe-gateway as the agent's user. The job is done when it could be reached. */
 typedef struct ProbeUnit {

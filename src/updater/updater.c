@@ -10,6 +10,7 @@
 #include "alloc-util.h"
 #include "crypto.h"
 #include "log.h"
+#include "names.h"
 #include "string-util.h"
 #include "tuf-metadata.h"
 #include "updater-adopt.h"
@@ -45,10 +46,14 @@ Updater *updater_free(Updater *u) {
 /* What can be found out of this binary on this machine without touching anything. */
 static int self_test(Updater *u) {
         _cleanup_(sd_event_unrefp) sd_event *e = NULL;
+        const char *wanted = getenv(FLEET_SELF_TEST_VERSION);
         _cleanup_free_ char *why = NULL;
 
         if (!version_is_valid(fleet_version))
                 return log_error_errno(-EINVAL, "'%s', which was built in, is not a version.", fleet_version);
+        if (wanted && !streq(wanted, fleet_version))
+                return log_error_errno(
+                                -EINVAL, "This is version %s, but it was signed as %s.", fleet_version, wanted);
         int r = sd_event_new(&e);
         if (r < 0)
                 return log_error_errno(r, "Cannot make an event loop: %m");
