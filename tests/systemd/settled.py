@@ -44,6 +44,8 @@ def problem(machine: Machine, version: str) -> str:
             return f"{unit} is {state}"
     if running_version(machine) != version:
         return f"the running binary is {running_version(machine)}"
+    if (state := agent(machine, "GatewayState")) != "connected":
+        return f"the agent's gateway state is {state}"
     if (state := agent(machine, "UpdateState")) != "idle":
         return f"the agent's update state is {state}"
     shown = machine.gateway.agent(machine.agent_id)
@@ -81,7 +83,6 @@ def _check_once(machine: Machine, version: str) -> None:
         ["systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "fleet-*"]
     ).stdout.strip()
     assert not failed, f"failed units: {failed}"
-    assert agent(machine, "GatewayState") == "connected"
     assert agent(machine, "Version") == version
     assert updater(machine, "State") == "idle"
     assert updater(machine, "CurrentVersion") == version

@@ -170,11 +170,9 @@ def updater_killed_while_staging(lab: Lab) -> str:
 @case()
 def timer_alone(lab: Lab) -> str:
     """Neither settle nor OnFailure= does anything: PID 1's timer is the last one to come."""
-    drop_in = "[Service]\nExecStopPost=\n"
-    faults.drop_in(lab.box, UPDATE_UNIT, drop_in)
-    faults.drop_in(
-        lab.box, ROLLBACK_UNIT, "[Service]\nExecCondition=/bin/test -e /run/may-roll-back\n"
-    )
+    condition = "ExecCondition=/bin/test -e /run/may-roll-back\n"
+    faults.drop_in(lab.box, UPDATE_UNIT, "[Service]\nExecStopPost=\n")
+    faults.drop_in(lab.box, ROLLBACK_UNIT, f"[Service]\nExecStopPost=\n{condition}")
     try:
         transaction = _begin(lab)
         wait_for(lambda: faults.record(lab.box).get("phase") == "confirming", 40, "the soak", 0.01)
