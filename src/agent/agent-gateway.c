@@ -41,6 +41,7 @@ static void agent_on_instruction(Agent *a, const Fleet__V1__UpdateInstruction *m
         Instruction i;
 
         instruction_read(message, &i);
+        agent_update_supersede(a->update, &i);
         InstructionContext context = {
                 .conf = &a->conf,
                 .running_version = fleet_version,

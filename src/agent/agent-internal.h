@@ -43,6 +43,7 @@ typedef struct Agent {
 
         const char *gateway_state;
         char *last_error;
+        char *status;                  /* what the service manager was told last */
         char *hello_pinned;            /* what the last Hello said of the pin */
         bool drain_seen;
         bool begun, stopping;

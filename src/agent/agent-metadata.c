@@ -253,6 +253,11 @@ void agent_metadata_start(AgentMetadata *m) {
         if (m->started || fleet_trusted_root_size == 0)
                 return;
         m->started = true;
+        /* a fleet that restarts, as in an update, does not ask for what it has just fetched */
+        if (usec_sub(now(CLOCK_REALTIME), m->refreshed) < m->o.refresh_interval / 2) {
+                metadata_plan(m);
+                return;
+        }
         /* the first one soon, though not in the way of the first connection */
         (void) event_timer_arm(m->o.event, &m->refresh_source, 2 * USEC_PER_SEC + random_u64() % (8 * USEC_PER_SEC),
                                on_refresh_timer, m, "metadata-refresh");

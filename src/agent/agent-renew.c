@@ -119,9 +119,10 @@ static void renew_arm(AgentRenew *r, usec_t pause) {
 void agent_renew_plan(AgentRenew *r) {
         if (!agent_identity_id(r->identity) || r->call)
                 return;
-        usec_t left = usec_sub(agent_identity_renew_at(r->identity), now(CLOCK_REALTIME));
-        /* a fleet enrolled on one day does not renew in one minute */
-        renew_arm(r, left > LOOK_AGAIN ? LOOK_AGAIN : left + random_u64() % (USEC_PER_MINUTE + left / 8));
+        usec_t at = agent_identity_renew_at(r->identity), left = usec_sub(at, now(CLOCK_REALTIME));
+        /* a fleet enrolled in one hour does not renew in one: two thirds of the life, and a random 64th of it */
+        usec_t spread = usec_sub(agent_identity_expires(r->identity), at) / 21;
+        renew_arm(r, left > LOOK_AGAIN ? LOOK_AGAIN : left + random_u64() % (spread + 1));
 }
 
 int agent_renew_new(AgentRenew **ret, sd_event *event, RpcQueue *queue, const AgentConf *conf, AgentIdentity *identity,

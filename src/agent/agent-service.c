@@ -37,22 +37,25 @@ void agent_set_gateway_state(Agent *a, const char *state) {
         agent_bus_changed(a->bus, "GatewayState");
 }
 
-void agent_show_status(Agent *a) {
+static char *status_text(Agent *a) {
         const UpdateRecord *u = agent_update_current(a->update);
 
-        if (a->stopping)
-                return;
         if (u && u->phase == UPDATE_PHASE_DOWNLOADING && u->bytes_total > 0)
-                daemon_notify_status("Downloading version %s: %" PRIu64 " %%", u->to, u->bytes_done * 100 / u->bytes_total);
-        else if (u)
-                daemon_notify_status("Update to version %s: %s", u->to, update_phase_title(u->phase));
-        else if (streq(a->gateway_state, "connected"))
-                daemon_notify_status("Connected to %s as %s", a->conf.address, a->agent_id);
-        else if (streq(a->gateway_state, "unconfigured"))
-                daemon_notify_status("No gateway is configured (Address= in agent.conf)");
-        else
-                daemon_notify_status("Gateway %s: %s%s%s", a->conf.address, a->gateway_state,
-                                     isempty(a->last_error) ? "" : ". ", strempty(a->last_error));
+                return strjoinf("Downloading version %s: %" PRIu64 " %%", u->to, u->bytes_done * 100 / u->bytes_total);
+        if (u)
+                return strjoinf("Update to version %s: %s", u->to, update_phase_title(u->phase));
+        if (streq(a->gateway_state, "connected"))
+                return strjoinf("Connected to %s as %s", a->conf.address, a->agent_id);
+        if (streq(a->gateway_state, "unconfigured"))
+                return strdup("No gateway is configured (Address= in agent.conf)");
+        return strjoinf("Gateway %s: %s%s%s", a->conf.address, a->gateway_state, isempty(a->last_error) ? "" : ". ",
+                        strempty(a->last_error));
+}
+
+void agent_show_status(Agent *a) {
+        _cleanup_free_ char *text = a->stopping ? NULL : status_text(a);
+        if (text && free_and_strdup(&a->status, text) > 0)
+                daemon_notify_status("%s", text);
 }
 
 static void on_get_status(AgentStatus *ret, void *userdata) {
@@ -247,6 +250,7 @@ static void agent_done(Agent *a) {
         free(a->agent_id);
         free(a->user_agent);
         free(a->last_error);
+        free(a->status);
         free(a->hello_pinned);
         a->state_fd = fd_close(a->state_fd);
 }

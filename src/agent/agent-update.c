@@ -19,6 +19,7 @@
 #define HANDOVER_TRIES 30U
 #define UNKNOWN_MAX 6U                         /* polls in which the updater knows nothing of our transaction */
 #define SUSPENDED_MAX (60 * USEC_PER_SEC)      /* for the gateway to repeat what was interrupted */
+#define PROGRESS_INTERVAL (250 * USEC_PER_MSEC)
 /* A new process does not know how many progress messages its predecessor sent after the last save. */
 #define SEQUENCE_GAP ((uint64_t) 1 << 24)
 
@@ -33,6 +34,7 @@ struct AgentUpdate {
         bool connected;
         bool result_checked;           /* what the updater did last has been looked at */
         unsigned tries, unknown;
+        usec_t progress_told;          /* CLOCK_BOOTTIME */
         sd_event_source *poll_source, *suspended_source;
 };
 
@@ -298,11 +300,11 @@ void agent_update_on_view(AgentUpdate *u, int error) {
                         update_hand_over(u, view);
                 return;
         }
-        if (update_is_handed_over(u))
+        bool idle = streq(view->state, "idle") || isempty(view->state);
+        if (update_is_handed_over(u) || !idle)
                 update_schedule_poll(u, POLL_INTERVAL);
         if (error < 0)
                 return;
-        bool idle = streq(view->state, "idle") || isempty(view->state);
         if (!idle)
                 u->result_checked = false;
         if (!idle && update_owns(u, view))
@@ -319,6 +321,10 @@ static void on_fetch_progress(AgentFetch *f, uint64_t done, uint64_t total, void
         u->record->bytes_done = done;
         u->record->bytes_total = total;
         agent_report_progress(u->o.report, u->record);
+        usec_t time = now(CLOCK_BOOTTIME); /* chunks come by the thousand; nobody on the bus wants each of them */
+        if (usec_sub(time, u->progress_told) < PROGRESS_INTERVAL && done < total)
+                return;
+        u->progress_told = time;
         u->o.handlers->on_change(u, u->o.userdata);
 }
 
@@ -395,6 +401,12 @@ void agent_update_continue(AgentUpdate *u, const Instruction *i) {
         (void) event_timer_disarm(u->suspended_source);
         u->deadline = usec_add(now(CLOCK_BOOTTIME), instruction_lease(i));
         update_start_fetch(u);
+}
+
+void agent_update_supersede(AgentUpdate *u, const Instruction *i) {
+        if (u->suspended && !streq(u->record->instruction, i->id))
+                update_finish(u, UPDATE_PHASE_FAILED, UPDATE_VERDICT_INTERRUPTED, _UPDATE_PHASE_INVALID,
+                              "The agent was restarted in the middle, and the gateway asks for something else by now.");
 }
 
 int agent_update_answer(AgentUpdate *u, const Instruction *i, UpdatePhase phase, UpdateVerdict verdict, const char *message) {

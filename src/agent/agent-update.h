@@ -50,6 +50,8 @@ int agent_update_set_ca(AgentUpdate *u, const char *ca_pem);
 int agent_update_begin(AgentUpdate *u, const Instruction *i);
 /* The one in progress was repeated: goes on if an earlier process was interrupted in it. */
 void agent_update_continue(AgentUpdate *u, const Instruction *i);
+/* Another one came: what an earlier process was interrupted in has ended. */
+void agent_update_supersede(AgentUpdate *u, const Instruction *i);
 /* Ends at once: refused, or nothing to do. */
 int agent_update_answer(AgentUpdate *u, const Instruction *i, UpdatePhase phase, UpdateVerdict verdict, const char *message);
 /* Withdrawn; too late once the updater has it. */
