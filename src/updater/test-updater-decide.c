@@ -87,6 +87,9 @@ static const Case cases[] = {
         { "settle after the way back", UPDATER_SETTLE, A, A, .from = A, .to = B, .phase = BACK, .boot = THIS_BOOT, .recorded = CRASHED, .action = ACTION_FINISH_ROLLBACK, .verdict = CRASHED },
         { "recover after the way back", UPDATER_RECOVER, A, A, .from = A, .to = B, .phase = BACK, .boot = OLD_BOOT, .recorded = CRASHED, .action = ACTION_FINISH_ROLLBACK, .verdict = CRASHED },
 
+        { "serve does not know whether the agent was restarted", UPDATER_SERVE, A, A, .from = A, .to = B, .phase = BACK, .boot = THIS_BOOT, .recorded = CRASHED, .action = ACTION_HAND_OVER },
+        { "serve before the swap", UPDATER_SERVE, A, A, .from = A, .to = B, .phase = RESTARTING, .boot = THIS_BOOT, .action = ACTION_HAND_OVER },
+
         /* a record that does not belong to the links */
         { "links changed by hand", UPDATER_RECOVER, "3.0.0", "3.0.0", .from = A, .to = B, .phase = CONFIRMING, .boot = OLD_BOOT, .action = ACTION_DROP_RECORD },
         { "damaged, nothing open", UPDATER_SERVE, A, A, .damaged = true, .action = ACTION_DROP_RECORD },

@@ -12,6 +12,7 @@
 #include "tests.h"
 #include "updater-adopt.h"
 #include "updater-denylist.h"
+#include "updater-mark.h"
 #include "updater-mend.h"
 #include "updater-package.h"
 #include "updater-policy.h"
@@ -121,6 +122,28 @@ static void test_verdict_survives(void) {
         expect_links(root, "1.0.0");
         expect_result(root, "rolled-back", "watchdog");
         assert_se(is_denied(root));
+}
+
+/* There is no PID 1 here, so the agent is not restarted: then it is not over, and serve does not say that it is. */
+static void test_back_without_restart(void) {
+        _cleanup_(test_root_freep) TestRoot *t = test_root_new();
+        Updater *u = test_root_updater(t);
+        _cleanup_(transaction_freep) Transaction *record = open_transaction(u->root, UPDATE_PHASE_CONFIRMING, true);
+        _cleanup_(transaction_freep) Transaction *left = NULL;
+
+        set_links(u->root, "1.1.0", "1.0.0");
+        assert_se(transaction_go_back(u, record, "1.1.0", "1.0.0", UPDATE_VERDICT_CRASHED, "It crashed.", true) < 0);
+        expect_links(u->root, "1.0.0");
+        assert_se(updater_settle(u) < 0);
+        assert_se(updater_mend(u, UPDATER_SERVE) < 0);
+        assert_ok(transaction_load(u->root, &left));
+        assert_se(left->phase == UPDATE_PHASE_ROLLING_BACK && left->verdict == UPDATE_VERDICT_CRASHED);
+        assert_se(version_is_usable(u->root->bin_fd, "1.1.0"));
+
+        mark_set(u->root, MARK_BROUGHT_BACK, left->id); /* somebody did restart it */
+        assert_ok(updater_settle(u));
+        expect_result(u->root, "rolled-back", "crashed");
+        assert_se(is_denied(u->root));
 }
 
 static void test_without_record(void) {
@@ -296,6 +319,7 @@ static void test_swap_and_commit(void) {
 int main(void) {
         test_recover();
         test_verdict_survives();
+        test_back_without_restart();
         test_without_record();
         test_record_of_other_links();
         test_operators_rollback();

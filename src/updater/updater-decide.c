@@ -14,6 +14,7 @@ static const char *const action_table[_UPDATER_ACTION_MAX] = {
         [ACTION_DROP_RECORD] = "drop-record",
         [ACTION_REPAIR] = "repair",
         [ACTION_REVIVE] = "revive",
+        [ACTION_HAND_OVER] = "hand-over",
 };
 
 const char *updater_action_to_string(UpdaterAction a) {
@@ -62,6 +63,9 @@ static Decision decide_closed(const Situation *s) {
 
         if (t->phase == UPDATE_PHASE_STAGING)
                 return (Decision) { ACTION_CLOSE_FAILED, verdict_of(s) };
+        /* the agent may have to be restarted, which is not for everybody to do */
+        if (IN_SET(s->verb, UPDATER_SERVE, UPDATER_ADOPT))
+                return (Decision) { ACTION_HAND_OVER };
         return (Decision) { ACTION_FINISH_ROLLBACK, verdict_of(s) };
 }
 

@@ -28,6 +28,7 @@ typedef enum UpdaterAction {
         ACTION_DROP_RECORD,                                /* unreadable, or not of these links */
         ACTION_REPAIR,                                     /* a link is broken, or leads to nothing that can run */
         ACTION_REVIVE,                                     /* no transaction: see whether the agent needs help */
+        ACTION_HAND_OVER,                                  /* left open: have PID 1 start the rollback unit */
         _UPDATER_ACTION_MAX,
 } UpdaterAction;
 

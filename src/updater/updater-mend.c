@@ -80,9 +80,24 @@ static const char *why(const Situation *s, UpdateVerdict verdict) {
         return "The update was stopped before it was confirmed.";
 }
 
+/* The rollback unit may restart the agent, and comes again when it fails; so it is not started while it is at it. */
+static int hand_over(Updater *u) {
+        _cleanup_free_ char *state = NULL;
+
+        if (!u->units)
+                return log_error_errno(-ENOTCONN, "Cannot reach PID 1 to start " FLEET_ROLLBACK_UNIT ".");
+        int r = units_active_state(u->units, FLEET_ROLLBACK_UNIT, &state);
+        if (r >= 0 && !streq(state, "inactive") && !streq(state, "failed"))
+                return 0;
+        log_notice("A transaction was left open; starting " FLEET_ROLLBACK_UNIT ".");
+        r = units_start(u->units, FLEET_ROLLBACK_UNIT, 0);
+        return r < 0 ? log_error_errno(r, "Failed to start " FLEET_ROLLBACK_UNIT ": %m") : 0;
+}
+
 static int act(Updater *u, const Situation *s, Transaction *t, const Decision *d) {
         /* at boot the agent has not started yet; and a start of serve must not end the agent that asked for it */
         bool restart = IN_SET(s->verb, UPDATER_SETTLE, UPDATER_ROLLBACK);
+        int r;
 
         switch (d->action) {
         case ACTION_GO_BACK:
@@ -91,9 +106,11 @@ static int act(Updater *u, const Situation *s, Transaction *t, const Decision *d
         case ACTION_FINISH_COMMIT:
                 return transaction_finish_commit(u, t);
         case ACTION_FINISH_ROLLBACK:
-                /* whether the agent was restarted after the link went back is not known: once too often is fine */
-                if (restart)
-                        (void) agent_bring_up(u, /* restart= */ true);
+                if (restart) {
+                        r = transaction_bring_back(u, t);
+                        if (r < 0)
+                                return r;
+                }
                 return transaction_finish_rollback(u, t, d->verdict, why(s, d->verdict));
         case ACTION_CLOSE_FAILED:
                 return transaction_close_failed(u, t, d->verdict, why(s, d->verdict));
@@ -103,6 +120,8 @@ static int act(Updater *u, const Situation *s, Transaction *t, const Decision *d
                 return updater_repair(u, s->links, s->agent_failed, restart);
         case ACTION_REVIVE:
                 return updater_revive(u, s->links->current);
+        case ACTION_HAND_OVER:
+                return hand_over(u);
         default:
                 return 0;
         }
@@ -125,7 +144,7 @@ int updater_mend(Updater *u, UpdaterVerb verb) {
                 if (IN_SET(d.action, ACTION_NOTHING, ACTION_APPLY))
                         return 0;
                 r = act(u, &s, t, &d);
-                if (r < 0 || d.action == ACTION_REVIVE)
+                if (r < 0 || IN_SET(d.action, ACTION_REVIVE, ACTION_HAND_OVER))
                         return r;
         }
         return log_error_errno(-ELOOP, "The updater's state does not come to rest; please report this.");

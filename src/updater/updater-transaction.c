@@ -10,6 +10,7 @@
 #include "updater-agent.h"
 #include "updater-denylist.h"
 #include "updater-links.h"
+#include "updater-mark.h"
 #include "updater-policy.h"
 
 #define CALL_PATIENCE (10 * USEC_PER_SEC)
@@ -131,6 +132,16 @@ static void restart_updater(Updater *u) {
                 log_warning_errno(r, "Failed to restart " FLEET_UPDATER_UNIT ", going on: %m");
 }
 
+int transaction_bring_back(Updater *u, const Transaction *t) {
+        if (mark_is(u->root, MARK_BROUGHT_BACK, t->id))
+                return 0;
+        int r = agent_bring_up(u, /* restart= */ true);
+        if (r < 0)
+                return r;
+        mark_set(u->root, MARK_BROUGHT_BACK, t->id);
+        return 0;
+}
+
 int transaction_go_back(
                 Updater *u, Transaction *t, const char *current, const char *good, UpdateVerdict verdict,
                 const char *message, bool restart_agent) {
@@ -157,20 +168,21 @@ int transaction_go_back(
         if (r < 0) /* a restart of whatever current is may still help, and the next one to come tries again */
                 log_error_errno(r, "Failed to switch %s/current back to %s: %m", u->root->bin_path, good);
         if (restart_agent) {
-                k = agent_bring_up(u, /* restart= */ true);
+                k = r < 0 ? agent_bring_up(u, /* restart= */ true) : transaction_bring_back(u, t);
                 restart_updater(u);
         }
         if (r < 0)
                 return r;
+        if (k < 0) /* what was on trial may still run: whoever comes next restarts it, and closes the transaction */
+                return k;
 
         /* without a reliable "from" the rest would remove or blame the wrong version */
         if (!streq(t->from, good) || streq(t->to, good)) {
-                (void) close_record(u, t, UPDATE_PHASE_ROLLED_BACK);
+                r = close_record(u, t, UPDATE_PHASE_ROLLED_BACK);
                 stop_backstop(u);
-                return k;
+                return r;
         }
-        r = transaction_finish_rollback(u, t, verdict, message);
-        return r < 0 ? r : k;
+        return transaction_finish_rollback(u, t, verdict, message);
 }
 
 int transaction_commit(Updater *u, Transaction *t) {

@@ -16,6 +16,9 @@ int transaction_swap(Updater *u, Transaction *t);
 int transaction_go_back(Updater *u, Transaction *t, const char *current, const char *good, UpdateVerdict verdict,
                         const char *message, bool restart_agent);
 int transaction_finish_rollback(Updater *u, Transaction *t, UpdateVerdict verdict, const char *message);
+/* Restarts the agent after the way back, unless that has been done for this transaction. Negative: PID 1 did not take
+ * it on; then the transaction must stay open, so that somebody comes back to it. */
+int transaction_bring_back(Updater *u, const Transaction *t);
 
 /* good := the version of the record; from that moment on the new version is the one to go back to. Then everything of
  * transaction_finish_commit(): pruning, floor, previous version, result, closing. */
