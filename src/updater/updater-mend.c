@@ -144,6 +144,11 @@ int updater_mend(Updater *u, UpdaterVerb verb) {
                 if (IN_SET(d.action, ACTION_NOTHING, ACTION_APPLY))
                         return 0;
                 r = act(u, &s, t, &d);
+                /* an agent that has failed does not wait until there is room to write down how the update ended */
+                if (r < 0 && verb == UPDATER_ROLLBACK && !links_differ(&links) &&
+                    IN_SET(d.action, ACTION_FINISH_COMMIT, ACTION_FINISH_ROLLBACK, ACTION_CLOSE_FAILED,
+                           ACTION_DROP_RECORD))
+                        (void) updater_revive(u, links.current);
                 if (r < 0 || IN_SET(d.action, ACTION_REVIVE, ACTION_HAND_OVER))
                         return r;
         }
