@@ -16,7 +16,7 @@
 
 #define RECONNECT_MIN USEC_PER_SEC
 #define RECONNECT_MAX (30 * USEC_PER_SEC)
-#define CALLS_MAX 8U                   /* privileged calls that wait for polkit or for metadata */
+#define CALLS_MAX 8U /* privileged calls that wait for polkit or for metadata */
 #define ACTION_CHECK "org.fleetagent.agent1.check-for-update"
 #define ACTION_RECONNECT "org.fleetagent.agent1.reconnect"
 
@@ -62,27 +62,36 @@ static int newest_release(const TufMetadata *targets, const char *architecture, 
                 return r < 0 ? r : -EBADMSG;
         const char *newest = "";
         for (size_t i = 0; i < n; i++)
-                if (streq(releases[i]->arch, architecture) && (!*newest || version_compare(releases[i]->version, newest) > 0))
+                if (streq(releases[i]->arch, architecture) &&
+                    (!*newest || version_compare(releases[i]->version, newest) > 0))
                         newest = releases[i]->version;
         *ret = strdup(newest);
         tuf_release_list_free(releases, n);
         return *ret ? 0 : -ENOMEM;
 }
 
-static void on_checked(int error, TufOutcome outcome, const char *message, const TufMetadata *targets, void *userdata) {
+static void on_checked(
+                int error,
+                TufOutcome outcome,
+                const char *message,
+                const TufMetadata *targets,
+                void *userdata) {
         _cleanup_free_ char *newest = NULL;
         Call *c = userdata;
         int r;
 
         if (error == 0 && outcome == TUF_OK) {
                 r = newest_release(targets, c->owner->o.architecture, &newest);
-                bool available = r >= 0 && *newest && version_compare(newest, c->owner->o.running_version) > 0;
+                bool available = r >= 0 && *newest &&
+                                 version_compare(newest, c->owner->o.running_version) > 0;
                 r = r < 0 ? sd_bus_reply_method_errno(c->message, r, NULL) :
-                            sd_bus_reply_method_return(c->message, "a{sv}", 3, "Version", "s", newest, "Available", "b",
-                                                       (int) available, "Message", "s", "");
+                            sd_bus_reply_method_return(
+                                            c->message, "a{sv}", 3, "Version", "s", newest, "Available", "b",
+                                            (int) available, "Message", "s", "");
         } else
-                r = sd_bus_reply_method_return(c->message, "a{sv}", 3, "Version", "s", "", "Available", "b", 0, "Message",
-                                               "s", message);
+                r = sd_bus_reply_method_return(
+                                c->message, "a{sv}", 3, "Version", "s", "", "Available", "b", 0, "Message",
+                                "s", message);
         if (r < 0)
                 log_debug_errno(r, "Cannot answer a call, ignoring: %m");
         call_free(c);
@@ -100,9 +109,11 @@ static void call_run(Call *c) {
         }
         int r = agent_metadata_refresh(b->o.metadata, NULL, true, on_checked, c);
         if (r < 0) {
-                (void) sd_bus_reply_method_errnof(c->message, r, "%s", r == -EDESTADDRREQ ? "No gateway is configured." :
-                                                  r == -EBUSY ? "Metadata is being fetched for an update right now." :
-                                                                "The metadata cannot be refreshed.");
+                (void) sd_bus_reply_method_errnof(
+                                c->message, r, "%s",
+                                r == -EDESTADDRREQ ? "No gateway is configured." :
+                                r == -EBUSY        ? "Metadata is being fetched for an update right now." :
+                                                     "The metadata cannot be refreshed.");
                 call_free(c);
         }
 }
@@ -119,7 +130,9 @@ static void on_polkit(PolkitCheck *check, sd_bus_message *call, int result, void
 
 static int call_begin(AgentBus *b, sd_bus_message *m, bool is_reconnect, sd_bus_error *error) {
         if (b->n_calls >= CALLS_MAX)
-                return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "Too many calls are waiting, try again later.");
+                return sd_bus_error_set(
+                                error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                                "Too many calls are waiting, try again later.");
         Call *c = new0(Call, 1);
         if (!c)
                 return -ENOMEM;
@@ -128,7 +141,8 @@ static int call_begin(AgentBus *b, sd_bus_message *m, bool is_reconnect, sd_bus_
         c->is_reconnect = is_reconnect;
         LIST_PREPEND(calls, b->calls, c);
         b->n_calls++;
-        int r = polkit_check_start(m, is_reconnect ? ACTION_RECONNECT : ACTION_CHECK, on_polkit, c, &c->check);
+        int r = polkit_check_start(
+                        m, is_reconnect ? ACTION_RECONNECT : ACTION_CHECK, on_polkit, c, &c->check);
         if (r < 0) {
                 call_free(c);
                 return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "Not allowed to do this.");
@@ -175,8 +189,14 @@ static int append_property(sd_bus_message *m, const char *name, const AgentStatu
         return -ENOENT;
 }
 
-static int property_get(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                        void *userdata, sd_bus_error *error) {
+static int property_get(
+                sd_bus *bus,
+                const char *path,
+                const char *interface,
+                const char *property,
+                sd_bus_message *reply,
+                void *userdata,
+                sd_bus_error *error) {
         AgentBus *b = userdata;
         AgentStatus s = { 0 };
         b->o.handlers->get_status(&s, b->o.userdata);
@@ -200,9 +220,10 @@ static int method_get_status(sd_bus_message *m, void *userdata, sd_bus_error *er
         static const struct {
                 const char *name, *type;
         } items[] = {
-                { "Version", "s" }, { "AgentId", "s" }, { "GatewayState", "s" }, { "GatewayAddress", "s" },
-                { "Sessions", "t" }, { "DrainSeen", "b" }, { "UpdateState", "s" }, { "UpdateProgress", "(tt)" },
-                { "TargetVersion", "s" }, { "LastError", "s" }, { "ConfigRevision", "s" }, { "MetadataAge", "t" },
+                { "Version", "s" },        { "AgentId", "s" },           { "GatewayState", "s" },
+                { "GatewayAddress", "s" }, { "Sessions", "t" },          { "DrainSeen", "b" },
+                { "UpdateState", "s" },    { "UpdateProgress", "(tt)" }, { "TargetVersion", "s" },
+                { "LastError", "s" },      { "ConfigRevision", "s" },    { "MetadataAge", "t" },
         };
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         AgentBus *b = userdata;
@@ -229,14 +250,28 @@ static int method_get_status(sd_bus_message *m, void *userdata, sd_bus_error *er
 
 static const sd_bus_vtable agent_vtable[] = {
         SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD_WITH_ARGS("CheckForUpdate", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", result),
-                                method_check_for_update, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Reconnect", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reconnect,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("GetStatus", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", status), method_get_status,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_SIGNAL_WITH_ARGS("UpdateFinished",
-                                SD_BUS_ARGS("s", transaction, "s", version, "s", phase, "s", verdict), 0),
+        SD_BUS_METHOD_WITH_ARGS(
+                        "CheckForUpdate",
+                        SD_BUS_NO_ARGS,
+                        SD_BUS_RESULT("a{sv}", result),
+                        method_check_for_update,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                        "Reconnect",
+                        SD_BUS_NO_ARGS,
+                        SD_BUS_NO_RESULT,
+                        method_reconnect,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                        "GetStatus",
+                        SD_BUS_NO_ARGS,
+                        SD_BUS_RESULT("a{sv}", status),
+                        method_get_status,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_SIGNAL_WITH_ARGS(
+                        "UpdateFinished",
+                        SD_BUS_ARGS("s", transaction, "s", version, "s", phase, "s", verdict),
+                        0),
         SD_BUS_PROPERTY("Version", "s", property_get, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("AgentId", "s", property_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("GatewayState", "s", property_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
@@ -257,12 +292,17 @@ void agent_bus_changed(AgentBus *b, const char *property) {
                 (void) bus_changes_add(b->changes, property);
 }
 
-void agent_bus_update_finished(AgentBus *b, const char *transaction, const char *version, const char *phase,
-                               const char *verdict) {
+void agent_bus_update_finished(
+                AgentBus *b,
+                const char *transaction,
+                const char *version,
+                const char *phase,
+                const char *verdict) {
         if (!b || !b->bus)
                 return;
-        int r = sd_bus_emit_signal(b->bus, FLEET_AGENT_BUS_PATH, FLEET_AGENT_BUS_INTERFACE, "UpdateFinished", "ssss",
-                                   transaction, version, phase, verdict);
+        int r = sd_bus_emit_signal(
+                        b->bus, FLEET_AGENT_BUS_PATH, FLEET_AGENT_BUS_INTERFACE, "UpdateFinished", "ssss",
+                        transaction, version, phase, verdict);
         if (r < 0)
                 log_debug_errno(r, "Cannot announce the end of the update, ignoring: %m");
 }
@@ -272,10 +312,12 @@ void agent_bus_update_finished(AgentBus *b, const char *transaction, const char 
 static int on_connect_timer(sd_event_source *source, uint64_t usec, void *userdata);
 
 static void bus_retry(AgentBus *b) {
-        usec_t pause = RECONNECT_MIN + backoff_full_jitter(RECONNECT_MIN, RECONNECT_MAX, b->attempt, random_u64());
+        usec_t pause = RECONNECT_MIN +
+                       backoff_full_jitter(RECONNECT_MIN, RECONNECT_MAX, b->attempt, random_u64());
         if (b->attempt < 16)
                 b->attempt++;
-        if (event_timer_arm(b->o.event, &b->connect_source, pause, on_connect_timer, b, "system-bus-connect") < 0)
+        if (event_timer_arm(b->o.event, &b->connect_source, pause, on_connect_timer, b,
+                            "system-bus-connect") < 0)
                 log_oom();
 }
 
@@ -284,7 +326,7 @@ static void bus_drop(AgentBus *b) {
                 return;
         b->o.handlers->on_bus(NULL, b->o.userdata);
         LIST_FOREACH_SAFE(calls, c, b->calls)
-                call_free(c);
+        call_free(c);
         b->changes = bus_changes_free(b->changes);
         sd_bus_detach_event(b->bus);
         b->bus = sd_bus_close_unref(b->bus);
@@ -304,7 +346,8 @@ static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *unused) {
 
         b->attempt = 0;
         if (e) /* updates cannot be confirmed like this, so say what to look at */
-                log_warning("Cannot take the name " FLEET_AGENT_BUS_NAME " on the system bus: %s. Is its bus policy installed?",
+                log_warning("Cannot take the name " FLEET_AGENT_BUS_NAME
+                            " on the system bus: %s. Is its bus policy installed?",
                             bus_error_text(e, -EIO));
         return 0;
 }
@@ -314,12 +357,15 @@ static int bus_setup(AgentBus *b, sd_bus *bus) {
         if (r >= 0)
                 r = sd_bus_attach_event(bus, b->o.event, SD_EVENT_PRIORITY_NORMAL);
         if (r >= 0)
-                r = sd_bus_match_signal_async(bus, NULL, "org.freedesktop.DBus.Local", "/org/freedesktop/DBus/Local",
-                                              "org.freedesktop.DBus.Local", "Disconnected", on_disconnected, NULL, b);
+                r = sd_bus_match_signal_async(
+                                bus, NULL, "org.freedesktop.DBus.Local", "/org/freedesktop/DBus/Local",
+                                "org.freedesktop.DBus.Local", "Disconnected", on_disconnected, NULL, b);
         if (r >= 0)
-                r = sd_bus_add_object_vtable(bus, NULL, FLEET_AGENT_BUS_PATH, FLEET_AGENT_BUS_INTERFACE, agent_vtable, b);
+                r = sd_bus_add_object_vtable(
+                                bus, NULL, FLEET_AGENT_BUS_PATH, FLEET_AGENT_BUS_INTERFACE, agent_vtable, b);
         if (r >= 0)
-                r = sd_bus_request_name_async(bus, NULL, FLEET_AGENT_BUS_NAME, SD_BUS_NAME_QUEUE, on_name, b);
+                r = sd_bus_request_name_async(
+                                bus, NULL, FLEET_AGENT_BUS_NAME, SD_BUS_NAME_QUEUE, on_name, b);
         if (r >= 0)
                 r = bus_changes_new(&b->changes, bus, FLEET_AGENT_BUS_PATH, FLEET_AGENT_BUS_INTERFACE);
         return r;
@@ -350,7 +396,8 @@ int agent_bus_new(AgentBus **ret, const AgentBusOptions *options) {
         if (!b)
                 return -ENOMEM;
         b->o = *options;
-        int r = event_timer_arm(b->o.event, &b->connect_source, 0, on_connect_timer, b, "system-bus-connect");
+        int r = event_timer_arm(
+                        b->o.event, &b->connect_source, 0, on_connect_timer, b, "system-bus-connect");
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(b);

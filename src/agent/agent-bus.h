@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* org.fleetagent.Agent1 on the system bus, and the connection to that bus: opened again whenever it is lost, since
- * the agent's work does not depend on it. Owned by the Agent; what it shows comes from the Agent through handlers. */
+/* org.fleetagent.Agent1 on the system bus, and the connection to that bus: opened again whenever it is lost,
+ * since the agent's work does not depend on it. Owned by the Agent; what it shows comes from the Agent
+ * through handlers. */
 
 #include <systemd/sd-bus.h>
 
@@ -22,8 +23,8 @@ typedef struct AgentStatus {
         uint64_t bytes_done, bytes_total;
         const char *last_error;
         const char *config_revision;
-        usec_t metadata_age;           /* USEC_INFINITY: never refreshed */
-        usec_t metadata_expires;       /* realtime, 0: none */
+        usec_t metadata_age;     /* USEC_INFINITY: never refreshed */
+        usec_t metadata_expires; /* realtime, 0: none */
         uint64_t telemetry_datagrams;
 } AgentStatus;
 
@@ -36,7 +37,7 @@ typedef struct AgentBusHandlers {
 
 typedef struct AgentBusOptions {
         sd_event *event;
-        AgentMetadata *metadata;       /* borrowed */
+        AgentMetadata *metadata; /* borrowed */
         const char *architecture, *running_version;
         const AgentBusHandlers *handlers;
         void *userdata;
@@ -49,7 +50,11 @@ DEFINE_POINTER_CLEANUP(AgentBus, agent_bus_free);
 
 /* property: a static string; announced in the next turn of the loop. */
 void agent_bus_changed(AgentBus *b, const char *property);
-void agent_bus_update_finished(AgentBus *b, const char *transaction, const char *version, const char *phase,
-                               const char *verdict);
+void agent_bus_update_finished(
+                AgentBus *b,
+                const char *transaction,
+                const char *version,
+                const char *phase,
+                const char *verdict);
 /* Sends what is queued: before the process ends. */
 void agent_bus_flush(AgentBus *b);

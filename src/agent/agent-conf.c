@@ -23,7 +23,8 @@ static const AgentConf conf_defaults = {
 static int parse_agent_id(const char *value, void *target, const char **reterr_why) {
         if (!isempty(value) && !pki_agent_id_is_valid(value)) {
                 if (reterr_why)
-                        *reterr_why = "an agent id is 1 to 64 of the characters A-Z a-z 0-9 . _ - and begins with a letter or digit";
+                        *reterr_why = "an agent id is 1 to 64 of the characters A-Z a-z 0-9 . _ - and "
+                                      "begins with a letter or digit";
                 return -EINVAL;
         }
         return conf_parse_string(value, target, reterr_why);
@@ -114,7 +115,8 @@ static void clamp_usec(const char *key, usec_t *value, usec_t low, usec_t high) 
         if (v == *value)
                 return;
         char from[TIMESPAN_MAX], to[TIMESPAN_MAX];
-        log_warning("%s=%s is out of range, using %s.", key, timespan_format(*value, from), timespan_format(v, to));
+        log_warning("%s=%s is out of range, using %s.", key, timespan_format(*value, from),
+                    timespan_format(v, to));
         *value = v;
 }
 
@@ -125,7 +127,8 @@ static void conf_check_origins(AgentConf *c) {
                 url_strip_slashes(*in);
                 const char *rest = startswith(*in, "https://");
                 if (isempty(rest) || strpbrk(*in, "?#@ ") || !string_is_safe(*in, 2048)) {
-                        log_warning("AllowedOrigins= names '%s', which is no https:// URL; ignoring it.", *in);
+                        log_warning("AllowedOrigins= names '%s', which is no https:// URL; ignoring it.",
+                                    *in);
                         free(*in);
                 } else
                         *out++ = *in;
@@ -188,7 +191,7 @@ bool agent_conf_origin_allowed(const AgentConf *c, const char *url, bool *ret_ow
                 return false;
         bool own = url_is_below(url, c->url), listed = false;
         STRV_FOREACH(o, c->allowed_origins)
-                listed = listed || url_is_below(url, *o);
+        listed = listed || url_is_below(url, *o);
         if (c->allowed_origins && c->allowed_origins[0] ? !listed : !own)
                 return false;
         if (ret_own)
@@ -197,7 +200,8 @@ bool agent_conf_origin_allowed(const AgentConf *c, const char *url, bool *ret_ow
 }
 
 static const char *level_name(int level) {
-        static const char *const names[] = { "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug" };
+        static const char *const names[] = { "emerg",   "alert",  "crit", "err",
+                                             "warning", "notice", "info", "debug" };
         return level >= 0 && level < (int) ELEMENTSOF(names) ? names[level] : "info";
 }
 
@@ -205,16 +209,18 @@ int agent_conf_dump(const AgentConf *c, char **ret) {
         _cleanup_free_ char *origins = c->allowed_origins ? strv_join(c->allowed_origins, " ") : strdup("");
         if (!origins)
                 return -ENOMEM;
-        char *s = strjoinf("[Agent]\nAgentId=%s\nLogLevel=%s\n\n"
-                           "[Gateway]\nAddress=%s\nEnrollAddress=%s\nUrl=%s\n"
-                           "ReconnectMinSec=" USEC_FMT "us\nReconnectMaxSec=" USEC_FMT "us\n"
-                           "ConnectTimeoutSec=" USEC_FMT "us\nKeepaliveSec=" USEC_FMT "us\n\n"
-                           "[Update]\nAllowedOrigins=%s\nSpeedLimit=" USEC_FMT "\nLowSpeedTimeSec=" USEC_FMT "us\n"
-                           "MetadataRefreshSec=" USEC_FMT "us\n",
-                           strempty(c->agent_id), level_name(c->log_level), strempty(c->address),
-                           strempty(c->enroll_address), strempty(c->url), c->reconnect_min, c->reconnect_max,
-                           c->connect_timeout, c->keepalive, origins, c->speed_limit, c->low_speed_time,
-                           c->metadata_refresh);
+        char *s =
+                        strjoinf("[Agent]\nAgentId=%s\nLogLevel=%s\n\n"
+                                 "[Gateway]\nAddress=%s\nEnrollAddress=%s\nUrl=%s\n"
+                                 "ReconnectMinSec=" USEC_FMT "us\nReconnectMaxSec=" USEC_FMT "us\n"
+                                 "ConnectTimeoutSec=" USEC_FMT "us\nKeepaliveSec=" USEC_FMT "us\n\n"
+                                 "[Update]\nAllowedOrigins=%s\nSpeedLimit=" USEC_FMT
+                                 "\nLowSpeedTimeSec=" USEC_FMT "us\n"
+                                 "MetadataRefreshSec=" USEC_FMT "us\n",
+                                 strempty(c->agent_id), level_name(c->log_level), strempty(c->address),
+                                 strempty(c->enroll_address), strempty(c->url), c->reconnect_min,
+                                 c->reconnect_max, c->connect_timeout, c->keepalive, origins, c->speed_limit,
+                                 c->low_speed_time, c->metadata_refresh);
         if (!s)
                 return -ENOMEM;
         *ret = s;

@@ -17,30 +17,32 @@
 #include "log.h"
 #include "string-util.h"
 
-#define NOT_FOUND_TRIES 3U             /* a mirror may lag a little */
-#define MISMATCH_TRIES 2U              /* what was on disk may have been damaged */
+#define NOT_FOUND_TRIES 3U /* a mirror may lag a little */
+#define MISMATCH_TRIES 2U  /* what was on disk may have been damaged */
 
 struct AgentDownload {
         AgentDownloadOptions o;
         char *url, *ca_pem;
         char part_name[AGENT_DOWNLOAD_NAME_MAX];
         int fd;
-        uint64_t done;                 /* bytes in the file, all of them hashed */
+        uint64_t done; /* bytes in the file, all of them hashed */
         Sha256 *hash;
         FileHash *rehash;
         HttpRequest *request;
         bool first_data;
-        int io_error;                  /* of this machine, not of the network */
+        int io_error; /* of this machine, not of the network */
         unsigned attempt, not_found, mismatches;
         sd_event_source *retry_source;
 };
 
-const char *agent_download_name(const uint8_t sha256[static SHA256_SIZE], char buf[static AGENT_DOWNLOAD_NAME_MAX]) {
+const char *agent_download_name(
+                const uint8_t sha256[static SHA256_SIZE], char buf[static AGENT_DOWNLOAD_NAME_MAX]) {
         hex_encode(sha256, SHA256_SIZE, buf);
         return buf;
 }
 
-const char *agent_download_part_name(const uint8_t sha256[static SHA256_SIZE], char buf[static AGENT_DOWNLOAD_NAME_MAX]) {
+const char *agent_download_part_name(
+                const uint8_t sha256[static SHA256_SIZE], char buf[static AGENT_DOWNLOAD_NAME_MAX]) {
         hex_encode(sha256, SHA256_SIZE, buf);
         strcpy(buf + 2 * (size_t) SHA256_SIZE, ".part");
         return buf;
@@ -100,10 +102,12 @@ static void download_retry(AgentDownload *d, int error, const char *why) {
         if (d->attempt < 32)
                 d->attempt++;
         if (usec_add(now(CLOCK_BOOTTIME), pause) >= d->o.deadline) {
-                download_finish(d, -ETIMEDOUT, "The download of %s did not succeed before the deadline: %s.", d->url, why);
+                download_finish(d, -ETIMEDOUT, "The download of %s did not succeed before the deadline: %s.",
+                                d->url, why);
                 return;
         }
-        log_info("Download of %s interrupted at %" PRIu64 " of %" PRIu64 " bytes: %s.", d->url, d->done, d->o.length, why);
+        log_info("Download of %s interrupted at %" PRIu64 " of %" PRIu64 " bytes: %s.", d->url, d->done,
+                 d->o.length, why);
         if (event_timer_arm(d->o.event, &d->retry_source, pause, on_retry, d, "download-retry") < 0)
                 download_finish(d, -ENOMEM, "Out of memory.");
 }
@@ -128,9 +132,12 @@ static void download_complete(AgentDownload *d) {
                 if (r < 0)
                         download_finish(d, r, "Cannot start the file anew: %s.", strerror(-r));
                 else if (++d->mismatches < MISMATCH_TRIES)
-                        download_retry(d, -EBADMSG, "its hash is not the signed one, once more from the start");
+                        download_retry(d, -EBADMSG,
+                                       "its hash is not the signed one, once more from the start");
                 else
-                        download_finish(d, -EBADMSG, "The SHA-256 of %s is not the signed one; the file was dropped.", d->url);
+                        download_finish(d, -EBADMSG,
+                                        "The SHA-256 of %s is not the signed one; the file was dropped.",
+                                        d->url);
                 return;
         }
         if (renameat(d->o.dir_fd, d->part_name, d->o.dir_fd, agent_download_name(d->o.sha256, name)) < 0) {
@@ -170,7 +177,8 @@ static int on_data(HttpRequest *request, const void *data, size_t size, void *us
         return 0;
 }
 
-static void on_finish(HttpRequest *request, int error, unsigned status, const char *message, void *userdata) {
+static void on_finish(
+                HttpRequest *request, int error, unsigned status, const char *message, void *userdata) {
         AgentDownload *d = userdata;
 
         /* the request stays until the next one: message is part of it */
@@ -178,7 +186,8 @@ static void on_finish(HttpRequest *request, int error, unsigned status, const ch
                 download_finish(d, d->io_error, "Cannot write the download to the state directory: %s.",
                                 strerror(-d->io_error));
         else if (error == -EFBIG)
-                download_finish(d, -EBADMSG, "%s is longer than the signed length of %" PRIu64 " bytes.", d->url, d->o.length);
+                download_finish(d, -EBADMSG, "%s is longer than the signed length of %" PRIu64 " bytes.",
+                                d->url, d->o.length);
         else if (error < 0)
                 download_retry(d, error, message);
         else if (IN_SET(status, 200U, 206U) && d->done == d->o.length)
@@ -244,9 +253,11 @@ static int download_open(AgentDownload *d) {
 
         (void) agent_download_part_name(d->o.sha256, d->part_name);
         /* a whole one goes through the same check as a partial one */
-        if (renameat(d->o.dir_fd, agent_download_name(d->o.sha256, name), d->o.dir_fd, d->part_name) < 0 && errno != ENOENT)
+        if (renameat(d->o.dir_fd, agent_download_name(d->o.sha256, name), d->o.dir_fd, d->part_name) < 0 &&
+            errno != ENOENT)
                 return negative_errno();
-        d->fd = openat(d->o.dir_fd, d->part_name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+        d->fd = openat(d->o.dir_fd, d->part_name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY,
+                       0600);
         if (d->fd < 0)
                 return negative_errno();
         int r = fd_verify_regular(d->fd);

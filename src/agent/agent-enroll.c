@@ -53,7 +53,8 @@ static void enroll_failed(AgentEnroll *e, bool refused, const char *format, ...)
         (void) vsnprintf(message, sizeof(message), format, ap);
         va_end(ap);
 
-        usec_t pause = backoff_full_jitter(e->o.conf->reconnect_min, e->o.conf->reconnect_max, e->attempt, random_u64());
+        usec_t pause = backoff_full_jitter(
+                        e->o.conf->reconnect_min, e->o.conf->reconnect_max, e->attempt, random_u64());
         if (refused) {
                 usec_t span = MIN(REFUSED_MAX, REFUSED_MIN << MIN(e->refused, 8U));
                 pause = span / 2 + random_u64() % (span / 2);
@@ -68,27 +69,30 @@ static void enroll_failed(AgentEnroll *e, bool refused, const char *format, ...)
         e->o.handlers->on_failed(e, message, pause, e->o.userdata);
 }
 
-static void on_enroll_response(RpcCall *call, const RpcResult *result, const ProtobufCMessage *m, void *userdata) {
+static void on_enroll_response(
+                RpcCall *call, const RpcResult *result, const ProtobufCMessage *m, void *userdata) {
         AgentEnroll *e = userdata;
         const Fleet__V1__EnrollResponse *response = (const Fleet__V1__EnrollResponse *) m;
 
         if (result->status != RPC_STATUS_OK) {
-                bool busy = IN_SET(result->status, RPC_STATUS_UNAVAILABLE, RPC_STATUS_RESOURCE_EXHAUSTED,
-                                   RPC_STATUS_ABORTED, RPC_STATUS_INTERNAL, RPC_STATUS_UNKNOWN);
+                bool busy =
+                                IN_SET(result->status, RPC_STATUS_UNAVAILABLE, RPC_STATUS_RESOURCE_EXHAUSTED,
+                                       RPC_STATUS_ABORTED, RPC_STATUS_INTERNAL, RPC_STATUS_UNKNOWN);
                 if (result->failure == RPC_FAILURE_PEER && !busy)
                         enroll_failed(e, true,
-                                      "The gateway at %s does not accept join token %s: %s. Tokens expire and are good "
-                                      "for a limited number of machines: create another one with 'fleet-gatewayctl "
-                                      "token create', put it into the credential store as fleet-agent.join-token and "
-                                      "restart fleet-agent.service.",
+                                      "The gateway at %s does not accept join token %s: %s. Tokens expire "
+                                      "and are good for a limited number of machines: create another one "
+                                      "with 'fleet-gatewayctl token create', put it into the credential "
+                                      "store as fleet-agent.join-token and restart fleet-agent.service.",
                                       e->o.conf->enroll_address, e->token->id, result->text);
                 else if (result->failure == RPC_FAILURE_SERVER_CERTIFICATE)
                         enroll_failed(e, true,
-                                      "What answers at %s is not the gateway that the join token was made for: %s.",
+                                      "What answers at %s is not the gateway that the join token was made "
+                                      "for: %s.",
                                       e->o.conf->enroll_address, result->text);
                 else
-                        enroll_failed(e, false, "Cannot enrol with the gateway at %s: %s.", e->o.conf->enroll_address,
-                                      result->text);
+                        enroll_failed(e, false, "Cannot enrol with the gateway at %s: %s.",
+                                      e->o.conf->enroll_address, result->text);
                 return;
         }
 
@@ -100,13 +104,14 @@ static void on_enroll_response(RpcCall *call, const RpcResult *result, const Pro
         const char *why = "it is no certificate";
         int r = agent_identity_accept(e->o.identity, e->o.agent_id, &certificate, chain, n_chain, &why);
         if (r < 0) {
-                enroll_failed(e, !errno_is_disk_space(r), "The gateway's certificate for this machine cannot be used: %s (%s).",
-                              why, strerror(-r));
+                enroll_failed(e, !errno_is_disk_space(r),
+                              "The gateway's certificate for this machine cannot be used: %s (%s).", why,
+                              strerror(-r));
                 return;
         }
         log_event(LOG_NOTICE, FLEET_MESSAGE_ENROLLED_STR, "MESSAGE=Enrolled with the gateway at %s as %s.",
-                  e->o.conf->enroll_address, e->o.agent_id, "FLEET_AGENT_ID=%s", e->o.agent_id, "FLEET_GATEWAY=%s",
-                  e->o.conf->address, NULL);
+                  e->o.conf->enroll_address, e->o.agent_id, "FLEET_AGENT_ID=%s", e->o.agent_id,
+                  "FLEET_GATEWAY=%s", e->o.conf->address, NULL);
         e->running = false;
         enroll_reset(e);
         e->o.handlers->on_enrolled(e, e->o.userdata);
@@ -140,8 +145,9 @@ static int enroll_start_call(AgentEnroll *e) {
         request.agent_id = (char *) e->o.agent_id;
         agent_facts_fill(e->o.facts, &facts);
         request.facts = &facts;
-        return rpc_call_start(e->client, &rpc_method_enroll, &request.base, REQUEST_TIMEOUT, on_enroll_response, e,
-                              &e->call);
+        return rpc_call_start(
+                        e->client, &rpc_method_enroll, &request.base, REQUEST_TIMEOUT, on_enroll_response, e,
+                        &e->call);
 }
 
 static void enroll_call(AgentEnroll *e) {
@@ -155,7 +161,8 @@ static void on_ca(HttpRequest *request, int error, unsigned status, const char *
         AgentEnroll *e = userdata;
 
         if (error < 0 || status != 200) {
-                enroll_failed(e, false, "Cannot fetch the CA certificate from %s/ca.pem: %s (HTTP status %u).",
+                enroll_failed(e, false,
+                              "Cannot fetch the CA certificate from %s/ca.pem: %s (HTTP status %u).",
                               e->o.conf->url, message, status);
                 return;
         }
@@ -169,14 +176,17 @@ static void on_ca(HttpRequest *request, int error, unsigned status, const char *
         }
         if (!pki_cert_matches_pin(ca, e->token->ca_pin)) {
                 enroll_failed(e, true,
-                              "The CA certificate at %s/ca.pem is not the one that join token %s pins. Either the token "
-                              "is of another gateway, or something between here and the gateway answers in its place.",
+                              "The CA certificate at %s/ca.pem is not the one that join token %s pins. "
+                              "Either the token "
+                              "is of another gateway, or something between here and the gateway answers in "
+                              "its place.",
                               e->o.conf->url, e->token->id);
                 return;
         }
         r = agent_identity_set_ca(e->o.identity, ca);
         if (r < 0) {
-                enroll_failed(e, false, "Cannot store the CA certificate in the state directory: %s.", strerror(-r));
+                enroll_failed(e, false, "Cannot store the CA certificate in the state directory: %s.",
+                              strerror(-r));
                 return;
         }
         e->ca_request = http_request_free(e->ca_request);
@@ -206,19 +216,24 @@ static int enroll_attempt(AgentEnroll *e) {
         int r = join_token_load(&e->token, &why);
         if (r == -ENOENT)
                 enroll_failed(e, true,
-                              "There is no join token: the credential fleet-agent.join-token is absent. Create one "
-                              "with 'fleet-gatewayctl token create', write it to /etc/credstore/fleet-agent.join-token "
+                              "There is no join token: the credential fleet-agent.join-token is absent. "
+                              "Create one with 'fleet-gatewayctl token create', write it to "
+                              "/etc/credstore/fleet-agent.join-token "
                               "(mode 0600) and restart fleet-agent.service.");
         else if (r == -EBADMSG)
-                enroll_failed(e, true, "The join token in the credential fleet-agent.join-token cannot be used: %s.", why);
+                enroll_failed(e, true,
+                              "The join token in the credential fleet-agent.join-token cannot be used: %s.",
+                              why);
         else if (r < 0)
-                enroll_failed(e, true, "Cannot read the credential fleet-agent.join-token: %s.", strerror(-r));
+                enroll_failed(e, true, "Cannot read the credential fleet-agent.join-token: %s.",
+                              strerror(-r));
         else if (agent_identity_ca_matches(e->o.identity, e->token->ca_pin))
                 enroll_call(e);
         else {
                 r = enroll_fetch_ca(e);
                 if (r < 0)
-                        enroll_failed(e, false, "Cannot start fetching the CA certificate: %s.", strerror(-r));
+                        enroll_failed(e, false, "Cannot start fetching the CA certificate: %s.",
+                                      strerror(-r));
         }
         return 0;
 }

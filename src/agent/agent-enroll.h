@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* From a join token to a certificate: fetch the CA without trust, compare it with the token's pin, make a key, ask for
- * a certificate on the enrolment port, check and store what comes. Goes on until it has succeeded: quickly while the
- * gateway cannot be reached, after long pauses when it says no. Also renews the certificate on the agents' port.
- * Owned by the Agent. */
+/* From a join token to a certificate: fetch the CA without trust, compare it with the token's pin, make a
+ * key, ask for a certificate on the enrolment port, check and store what comes. Goes on until it has
+ * succeeded: quickly while the gateway cannot be reached, after long pauses when it says no. Also renews the
+ * certificate on the agents' port. Owned by the Agent. */
 
 #include <systemd/sd-event.h>
 
@@ -40,5 +40,5 @@ int agent_enroll_new(AgentEnroll **ret, const AgentEnrollOptions *options);
 AgentEnroll *agent_enroll_free(AgentEnroll *e);
 DEFINE_POINTER_CLEANUP(AgentEnroll, agent_enroll_free);
 
-int agent_enroll_start(AgentEnroll *e);                /* also: try again at once */
+int agent_enroll_start(AgentEnroll *e); /* also: try again at once */
 bool agent_enroll_is_running(const AgentEnroll *e);

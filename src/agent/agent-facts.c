@@ -13,7 +13,8 @@
 #include "string-util.h"
 
 /* Mixed with the machine id, so that the id seen by the gateway does not reveal it. Never changes. */
-static const sd_id128_t application_id = SD_ID128_MAKE(c2, 6e, 1d, 54, 0b, 7f, 4e, 0e, 9f, 2a, 5d, 3c, 8e, 71, 4a, 96);
+static const sd_id128_t application_id =
+                SD_ID128_MAKE(c2, 6e, 1d, 54, 0b, 7f, 4e, 0e, 9f, 2a, 5d, 3c, 8e, 71, 4a, 96);
 
 void os_release_done(OsRelease *o) {
         free(o->id);
@@ -22,7 +23,8 @@ void os_release_done(OsRelease *o) {
         *o = (OsRelease){ 0 };
 }
 
-/* Undoes shell quoting: '...' verbatim, "..." and bare words with backslashes. -EINVAL if it does not end well. */
+/* Undoes shell quoting: '...' verbatim, "..." and bare words with backslashes. -EINVAL if it does not end
+ * well. */
 static int unquote(const char *s, size_t n, char **ret) {
         _cleanup_free_ char *out = malloc(n + 1);
         size_t j = 0;
@@ -121,7 +123,8 @@ static int facts_read_os_release(OsRelease *ret) {
                 _cleanup_free_ char *target = NULL;
                 r = file_read_at(AT_FDCWD, paths[i], OS_RELEASE_MAX, &text, &size);
                 if (r == -ELOOP && readlink_at(AT_FDCWD, paths[i], &target) >= 0) {
-                        _cleanup_free_ char *path = target[0] == '/' ? strdup(target) : strjoinf("/etc/%s", target);
+                        _cleanup_free_ char *path =
+                                        target[0] == '/' ? strdup(target) : strjoinf("/etc/%s", target);
                         if (!path)
                                 return -ENOMEM;
                         r = file_read_at(AT_FDCWD, path, OS_RELEASE_MAX, &text, &size);
@@ -171,8 +174,9 @@ int agent_facts_collect(AgentFacts *ret, bool need_machine_id) {
                 (void) sd_id128_to_string(id, f.machine_id);
         else if (need_machine_id) {
                 agent_facts_done(&f);
-                return log_error_errno(r, "This machine has no valid /etc/machine-id, which the agent's id is made "
-                                          "from: %m. Run systemd-machine-id-setup, or set AgentId=.");
+                return log_error_errno(
+                                r, "This machine has no valid /etc/machine-id, which the agent's id is "
+                                   "made from: %m. Run systemd-machine-id-setup, or set AgentId=.");
         }
         (void) uname(&u);
         f.hostname = strdup(string_is_safe(u.nodename, FACT_MAX) ? u.nodename : "");

@@ -19,19 +19,19 @@
 #include "version.h"
 
 #define DOWNLOADS_DIR "downloads"
-#define DISK_MARGIN MIB(16)            /* the machine needs some room besides */
+#define DISK_MARGIN MIB(16) /* the machine needs some room besides */
 
 typedef struct Target {
         char *path, *url;
         uint64_t length;
         uint8_t sha256[SHA256_SIZE];
-        int fd;                        /* for reading, once verified */
+        int fd; /* for reading, once verified */
 } Target;
 
 struct AgentFetch {
         AgentFetchOptions o;
         int dir_fd;
-        bool own;                      /* the gateway's own origin */
+        bool own; /* the gateway's own origin */
         char *repository;
         unsigned attempt;
         Target targets[AGENT_FETCH_TARGETS];
@@ -87,7 +87,8 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
 }
 
 static void fetch_retry_metadata(AgentFetch *f, const char *why) {
-        usec_t pause = backoff_full_jitter(f->o.conf->reconnect_min, f->o.conf->reconnect_max, f->attempt, random_u64());
+        usec_t pause = backoff_full_jitter(
+                        f->o.conf->reconnect_min, f->o.conf->reconnect_max, f->attempt, random_u64());
 
         if (f->attempt < 32)
                 f->attempt++;
@@ -109,14 +110,16 @@ static int target_init(AgentFetch *f, Target *t, const TufTarget *target) {
 /* The updater decides for good; here it only saves a download. */
 static bool release_is_refused(AgentFetch *f, const TufRelease *release) {
         if (release->requires && version_compare(f->o.running_version, release->requires) < 0) {
-                fetch_finish(f, UPDATE_VERDICT_REQUIRES_OTHER, "Version %s needs %s to be installed before; %s runs.",
-                             f->o.version, release->requires, f->o.running_version);
+                fetch_finish(f, UPDATE_VERDICT_REQUIRES_OTHER,
+                             "Version %s needs %s to be installed before; %s runs.", f->o.version,
+                             release->requires, f->o.running_version);
                 return true;
         }
         if (f->o.packaging > 0 && release->requires_packaging > f->o.packaging) {
                 fetch_finish(f, UPDATE_VERDICT_REQUIRES_PACKAGING,
                              "Version %s needs packaging generation %" PRIu64 ", this machine has %" PRIu32
-                             "; upgrade the fleet-agent package.", f->o.version, release->requires_packaging, f->o.packaging);
+                             "; upgrade the fleet-agent package.",
+                             f->o.version, release->requires_packaging, f->o.packaging);
                 return true;
         }
         return false;
@@ -133,12 +136,17 @@ static bool disk_is_full(AgentFetch *f) {
         if (r < 0 || available >= need)
                 return false;
         fetch_finish(f, UPDATE_VERDICT_DISK_FULL,
-                     "The download needs %" PRIu64 " MiB in the state directory, %" PRIu64 " MiB are free.", need >> 20,
-                     available >> 20);
+                     "The download needs %" PRIu64 " MiB in the state directory, %" PRIu64 " MiB are free.",
+                     need >> 20, available >> 20);
         return true;
 }
 
-static void on_metadata(int error, TufOutcome outcome, const char *message, const TufMetadata *targets, void *userdata) {
+static void on_metadata(
+                int error,
+                TufOutcome outcome,
+                const char *message,
+                const TufMetadata *targets,
+                void *userdata) {
         _cleanup_(tuf_release_freep) TufRelease *release = NULL;
         _cleanup_free_ char *why = NULL;
         AgentFetch *f = userdata;
@@ -153,9 +161,12 @@ static void on_metadata(int error, TufOutcome outcome, const char *message, cons
         }
         int r = tuf_release_find(targets, f->o.version, f->o.architecture, &release, &why);
         if (r != 0) {
-                fetch_finish(f, r < 0 ? agent_fetch_verdict(r, TUF_OK) : agent_fetch_verdict(0, (TufOutcome) r),
+                fetch_finish(f,
+                             r < 0 ? agent_fetch_verdict(r, TUF_OK) : agent_fetch_verdict(0, (TufOutcome) r),
                              "Version %s for %s: %s", f->o.version, f->o.architecture,
-                             why ?: r < 0 ? strerror(-r) : tuf_outcome_to_string((TufOutcome) r));
+                             why                   ?:
+                                             r < 0 ? strerror(-r) :
+                                                     tuf_outcome_to_string((TufOutcome) r));
                 return;
         }
         if (release_is_refused(f, release))
@@ -184,7 +195,8 @@ static void fetch_metadata(AgentFetch *f) {
         if (IN_SET(r, -EBUSY, -EXFULL))
                 fetch_retry_metadata(f, "another refresh is under way");
         else if (r < 0)
-                fetch_finish(f, agent_fetch_verdict(r, TUF_OK), "Cannot refresh the metadata: %s.", strerror(-r));
+                fetch_finish(f, agent_fetch_verdict(r, TUF_OK), "Cannot refresh the metadata: %s.",
+                             strerror(-r));
 }
 
 /* ---- downloads ---- */
@@ -243,7 +255,8 @@ static void fetch_next(AgentFetch *f) {
         memcpy(options.sha256, t->sha256, SHA256_SIZE);
         int r = agent_download_start(&f->download, &options);
         if (r < 0)
-                fetch_finish(f, agent_fetch_verdict(r, TUF_OK), "Cannot write to the folder of downloads: %s.", strerror(-r));
+                fetch_finish(f, agent_fetch_verdict(r, TUF_OK),
+                             "Cannot write to the folder of downloads: %s.", strerror(-r));
 }
 
 /* ---- verification ---- */
@@ -260,7 +273,8 @@ static void on_hashed(FileHash *h, int error, Sha256 *hash, void *userdata) {
         if (error < 0 || !memory_equal_ct(digest, t->sha256, SHA256_SIZE)) {
                 agent_fetch_clean(f->o.state_fd);
                 fetch_finish(f, UPDATE_VERDICT_VERIFICATION_FAILED,
-                             "What was stored of %s is not what was signed; the disk may be failing.", t->path);
+                             "What was stored of %s is not what was signed; the disk may be failing.",
+                             t->path);
                 return;
         }
         f->at++;
@@ -278,7 +292,8 @@ static void verify_next(AgentFetch *f) {
         }
         Target *t = f->targets + f->at;
         fd_close(t->fd);
-        t->fd = openat(f->dir_fd, agent_download_name(t->sha256, name), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
+        t->fd = openat(f->dir_fd, agent_download_name(t->sha256, name),
+                       O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
         int r = t->fd < 0 ? negative_errno() : fd_verify_regular(t->fd);
         if (r >= 0 && fstat(t->fd, &st) < 0)
                 r = negative_errno();
@@ -287,14 +302,16 @@ static void verify_next(AgentFetch *f) {
         if (r >= 0)
                 r = file_hash_start(&f->hash, f->o.event, t->fd, t->length, on_hashed, f);
         if (r < 0)
-                fetch_finish(f, UPDATE_VERDICT_VERIFICATION_FAILED, "Cannot read back %s: %s.", t->path, strerror(-r));
+                fetch_finish(f, UPDATE_VERDICT_VERIFICATION_FAILED, "Cannot read back %s: %s.", t->path,
+                             strerror(-r));
 }
 
 /* ---- life ---- */
 
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         AgentFetch *f = userdata;
-        fetch_finish(f, UPDATE_VERDICT_DOWNLOAD_FAILED, "The gateway's deadline passed before everything was here.");
+        fetch_finish(f, UPDATE_VERDICT_DOWNLOAD_FAILED,
+                     "The gateway's deadline passed before everything was here.");
         return 0;
 }
 
@@ -335,8 +352,9 @@ int agent_fetch_start(AgentFetch **ret, const AgentFetchOptions *options) {
         f->dir_fd = downloads_open(options->state_fd);
         if (f->dir_fd < 0)
                 return f->dir_fd;
-        int r = event_timer_arm(f->o.event, &f->deadline_source, usec_sub(f->o.deadline, now(CLOCK_BOOTTIME)), on_deadline,
-                                f, "update-deadline");
+        int r = event_timer_arm(
+                        f->o.event, &f->deadline_source, usec_sub(f->o.deadline, now(CLOCK_BOOTTIME)),
+                        on_deadline, f, "update-deadline");
         if (r >= 0)
                 r = event_timer_arm(f->o.event, &f->retry_source, 0, on_retry, f, "update-metadata-retry");
         if (r < 0)

@@ -76,7 +76,9 @@ static void agent_on_instruction(Agent *a, const Fleet__V1__UpdateInstruction *m
                 r = 0;
                 break;
         case INSTRUCTION_DONE:
-                r = agent_update_answer(a->update, &i, UPDATE_PHASE_SUCCEEDED, UPDATE_VERDICT_NONE, "This version runs already.");
+                r = agent_update_answer(
+                                a->update, &i, UPDATE_PHASE_SUCCEEDED, UPDATE_VERDICT_NONE,
+                                "This version runs already.");
                 break;
         default:
                 r = agent_update_answer(a->update, &i, UPDATE_PHASE_FAILED, verdict, why);
@@ -126,10 +128,8 @@ static void on_fill_heartbeat(AgentStream *s, Fleet__V1__Heartbeat *heartbeat, v
 
 static void on_stream_state(AgentStream *s, AgentStreamState state, void *userdata) {
         static const char *const names[_AGENT_STREAM_STATE_MAX] = {
-                [AGENT_STREAM_IDLE] = "connecting",
-                [AGENT_STREAM_CONNECTING] = "connecting",
-                [AGENT_STREAM_CONNECTED] = "connected",
-                [AGENT_STREAM_WAITING] = "waiting",
+                [AGENT_STREAM_IDLE] = "connecting",     [AGENT_STREAM_CONNECTING] = "connecting",
+                [AGENT_STREAM_CONNECTED] = "connected", [AGENT_STREAM_WAITING] = "waiting",
                 [AGENT_STREAM_STOPPED] = "waiting",
         };
         Agent *a = userdata;
@@ -140,8 +140,9 @@ static void on_stream_state(AgentStream *s, AgentStreamState state, void *userda
 static void on_welcome(AgentStream *s, const Fleet__V1__Welcome *welcome, void *userdata) {
         Agent *a = userdata;
 
-        log_event(LOG_NOTICE, FLEET_MESSAGE_CONNECTED_STR, "MESSAGE=Connected to the gateway at %s (version %s).",
-                  a->conf.address, welcome->gateway_version, "FLEET_GATEWAY=%s", a->conf.address, "FLEET_AGENT_ID=%s",
+        log_event(LOG_NOTICE, FLEET_MESSAGE_CONNECTED_STR,
+                  "MESSAGE=Connected to the gateway at %s (version %s).", a->conf.address,
+                  welcome->gateway_version, "FLEET_GATEWAY=%s", a->conf.address, "FLEET_AGENT_ID=%s",
                   a->agent_id, NULL);
         agent_session_set(a->session, welcome->session_token);
         agent_set_error(a, "");
@@ -166,8 +167,8 @@ static void on_message(AgentStream *s, const Fleet__V1__GatewayMessage *message,
                 agent_report_on_ack(a->report, strempty(message->ack->id), message->ack->sequence);
                 break;
         case FLEET__V1__GATEWAY_MESSAGE__MESSAGE_DRAIN:
-                log_info("The gateway asks to come back within %u s: %s", message->drain->reconnect_after_sec,
-                         message->drain->reason);
+                log_info("The gateway asks to come back within %u s: %s",
+                         message->drain->reconnect_after_sec, message->drain->reason);
                 agent_note_drain(a);
                 break;
         default: /* a message of a newer gateway */
@@ -183,7 +184,7 @@ static int on_begin(sd_event_source *source, void *userdata) {
 /* An expired certificate can only be replaced by enrolling again, which needs a token. */
 static bool agent_identity_is_usable(Agent *a) {
         return streq_ptr(agent_identity_id(a->identity), a->agent_id) &&
-                        agent_identity_expires(a->identity) > now(CLOCK_REALTIME);
+               agent_identity_expires(a->identity) > now(CLOCK_REALTIME);
 }
 
 static void on_stream_end(AgentStream *s, const AgentStreamEnd *end, void *userdata) {
@@ -191,23 +192,30 @@ static void on_stream_end(AgentStream *s, const AgentStreamEnd *end, void *userd
         char span[TIMESPAN_MAX];
 
         agent_report_on_disconnected(a->report);
-        if (end->failure == RPC_FAILURE_PEER && IN_SET(end->status, RPC_STATUS_UNAVAILABLE, RPC_STATUS_RESOURCE_EXHAUSTED))
+        if (end->failure == RPC_FAILURE_PEER &&
+            IN_SET(end->status, RPC_STATUS_UNAVAILABLE, RPC_STATUS_RESOURCE_EXHAUSTED))
                 agent_note_drain(a);
         if (a->stopping)
                 return;
         const char *pause = timespan_format(end->pause, span);
         if (end->welcomed)
                 log_event(LOG_WARNING, FLEET_MESSAGE_DISCONNECTED_STR,
-                          "MESSAGE=The session with the gateway at %s ended: %s. Connecting again in %s.", a->conf.address,
-                          isempty(end->text) ? rpc_status_to_string(end->status) : end->text, pause, "FLEET_GATEWAY=%s",
-                          a->conf.address, NULL);
+                          "MESSAGE=The session with the gateway at %s ended: %s. Connecting again in %s.",
+                          a->conf.address,
+                          isempty(end->text) ? rpc_status_to_string(end->status) : end->text, pause,
+                          "FLEET_GATEWAY=%s", a->conf.address, NULL);
         else
                 log_full(streq_ptr(a->last_error, end->text) ? LOG_DEBUG : LOG_WARNING,
-                         "Cannot connect to the gateway at %s: %s. Trying again in %s.", a->conf.address, end->text, pause);
+                         "Cannot connect to the gateway at %s: %s. Trying again in %s.", a->conf.address,
+                         end->text, pause);
         if (end->failure == RPC_FAILURE_CLIENT_CERTIFICATE)
-                log_warning("The gateway does not accept this machine's certificate. If that lasts, put a new join token "
-                            "into the credential store, remove the folder identity/ in the state directory and restart.");
-        agent_set_error(a, isempty(end->text) && end->failure != RPC_FAILURE_NONE ? rpc_status_to_string(end->status) : end->text);
+                log_warning("The gateway does not accept this machine's certificate. If that lasts, put a "
+                            "new join token "
+                            "into the credential store, remove the folder identity/ in the state directory "
+                            "and restart.");
+        agent_set_error(a, isempty(end->text) && end->failure != RPC_FAILURE_NONE ?
+                                           rpc_status_to_string(end->status) :
+                                           end->text);
         if (!agent_identity_is_usable(a))
                 (void) event_defer_once(a->event, &a->again_source, on_begin, a, "enroll-again");
 }
@@ -286,7 +294,9 @@ void agent_begin(Agent *a) {
         a->begun = true;
         (void) event_timer_disarm(a->begin_source);
         if (!a->conf.address) {
-                agent_set_error(a, "No gateway is configured: set Address= in [Gateway] of agent.conf and restart.");
+                agent_set_error(a,
+                                "No gateway is configured: set Address= in [Gateway] of agent.conf and "
+                                "restart.");
                 log_warning("%s", a->last_error);
                 agent_show_status(a);
                 return;
@@ -297,7 +307,9 @@ void agent_begin(Agent *a) {
                 if (agent_identity_id(a->identity))
                         log_warning("The stored certificate is for id %s and %s; enrolling anew.",
                                     agent_identity_id(a->identity),
-                                    agent_identity_expires(a->identity) > now(CLOCK_REALTIME) ? "not for this machine" : "has expired");
+                                    agent_identity_expires(a->identity) > now(CLOCK_REALTIME) ?
+                                                    "not for this machine" :
+                                                    "has expired");
                 a->stream = agent_stream_free(a->stream);
                 agent_set_gateway_state(a, "enrolling");
                 r = agent_enroll_is_running(a->enroll) ? 0 : agent_enroll_start(a->enroll);
@@ -310,11 +322,13 @@ void agent_begin(Agent *a) {
 void agent_tell_pin(Agent *a) {
         const UpdaterView *view = agent_handoff_view(a->handoff);
 
-        if (a->stopping || !a->stream || agent_stream_state(a->stream) != AGENT_STREAM_CONNECTED || !view->known ||
-            streq(strempty(a->hello_pinned), view->pinned_version) || agent_update_is_pending(a->update))
+        if (a->stopping || !a->stream || agent_stream_state(a->stream) != AGENT_STREAM_CONNECTED ||
+            !view->known || streq(strempty(a->hello_pinned), view->pinned_version) ||
+            agent_update_is_pending(a->update))
                 return;
         log_info("The pin of this machine has changed; connecting anew to tell the gateway.");
-        if (agent_stream_reconnect(a->stream) >= 0 && free_and_strdup(&a->hello_pinned, view->pinned_version) < 0)
+        if (agent_stream_reconnect(a->stream) >= 0 &&
+            free_and_strdup(&a->hello_pinned, view->pinned_version) < 0)
                 log_oom();
 }
 

@@ -14,8 +14,8 @@
 #define INSTALL_TIMEOUT (60 * USEC_PER_SEC)
 #define ERROR_PREFIX "org.fleetagent.Error."
 #define LOST_PAUSE (3 * USEC_PER_SEC)
-#define OWNER_MATCH                                                                                   \
-        "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"                   \
+#define OWNER_MATCH                                                                                         \
+        "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"                         \
         "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" FLEET_UPDATER_BUS_NAME "'"
 
 struct AgentHandoff {
@@ -71,8 +71,8 @@ static void view_clear(UpdaterView *v) {
 
 static int view_fill(UpdaterView *v) {
         char **texts[] = {
-                &v->version, &v->state, &v->transaction, &v->current_version, &v->previous_version,
-                &v->pending_version, &v->floor, &v->pinned_version,
+                &v->version,          &v->state,           &v->transaction, &v->current_version,
+                &v->previous_version, &v->pending_version, &v->floor,       &v->pinned_version,
         };
         for (size_t i = 0; i < ELEMENTSOF(texts); i++)
                 if (!*texts[i] && !(*texts[i] = strdup("")))
@@ -100,15 +100,17 @@ static int view_read_text(UpdaterView *v, sd_bus_message *m, const char *name) {
                 return r;
         for (size_t i = 0; i < ELEMENTSOF(fields); i++)
                 if (streq(name, fields[i].name))
-                        return free_and_strdup(fields[i].target,
-                                               streq(name, "Transaction") ? transaction_id(value) : value);
+                        return free_and_strdup(
+                                        fields[i].target,
+                                        streq(name, "Transaction") ? transaction_id(value) : value);
         return 0;
 }
 
 static int view_read_number(UpdaterView *v, sd_bus_message *m, const char *name, const char *type) {
         uint64_t value;
         uint32_t small;
-        int r = type[0] == 'u' ? sd_bus_message_read(m, "v", "u", &small) : sd_bus_message_read(m, "v", "t", &value);
+        int r = type[0] == 'u' ? sd_bus_message_read(m, "v", "u", &small) :
+                                 sd_bus_message_read(m, "v", "t", &value);
         if (r < 0)
                 return r;
         if (type[0] == 'u')
@@ -133,8 +135,9 @@ static int view_merge(sd_bus_message *m, UpdaterView *v) {
                         r = sd_bus_message_peek_type(m, NULL, &contents);
                 if (r >= 0)
                         r = streq(contents, "s") ? view_read_text(v, m, name) :
-                            streq(contents, "t") || streq(contents, "u") ? view_read_number(v, m, name, contents) :
-                                                                           sd_bus_message_skip(m, "v");
+                            streq(contents, "t") || streq(contents, "u") ?
+                                                   view_read_number(v, m, name, contents) :
+                                                   sd_bus_message_skip(m, "v");
                 if (r >= 0)
                         r = sd_bus_message_exit_container(m);
         }
@@ -232,8 +235,9 @@ int agent_handoff_ask_view(AgentHandoff *h) {
                 return -ENOTCONN;
         if (h->view_slot)
                 return -EALREADY;
-        int r = sd_bus_message_new_method_call(h->bus, &m, FLEET_UPDATER_BUS_NAME, FLEET_UPDATER_BUS_PATH,
-                                               "org.freedesktop.DBus.Properties", "GetAll");
+        int r = sd_bus_message_new_method_call(
+                        h->bus, &m, FLEET_UPDATER_BUS_NAME, FLEET_UPDATER_BUS_PATH,
+                        "org.freedesktop.DBus.Properties", "GetAll");
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", FLEET_UPDATER_BUS_INTERFACE);
         if (r >= 0)
@@ -259,8 +263,9 @@ int agent_handoff_ask_result(AgentHandoff *h) {
                 return -ENOTCONN;
         if (h->result_slot)
                 return -EALREADY;
-        int r = sd_bus_message_new_method_call(h->bus, &m, FLEET_UPDATER_BUS_NAME, FLEET_UPDATER_BUS_PATH,
-                                               FLEET_UPDATER_BUS_INTERFACE, "GetLastResult");
+        int r = sd_bus_message_new_method_call(
+                        h->bus, &m, FLEET_UPDATER_BUS_NAME, FLEET_UPDATER_BUS_PATH,
+                        FLEET_UPDATER_BUS_INTERFACE, "GetLastResult");
         if (r >= 0)
                 r = sd_bus_call_async(h->bus, &h->result_slot, m, on_last_result, h, ASK_TIMEOUT);
         return r < 0 ? r : 0;
@@ -274,15 +279,18 @@ static int on_installed(sd_bus_message *m, void *userdata, sd_bus_error *unused)
         h->install_slot = sd_bus_slot_unref(h->install_slot);
         if (e) {
                 int r = -sd_bus_message_get_errno(m);
-                h->handlers->on_install(h, r < 0 ? r : -EIO, agent_handoff_verdict(e->name), bus_error_text(e, r),
-                                        h->userdata);
+                h->handlers->on_install(
+                                h, r < 0 ? r : -EIO, agent_handoff_verdict(e->name), bus_error_text(e, r),
+                                h->userdata);
                 return 0;
         }
         int r = sd_bus_message_read(m, "o", &path);
         if (r >= 0 && isempty(transaction_id(path)))
                 r = -EBADMSG;
         if (r < 0)
-                h->handlers->on_install(h, r, UPDATE_VERDICT_INTERNAL, "The updater's answer makes no sense.", h->userdata);
+                h->handlers->on_install(
+                                h, r, UPDATE_VERDICT_INTERNAL, "The updater's answer makes no sense.",
+                                h->userdata);
         else
                 h->handlers->on_install(h, 0, UPDATE_VERDICT_NONE, transaction_id(path), h->userdata);
         return 0;
@@ -306,16 +314,23 @@ static int append_metadata(sd_bus_message *m, const TufBytes *metadata) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-int agent_handoff_install(AgentHandoff *h, const char *version, const TufBytes *metadata,
-                          const AgentHandoffTarget targets[], size_t n_targets, const char *instruction, bool retry) {
+int agent_handoff_install(
+                AgentHandoff *h,
+                const char *version,
+                const TufBytes *metadata,
+                const AgentHandoffTarget targets[],
+                size_t n_targets,
+                const char *instruction,
+                bool retry) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 
         if (!h->bus)
                 return -ENOTCONN;
         if (h->install_slot)
                 return -EALREADY;
-        int r = sd_bus_message_new_method_call(h->bus, &m, FLEET_UPDATER_BUS_NAME, FLEET_UPDATER_BUS_PATH,
-                                               FLEET_UPDATER_BUS_INTERFACE, "Install");
+        int r = sd_bus_message_new_method_call(
+                        h->bus, &m, FLEET_UPDATER_BUS_NAME, FLEET_UPDATER_BUS_PATH,
+                        FLEET_UPDATER_BUS_INTERFACE, "Install");
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", version);
         if (r >= 0)
@@ -327,7 +342,9 @@ int agent_handoff_install(AgentHandoff *h, const char *version, const TufBytes *
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         if (r >= 0)
-                r = sd_bus_message_append(m, "a{sv}", 2, "instruction", "s", strempty(instruction), "retry", "b", (int) retry);
+                r = sd_bus_message_append(
+                                m, "a{sv}", 2, "instruction", "s", strempty(instruction), "retry", "b",
+                                (int) retry);
         if (r >= 0)
                 r = sd_bus_call_async(h->bus, &h->install_slot, m, on_installed, h, INSTALL_TIMEOUT);
         return r < 0 ? r : 0;
@@ -335,8 +352,8 @@ int agent_handoff_install(AgentHandoff *h, const char *version, const TufBytes *
 
 /* ---- life ---- */
 
-/* What changed is used at once: a moment later the updater may have this process stopped. Should the view not be known
- * yet, or the signal make no sense, everything is read anew. */
+/* What changed is used at once: a moment later the updater may have this process stopped. Should the view
+ * not be known yet, or the signal make no sense, everything is read anew. */
 static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *unused) {
         AgentHandoff *h = userdata;
         const char *interface;
@@ -365,16 +382,17 @@ static int on_lost(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* One that died in the middle of something tells nobody. Whoever is started next knows how it ended; not at once,
- * since it may only have been stopped in order to be started again. */
+/* One that died in the middle of something tells nobody. Whoever is started next knows how it ended; not at
+ * once, since it may only have been stopped in order to be started again. */
 static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *unused) {
         const char *name, *old_owner, *new_owner;
         AgentHandoff *h = userdata;
 
         int r = sd_bus_message_read(m, "sss", &name, &old_owner, &new_owner);
         if (r >= 0 && isempty(new_owner) && h->view.known && !streq(h->view.state, "idle"))
-                (void) event_timer_arm(sd_bus_get_event(h->bus), &h->lost_source, LOST_PAUSE, on_lost, h,
-                                       "updater-lost");
+                (void) event_timer_arm(
+                                sd_bus_get_event(h->bus), &h->lost_source, LOST_PAUSE, on_lost, h,
+                                "updater-lost");
         return 0;
 }
 
@@ -420,12 +438,15 @@ int agent_handoff_set_bus(AgentHandoff *h, sd_bus *bus) {
                 if (asked_result)
                         h->handlers->on_result(h, -ENOTCONN, NULL, h->userdata);
                 if (installing)
-                        h->handlers->on_install(h, -ENOTCONN, UPDATE_VERDICT_INTERNAL, "The system bus went away.", h->userdata);
+                        h->handlers->on_install(
+                                        h, -ENOTCONN, UPDATE_VERDICT_INTERNAL, "The system bus went away.",
+                                        h->userdata);
                 return 0;
         }
         h->bus = sd_bus_ref(bus);
-        int r = sd_bus_match_signal_async(bus, &h->match_slot, FLEET_UPDATER_BUS_NAME, FLEET_UPDATER_BUS_PATH,
-                                          "org.freedesktop.DBus.Properties", "PropertiesChanged", on_signal, NULL, h);
+        int r = sd_bus_match_signal_async(
+                        bus, &h->match_slot, FLEET_UPDATER_BUS_NAME, FLEET_UPDATER_BUS_PATH,
+                        "org.freedesktop.DBus.Properties", "PropertiesChanged", on_signal, NULL, h);
         if (r >= 0)
                 r = sd_bus_add_match_async(bus, &h->owner_slot, OWNER_MATCH, on_owner, NULL, h);
         return r < 0 ? r : 0;

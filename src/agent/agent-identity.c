@@ -8,7 +8,7 @@
 #include "string-util.h"
 
 #define FILE_CA "ca.pem"
-#define FILE_IDENTITY "identity.pem"           /* certificate, chain, key */
+#define FILE_IDENTITY "identity.pem" /* certificate, chain, key */
 #define FILE_REQUEST_KEY "request-key.pem"
 #define IDENTITY_MAX KIB(256)
 #define KEY_MARK "-----BEGIN PRIVATE KEY-----"
@@ -20,7 +20,7 @@ struct AgentIdentity {
 
         PkiCert *certificate;
         char *id;
-        char *chain_pem;               /* own certificate first */
+        char *chain_pem; /* own certificate first */
         char *key_pem;
         size_t key_size;
 
@@ -127,13 +127,15 @@ int agent_identity_new(AgentIdentity **ret, int dir_fd) {
         if (r == -ENOMEM)
                 return r;
         if (r < 0 && r != -ENOENT)
-                log_warning_errno(r, "Cannot use the stored CA certificate (" FILE_CA "), enrolling anew: %m");
+                log_warning_errno(
+                                r, "Cannot use the stored CA certificate (" FILE_CA "), enrolling anew: %m");
         if (r >= 0)
                 r = identity_load_certificate(i);
         if (r == -ENOMEM)
                 return r;
         if (r < 0 && r != -ENOENT)
-                log_warning_errno(r, "Cannot use the stored identity (" FILE_IDENTITY "), enrolling anew: %m");
+                log_warning_errno(
+                                r, "Cannot use the stored identity (" FILE_IDENTITY "), enrolling anew: %m");
         *ret = TAKE_PTR(i);
         return 0;
 }
@@ -171,7 +173,8 @@ int agent_identity_set_ca(AgentIdentity *i, const PkiCert *ca) {
         int r = pki_cert_format_pem(ca, &pem);
         if (r < 0)
                 return r;
-        /* the certificate of another CA is worth nothing, and must not be found beside the new one after a crash */
+        /* the certificate of another CA is worth nothing, and must not be found beside the new one after a
+         * crash */
         r = unlink_durable_at(i->dir_fd, FILE_IDENTITY);
         if (r < 0)
                 return r;
@@ -231,8 +234,13 @@ static int identity_store(AgentIdentity *i, const PkiCert *leaf, PkiCert *const 
         return r;
 }
 
-int agent_identity_accept(AgentIdentity *i, const char *id, const AgentCertificate *certificate,
-                          const AgentCertificate *chain, size_t n_chain, const char **reterr_why) {
+int agent_identity_accept(
+                AgentIdentity *i,
+                const char *id,
+                const AgentCertificate *certificate,
+                const AgentCertificate *chain,
+                size_t n_chain,
+                const char **reterr_why) {
         _cleanup_(pki_cert_freep) PkiCert *leaf = NULL;
         _cleanup_(pki_certs_freep) PkiCert **others = NULL;
         _cleanup_free_ char *certificate_id = NULL;

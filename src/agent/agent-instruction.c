@@ -18,18 +18,28 @@ usec_t instruction_lease(const Instruction *i) {
         return MAX(i->deadline_sec * USEC_PER_SEC, LEASE_MIN);
 }
 
-static int decision(InstructionDecision d, UpdateVerdict verdict, char *message, UpdateVerdict *ret_verdict,
-                    char **ret_message) {
+static int decision(
+                InstructionDecision d,
+                UpdateVerdict verdict,
+                char *message,
+                UpdateVerdict *ret_verdict,
+                char **ret_message) {
         if (!message)
                 return -ENOMEM;
         *ret_verdict = verdict;
         *ret_message = message;
         return d;
 }
-#define REFUSE(verdict, ...) decision(INSTRUCTION_REFUSE, (verdict), strjoinf(__VA_ARGS__), ret_verdict, ret_message)
-#define IGNORE(...) decision(INSTRUCTION_IGNORE, UPDATE_VERDICT_NONE, strjoinf(__VA_ARGS__), ret_verdict, ret_message)
+#define REFUSE(verdict, ...)                                                                                \
+        decision(INSTRUCTION_REFUSE, (verdict), strjoinf(__VA_ARGS__), ret_verdict, ret_message)
+#define IGNORE(...)                                                                                         \
+        decision(INSTRUCTION_IGNORE, UPDATE_VERDICT_NONE, strjoinf(__VA_ARGS__), ret_verdict, ret_message)
 
-int instruction_decide(const Instruction *i, const InstructionContext *c, UpdateVerdict *ret_verdict, char **ret_message) {
+int instruction_decide(
+                const Instruction *i,
+                const InstructionContext *c,
+                UpdateVerdict *ret_verdict,
+                char **ret_message) {
         if (!update_id_is_valid(i->id))
                 return IGNORE("The instruction's id is not 32 hexadecimal digits.");
         if (c->current && streq(c->current->instruction, i->id))
@@ -42,7 +52,8 @@ int instruction_decide(const Instruction *i, const InstructionContext *c, Update
         if (!version_is_valid(i->version))
                 return REFUSE(UPDATE_VERDICT_NOT_FOUND, "The instruction names no valid version.");
         if (!streq(i->product, "agent"))
-                return REFUSE(UPDATE_VERDICT_NOT_FOR_US, "This is an agent, and the instruction is for another product.");
+                return REFUSE(UPDATE_VERDICT_NOT_FOR_US,
+                              "This is an agent, and the instruction is for another product.");
         if (c->current)
                 return REFUSE(UPDATE_VERDICT_BUSY, "The update to %s is in progress.", c->current->to);
         if (c->foreign_transaction)
@@ -52,13 +63,15 @@ int instruction_decide(const Instruction *i, const InstructionContext *c, Update
                 return INSTRUCTION_DONE;
         if (!c->has_trusted_root)
                 return REFUSE(UPDATE_VERDICT_NO_TRUSTED_ROOT,
-                              "This agent was built without a trusted root (-Dtrusted-root=) and takes no updates.");
+                              "This agent was built without a trusted root (-Dtrusted-root=) and takes no "
+                              "updates.");
         if (*c->pinned_version && !streq(c->pinned_version, i->version))
                 return REFUSE(UPDATE_VERDICT_PINNED,
-                              "The machine's owner holds version %s ('fleet-agentctl unpin' lifts that).", c->pinned_version);
+                              "The machine's owner holds version %s ('fleet-agentctl unpin' lifts that).",
+                              c->pinned_version);
         if (order < 0)
-                return REFUSE(UPDATE_VERDICT_DOWNGRADE, "Version %s is older than %s, which runs.", i->version,
-                              c->running_version);
+                return REFUSE(UPDATE_VERDICT_DOWNGRADE, "Version %s is older than %s, which runs.",
+                              i->version, c->running_version);
         if (*i->repository_url && !agent_conf_origin_allowed(c->conf, i->repository_url, NULL))
                 return REFUSE(UPDATE_VERDICT_DOWNLOAD_FAILED,
                               "The gateway names a repository below no origin that this machine allows "

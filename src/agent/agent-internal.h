@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* For agent-service.c and agent-gateway.c alone: the parts of the running agent. agent-service.c makes and ends them
- * and serves the machine's side (bus, updater); agent-gateway.c is the gateway's side (enrolment, stream,
- * instructions). */
+/* For agent-service.c and agent-gateway.c alone: the parts of the running agent. agent-service.c makes and
+ * ends them and serves the machine's side (bus, updater); agent-gateway.c is the gateway's side (enrolment,
+ * stream, instructions). */
 
 #include "agent-bus.h"
 #include "agent-conf.h"
@@ -25,7 +25,7 @@ typedef struct Agent {
         AgentFacts facts;
         char *agent_id, *user_agent;
         int state_fd;
-        usec_t started;                /* CLOCK_BOOTTIME */
+        usec_t started; /* CLOCK_BOOTTIME */
 
         RpcQueue *queue;
         HttpClient *http;
@@ -43,20 +43,20 @@ typedef struct Agent {
 
         const char *gateway_state;
         char *last_error;
-        char *status;                  /* what the service manager was told last */
-        char *hello_pinned;            /* what the last Hello said of the pin */
+        char *status;       /* what the service manager was told last */
+        char *hello_pinned; /* what the last Hello said of the pin */
         bool drain_seen;
         bool begun, stopping;
-        bool ending;                   /* the parts are being freed: nothing begins any more */
+        bool ending; /* the parts are being freed: nothing begins any more */
         sd_event_source *ready_source, *begin_source, *again_source;
 } Agent;
 
 /* ---- agent-service.c ---- */
 
-void agent_set_error(Agent *a, const char *message);                   /* "" clears it */
-void agent_set_gateway_state(Agent *a, const char *state);             /* static string */
-void agent_show_status(Agent *a);                                      /* STATUS= */
-void agent_refresh_pending(Agent *a);                                  /* an update may have begun or ended */
+void agent_set_error(Agent *a, const char *message);       /* "" clears it */
+void agent_set_gateway_state(Agent *a, const char *state); /* static string */
+void agent_show_status(Agent *a);                          /* STATUS= */
+void agent_refresh_pending(Agent *a);                      /* an update may have begun or ended */
 
 /* ---- agent-gateway.c ---- */
 

@@ -17,9 +17,12 @@ void agent_facts_fill(const AgentFacts *f, Fleet__V1__Facts *ret) {
 /* The wire counts from 1, since 0 means "not said"; the order is the same. */
 #define PHASE_TO_WIRE(p) ((Fleet__V1__UpdatePhase) ((int) (p) + 1))
 static_assert((int) FLEET__V1__UPDATE_PHASE__UPDATE_PHASE_QUEUED == UPDATE_PHASE_QUEUED + 1, "phases moved");
-static_assert((int) FLEET__V1__UPDATE_PHASE__UPDATE_PHASE_STAGING == UPDATE_PHASE_STAGING + 1, "phases moved");
-static_assert((int) FLEET__V1__UPDATE_PHASE__UPDATE_PHASE_SUCCEEDED == UPDATE_PHASE_SUCCEEDED + 1, "phases moved");
-static_assert((int) FLEET__V1__UPDATE_PHASE__UPDATE_PHASE_CANCELLED == UPDATE_PHASE_CANCELLED + 1, "phases moved");
+static_assert((int) FLEET__V1__UPDATE_PHASE__UPDATE_PHASE_STAGING == UPDATE_PHASE_STAGING + 1,
+              "phases moved");
+static_assert((int) FLEET__V1__UPDATE_PHASE__UPDATE_PHASE_SUCCEEDED == UPDATE_PHASE_SUCCEEDED + 1,
+              "phases moved");
+static_assert((int) FLEET__V1__UPDATE_PHASE__UPDATE_PHASE_CANCELLED == UPDATE_PHASE_CANCELLED + 1,
+              "phases moved");
 
 void update_record_fill(const UpdateRecord *u, Fleet__V1__UpdateStatus *ret) {
         ret->instruction_id = u->instruction;
@@ -29,7 +32,8 @@ void update_record_fill(const UpdateRecord *u, Fleet__V1__UpdateStatus *ret) {
         ret->to_version = u->to;
         ret->bytes_done = u->bytes_done;
         ret->bytes_total = u->bytes_total;
-        ret->verdict = u->verdict == UPDATE_VERDICT_NONE ? (char *) "" : (char *) update_verdict_to_string(u->verdict);
+        ret->verdict = u->verdict == UPDATE_VERDICT_NONE ? (char *) "" :
+                                                           (char *) update_verdict_to_string(u->verdict);
         ret->message = u->message;
         ret->time_usec = u->time_usec;
         ret->failed_phase = u->failed_phase >= 0 ? PHASE_TO_WIRE(u->failed_phase) :

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The agent's own structures as messages of the stream. Texts are borrowed: the message is to be sent before its source
- * changes. Pure. */
+/* The agent's own structures as messages of the stream. Texts are borrowed: the message is to be sent before
+ * its source changes. Pure. */
 
 #include "agent-facts.h"
 #include "agent-instruction.h"

@@ -13,7 +13,7 @@
 #include "version.h"
 
 #define STORE_DIR "tuf"
-#define REFRESHED_FILE "metadata-refreshed"    /* beside the store: when the last refresh succeeded */
+#define REFRESHED_FILE "metadata-refreshed" /* beside the store: when the last refresh succeeded */
 #define RETRY_MIN USEC_PER_MINUTE
 
 typedef struct Waiter {
@@ -27,7 +27,7 @@ struct AgentMetadata {
         char *ca_pem;
         TufStore *store;
         TufFetch *fetch;
-        char *url;                     /* being fetched */
+        char *url; /* being fetched */
         Waiter waiters[AGENT_METADATA_WAITERS_MAX];
         size_t n_waiters;
 
@@ -56,12 +56,14 @@ static void metadata_watch_expiry(AgentMetadata *m) {
                 m->expiry_told = true;
                 char when[RFC3339_MAX];
                 log_event(LOG_WARNING, FLEET_MESSAGE_METADATA_EXPIRED_STR,
-                          "MESSAGE=The signed metadata expired at %s: no updates until fresh metadata can be fetched. "
-                          "The agent goes on.", rfc3339_format(m->expires, when), NULL);
+                          "MESSAGE=The signed metadata expired at %s: no updates until fresh metadata can "
+                          "be fetched. The agent goes on.",
+                          rfc3339_format(m->expires, when), NULL);
         }
-        (void) event_timer_arm(m->o.event, &m->expiry_source,
-                               left > 0 ? MIN(left + USEC_PER_SEC, USEC_PER_HOUR) : USEC_PER_HOUR, on_expiry_timer, m,
-                               "metadata-expiry");
+        (void) event_timer_arm(
+                        m->o.event, &m->expiry_source,
+                        left > 0 ? MIN(left + USEC_PER_SEC, USEC_PER_HOUR) : USEC_PER_HOUR, on_expiry_timer,
+                        m, "metadata-expiry");
 }
 
 static int on_expiry_timer(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -87,10 +89,13 @@ static void metadata_plan(AgentMetadata *m) {
         if (!m->started)
                 return;
         /* jittered, so that a fleet that was started at once does not ask at once for ever */
-        usec_t pause = m->failures == 0 ?
-                        m->o.refresh_interval / 2 + random_u64() % (m->o.refresh_interval / 2 + 1) :
-                        RETRY_MIN + backoff_full_jitter(RETRY_MIN, m->o.refresh_interval, m->failures, random_u64());
-        (void) event_timer_arm(m->o.event, &m->refresh_source, pause, on_refresh_timer, m, "metadata-refresh");
+        usec_t pause = m->failures == 0 ? m->o.refresh_interval / 2 +
+                                                          random_u64() % (m->o.refresh_interval / 2 + 1) :
+                                          RETRY_MIN + backoff_full_jitter(
+                                                                      RETRY_MIN, m->o.refresh_interval,
+                                                                      m->failures, random_u64());
+        (void) event_timer_arm(
+                        m->o.event, &m->refresh_source, pause, on_refresh_timer, m, "metadata-refresh");
 }
 
 static void metadata_save_refreshed(AgentMetadata *m) {
@@ -106,8 +111,12 @@ static void metadata_save_refreshed(AgentMetadata *m) {
 
 /* ---- fetching ---- */
 
-static void metadata_done(AgentMetadata *m, int error, TufOutcome outcome, const char *message,
-                          const TufMetadata *targets) {
+static void metadata_done(
+                AgentMetadata *m,
+                int error,
+                TufOutcome outcome,
+                const char *message,
+                const TufMetadata *targets) {
         Waiter waiters[AGENT_METADATA_WAITERS_MAX];
         size_t n = m->n_waiters;
 
@@ -135,7 +144,8 @@ static void on_fetched(TufFetch *f, int error, TufOutcome outcome, const char *m
         } else {
                 if (m->failures < 16)
                         m->failures++;
-                log_full(m->failures == 1 ? LOG_WARNING : LOG_DEBUG, "Refreshing the metadata failed: %s", message);
+                log_full(m->failures == 1 ? LOG_WARNING : LOG_DEBUG, "Refreshing the metadata failed: %s",
+                         message);
         }
         metadata_watch_expiry(m);
         metadata_plan(m);
@@ -167,8 +177,12 @@ static int metadata_start_fetch(AgentMetadata *m, const char *repository_url, bo
         return 0;
 }
 
-int agent_metadata_refresh(AgentMetadata *m, const char *repository_url, bool own, agent_metadata_on_done_t on_done,
-                           void *userdata) {
+int agent_metadata_refresh(
+                AgentMetadata *m,
+                const char *repository_url,
+                bool own,
+                agent_metadata_on_done_t on_done,
+                void *userdata) {
         const char *url = repository_url ?: m->default_url;
 
         if (!url)
@@ -202,7 +216,8 @@ static void metadata_load(AgentMetadata *m) {
         _cleanup_(state_file_freep) StateFile *s = NULL;
         _cleanup_free_ char *message = NULL;
 
-        int r = tuf_refresh_load_store(m->store, fleet_trusted_root, fleet_trusted_root_size, &set, &message);
+        int r = tuf_refresh_load_store(
+                        m->store, fleet_trusted_root, fleet_trusted_root_size, &set, &message);
         if (r == 0)
                 m->expires = tuf_trusted_set_expires_usec(set);
         else
@@ -259,8 +274,9 @@ void agent_metadata_start(AgentMetadata *m) {
                 return;
         }
         /* the first one soon, though not in the way of the first connection */
-        (void) event_timer_arm(m->o.event, &m->refresh_source, 2 * USEC_PER_SEC + random_u64() % (8 * USEC_PER_SEC),
-                               on_refresh_timer, m, "metadata-refresh");
+        (void) event_timer_arm(
+                        m->o.event, &m->refresh_source, 2 * USEC_PER_SEC + random_u64() % (8 * USEC_PER_SEC),
+                        on_refresh_timer, m, "metadata-refresh");
 }
 
 int agent_metadata_collect(AgentMetadata *m, uint64_t root_version, TufBytes **ret) {

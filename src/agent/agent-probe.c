@@ -30,7 +30,8 @@ static void on_response(RpcCall *call, const RpcResult *result, const ProtobufCM
 }
 
 static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
-        log_error("The gateway did not answer within %u s.", (unsigned) (AGENT_PROBE_TIMEOUT / USEC_PER_SEC));
+        log_error("The gateway did not answer within %u s.",
+                  (unsigned) (AGENT_PROBE_TIMEOUT / USEC_PER_SEC));
         return sd_event_exit(userdata, 1);
 }
 
@@ -46,9 +47,13 @@ static int probe_loop(sd_event *event, RpcClient *client, const char *agent_id) 
 
         request.agent_id = (char *) agent_id;
         request.version = (char *) fleet_version;
-        int r = event_timer_arm(event, &timer, AGENT_PROBE_TIMEOUT + USEC_PER_SEC / 2, on_timeout, event, "probe-timeout");
+        int r =
+                        event_timer_arm(event, &timer, AGENT_PROBE_TIMEOUT + USEC_PER_SEC / 2, on_timeout,
+                                        event, "probe-timeout");
         if (r >= 0)
-                r = rpc_call_start(client, &rpc_method_probe, &request.base, AGENT_PROBE_TIMEOUT, on_response, event, &call);
+                r =
+                                rpc_call_start(client, &rpc_method_probe, &request.base, AGENT_PROBE_TIMEOUT,
+                                               on_response, event, &call);
         if (r < 0)
                 return log_error_errno(r, "Cannot probe the gateway: %m");
         return sd_event_loop(event);
@@ -76,7 +81,8 @@ static int probe_connect(const AgentConf *conf, const AgentIdentity *identity) {
         };
         if (r >= 0)
                 r = rpc_client_new(&client, queue, &options);
-        r = r < 0 ? log_error_errno(r, "Cannot probe the gateway: %m") : probe_loop(event, client, agent_identity_id(identity));
+        r = r < 0 ? log_error_errno(r, "Cannot probe the gateway: %m") :
+                    probe_loop(event, client, agent_identity_id(identity));
         rpc_client_free(client);
         rpc_queue_free(queue);
         return r;
@@ -98,7 +104,8 @@ int agent_probe(const char *config, const char *state_directory) {
                 r = fd < 0 ? fd : agent_identity_new(&identity, fd);
         } else
                 r = -ENOMEM;
-        r = r < 0 ? log_error_errno(r, "Cannot read the identity in %s: %m", state_directory) : probe_connect(&conf, identity);
+        r = r < 0 ? log_error_errno(r, "Cannot read the identity in %s: %m", state_directory) :
+                    probe_connect(&conf, identity);
         agent_conf_done(&conf);
         return r;
 }

@@ -9,7 +9,7 @@
 #include "rpc-client.h"
 
 #define REQUEST_TIMEOUT (30 * USEC_PER_SEC)
-#define LOOK_AGAIN USEC_PER_DAY        /* the machine's clock may be moved under a long timer */
+#define LOOK_AGAIN USEC_PER_DAY /* the machine's clock may be moved under a long timer */
 #define RETRY_MIN (5 * USEC_PER_MINUTE)
 
 struct AgentRenew {
@@ -39,17 +39,21 @@ static void renew_retry(AgentRenew *r) {
 }
 
 static void on_response(RpcCall *call, const RpcResult *result, const ProtobufCMessage *m, void *userdata) {
-        const Fleet__V1__RenewCertificateResponse *response = (const Fleet__V1__RenewCertificateResponse *) m;
+        const Fleet__V1__RenewCertificateResponse *response =
+                        (const Fleet__V1__RenewCertificateResponse *) m;
         AgentRenew *r = userdata;
 
         if (result->status != RPC_STATUS_OK) {
-                /* a gateway that does not know the method is no reason to worry anybody until time is short */
+                /* a gateway that does not know the method is no reason to worry anybody until time is short
+                 */
                 bool quiet = result->status == RPC_STATUS_UNIMPLEMENTED;
-                log_full(quiet ? LOG_DEBUG : LOG_WARNING, "The certificate could not be renewed: %s.", result->text);
+                log_full(quiet ? LOG_DEBUG : LOG_WARNING, "The certificate could not be renewed: %s.",
+                         result->text);
                 renew_retry(r);
                 return;
         }
-        AgentCertificate chain[PKI_CHAIN_MAX], certificate = { response->certificate.data, response->certificate.len };
+        AgentCertificate chain[PKI_CHAIN_MAX],
+                        certificate = { response->certificate.data, response->certificate.len };
         size_t n = MIN(response->n_chain, ELEMENTSOF(chain));
         for (size_t i = 0; i < n; i++)
                 chain[i] = (AgentCertificate){ response->chain[i].data, response->chain[i].len };
@@ -90,8 +94,9 @@ static int renew_start(AgentRenew *r) {
         k = rpc_client_new(&r->client, r->queue, &options);
         if (k < 0)
                 return k;
-        return rpc_call_start(r->client, &rpc_method_renew_certificate, &request.base, REQUEST_TIMEOUT, on_response, r,
-                              &r->call);
+        return rpc_call_start(
+                        r->client, &rpc_method_renew_certificate, &request.base, REQUEST_TIMEOUT,
+                        on_response, r, &r->call);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -120,13 +125,19 @@ void agent_renew_plan(AgentRenew *r) {
         if (!agent_identity_id(r->identity) || r->call)
                 return;
         usec_t at = agent_identity_renew_at(r->identity), left = usec_sub(at, now(CLOCK_REALTIME));
-        /* a fleet enrolled in one hour does not renew in one: two thirds of the life, and a random 64th of it */
+        /* a fleet enrolled in one hour does not renew in one: two thirds of the life, and a random 64th of
+         * it */
         usec_t spread = usec_sub(agent_identity_expires(r->identity), at) / 21;
         renew_arm(r, left > LOOK_AGAIN ? LOOK_AGAIN : left + random_u64() % (spread + 1));
 }
 
-int agent_renew_new(AgentRenew **ret, sd_event *event, RpcQueue *queue, const AgentConf *conf, AgentIdentity *identity,
-                    const char *user_agent) {
+int agent_renew_new(
+                AgentRenew **ret,
+                sd_event *event,
+                RpcQueue *queue,
+                const AgentConf *conf,
+                AgentIdentity *identity,
+                const char *user_agent) {
         AgentRenew *r = new0(AgentRenew, 1);
         if (!r)
                 return -ENOMEM;

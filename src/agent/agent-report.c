@@ -12,7 +12,7 @@
 #include "string-util.h"
 
 #define PROGRESS_INTERVAL (250 * USEC_PER_MSEC)
-#define PHASES_MAX 32U                 /* more than one update has; the oldest gives way */
+#define PHASES_MAX 32U /* more than one update has; the oldest gives way */
 #define FINAL_SUFFIX ".final"
 
 typedef struct Status Status;
@@ -28,12 +28,12 @@ struct AgentReport {
         void *userdata;
         bool connected;
 
-        LIST_HEAD(Status, phases);     /* not yet taken by the stream, oldest first */
+        LIST_HEAD(Status, phases); /* not yet taken by the stream, oldest first */
         size_t n_phases;
-        LIST_HEAD(Status, finals);     /* oldest first */
+        LIST_HEAD(Status, finals); /* oldest first */
 
-        UpdateRecord *progress;        /* whose bytes moved since the last status; not ours */
-        usec_t progress_sent;          /* CLOCK_BOOTTIME */
+        UpdateRecord *progress; /* whose bytes moved since the last status; not ours */
+        usec_t progress_sent;   /* CLOCK_BOOTTIME */
         sd_event_source *progress_source;
 };
 
@@ -85,20 +85,20 @@ static bool final_is_owed(const UpdateRecord *u) {
 static void finals_prune(AgentReport *r) {
         size_t n = 0;
         LIST_FOREACH(statuses, s, r->finals)
-                n += !final_is_owed(s->record);
+        n += !final_is_owed(s->record);
         LIST_FOREACH_SAFE(statuses, s, r->finals)
-                if (!final_is_owed(s->record) && n > AGENT_REPORT_KEPT_MAX) {
-                        finals_drop(r, s);
-                        n--;
-                }
+        if (!final_is_owed(s->record) && n > AGENT_REPORT_KEPT_MAX) {
+                finals_drop(r, s);
+                n--;
+        }
 }
 
 static void finals_insert(AgentReport *r, Status *s) {
         /* by time, so that the oldest go first also after a restart; few items, so a plain walk will do */
         Status *after = NULL;
         LIST_FOREACH(statuses, i, r->finals)
-                if (i->record->time_usec <= s->record->time_usec)
-                        after = i;
+        if (i->record->time_usec <= s->record->time_usec)
+                after = i;
         if (!after) {
                 LIST_PREPEND(statuses, r->finals, s);
                 return;
@@ -139,7 +139,8 @@ static int finals_load(AgentReport *r) {
         return 0;
 }
 
-int agent_report_new(AgentReport **ret, sd_event *event, int dir_fd, agent_report_send_t send, void *userdata) {
+int agent_report_new(
+                AgentReport **ret, sd_event *event, int dir_fd, agent_report_send_t send, void *userdata) {
         _cleanup_(agent_report_freep) AgentReport *r = new0(AgentReport, 1);
         if (!r) {
                 fd_close(dir_fd);
@@ -161,9 +162,9 @@ AgentReport *agent_report_free(AgentReport *r) {
                 return NULL;
         sd_event_source_disable_unref(r->progress_source);
         LIST_FOREACH_SAFE(statuses, s, r->phases)
-                status_free(s);
+        status_free(s);
         LIST_FOREACH_SAFE(statuses, f, r->finals)
-                status_free(f);
+        status_free(f);
         fd_close(r->dir_fd);
         sd_event_unref(r->event);
         free(r);
@@ -181,7 +182,9 @@ static void report_flush(AgentReport *r) {
                 if (k == -ENOBUFS || k == -ENOTCONN)
                         return;
                 if (k < 0)
-                        log_warning_errno(k, "Cannot send a status of update %s, leaving it out: %m", s->record->instruction);
+                        log_warning_errno(
+                                        k, "Cannot send a status of update %s, leaving it out: %m",
+                                        s->record->instruction);
                 LIST_REMOVE(statuses, r->phases, s);
                 status_free(s);
                 r->n_phases--;
@@ -242,8 +245,9 @@ void agent_report_progress(AgentReport *r, UpdateRecord *u) {
         if (passed >= PROGRESS_INTERVAL)
                 progress_send(r);
         else
-                (void) event_timer_arm(r->event, &r->progress_source, PROGRESS_INTERVAL - passed, on_progress_timer, r,
-                                       "update-progress");
+                (void) event_timer_arm(
+                                r->event, &r->progress_source, PROGRESS_INTERVAL - passed, on_progress_timer,
+                                r, "update-progress");
 }
 
 int agent_report_final(AgentReport *r, UpdateRecord *u) {
@@ -256,11 +260,13 @@ int agent_report_final(AgentReport *r, UpdateRecord *u) {
         int k = status_new(u, &s);
         if (k < 0)
                 return k;
-        LIST_FOREACH_SAFE(statuses, old, r->finals) /* the same one again: an interrupted attempt to finish */
-                if (streq(old->record->instruction, u->instruction) && streq(old->record->transaction, u->transaction)) {
-                        LIST_REMOVE(statuses, r->finals, old);
-                        status_free(old);
-                }
+        LIST_FOREACH_SAFE(
+                        statuses, old, r->finals) /* the same one again: an interrupted attempt to finish */
+        if (streq(old->record->instruction, u->instruction) &&
+            streq(old->record->transaction, u->transaction)) {
+                LIST_REMOVE(statuses, r->finals, old);
+                status_free(old);
+        }
         finals_insert(r, s);
         report_send_final(r, s->record);
         finals_prune(r);
@@ -271,8 +277,8 @@ void agent_report_on_connected(AgentReport *r) {
         r->connected = true;
         report_flush(r);
         LIST_FOREACH(statuses, s, r->finals)
-                if (!s->record->acked)
-                        report_send_final(r, s->record);
+        if (!s->record->acked)
+                report_send_final(r, s->record);
 }
 
 void agent_report_on_disconnected(AgentReport *r) {
@@ -291,7 +297,9 @@ void agent_report_on_ack(AgentReport *r, const char *instruction, uint64_t seque
                 u->acked = true;
                 int k = final_save(r, u);
                 if (k < 0) /* then it is only repeated after the next start */
-                        log_warning_errno(k, "Cannot note that update %s is acknowledged, ignoring: %m", instruction);
+                        log_warning_errno(
+                                        k, "Cannot note that update %s is acknowledged, ignoring: %m",
+                                        instruction);
         }
         finals_prune(r);
 }
@@ -300,15 +308,15 @@ void agent_report_on_ack(AgentReport *r, const char *instruction, uint64_t seque
 
 const UpdateRecord *agent_report_find_instruction(AgentReport *r, const char *instruction) {
         LIST_FOREACH(statuses, s, r->finals)
-                if (*instruction && streq(s->record->instruction, instruction))
-                        return s->record;
+        if (*instruction && streq(s->record->instruction, instruction))
+                return s->record;
         return NULL;
 }
 
 const UpdateRecord *agent_report_find_transaction(AgentReport *r, const char *transaction) {
         LIST_FOREACH(statuses, s, r->finals)
-                if (*transaction && streq(s->record->transaction, transaction))
-                        return s->record;
+        if (*transaction && streq(s->record->transaction, transaction))
+                return s->record;
         return NULL;
 }
 
@@ -319,7 +327,7 @@ void agent_report_repeat(AgentReport *r, const UpdateRecord *u) {
 size_t agent_report_pending(AgentReport *r) {
         size_t n = 0;
         LIST_FOREACH(statuses, s, r->finals)
-                n += final_is_owed(s->record);
+        n += final_is_owed(s->record);
         return n;
 }
 

@@ -51,7 +51,8 @@ static int check_ed25519(void) {
                         "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00";
         uint8_t public[ED25519_PUBLIC_SIZE], signature[ED25519_SIGNATURE_SIZE];
 
-        if (hex_decode(public_hex, public, sizeof(public)) < 0 || hex_decode(signature_hex, signature, sizeof(signature)) < 0)
+        if (hex_decode(public_hex, public, sizeof(public)) < 0 ||
+            hex_decode(signature_hex, signature, sizeof(signature)) < 0)
                 return -EINVAL;
         if (ed25519_verify(public, signature, "\x72", 1) != 1)
                 return -EBADMSG;
@@ -65,7 +66,8 @@ static int check_trusted_root(void) {
 
         if (fleet_trusted_root_size == 0)
                 return 0;
-        int r = tuf_metadata_parse(TUF_ROLE_ROOT, fleet_trusted_root, fleet_trusted_root_size, &root, &message);
+        int r = tuf_metadata_parse(
+                        TUF_ROLE_ROOT, fleet_trusted_root, fleet_trusted_root_size, &root, &message);
         if (r != 0)
                 fprintf(stderr, "%s\n", strempty(message));
         return r > 0 ? -EBADMSG : r;
@@ -108,7 +110,8 @@ static int check_messages(void) {
         if (r >= 0)
                 r = rpc_arena_new(&arena, RPC_ARENA_MAX);
         if (r >= 0)
-                r = rpc_unpack(&fleet__v1__probe_request__descriptor, data, size, RPC_UP_MAX, arena, &unpacked);
+                r = rpc_unpack(&fleet__v1__probe_request__descriptor, data, size, RPC_UP_MAX, arena,
+                               &unpacked);
         if (r < 0)
                 return r;
         return streq(((Fleet__V1__ProbeRequest *) unpacked)->version, fleet_version) ? 0 : -EBADMSG;
@@ -133,7 +136,9 @@ static int check_rpc(void) {
         if (r >= 0)
                 r = rpc_queue_new(&queue, event, 1, 8);
         if (r >= 0)
-                r = rpc_client_new(&client, queue, &(RpcClientOptions){ .address = "localhost:1", .credentials = credentials });
+                r = rpc_client_new(
+                                &client, queue,
+                                &(RpcClientOptions){ .address = "localhost:1", .credentials = credentials });
         rpc_client_free(client);
         rpc_queue_free(queue);
         return r;

@@ -41,15 +41,16 @@ static char *status_text(Agent *a) {
         const UpdateRecord *u = agent_update_current(a->update);
 
         if (u && u->phase == UPDATE_PHASE_DOWNLOADING && u->bytes_total > 0)
-                return strjoinf("Downloading version %s: %" PRIu64 " %%", u->to, u->bytes_done * 100 / u->bytes_total);
+                return strjoinf("Downloading version %s: %" PRIu64 " %%", u->to,
+                                u->bytes_done * 100 / u->bytes_total);
         if (u)
                 return strjoinf("Update to version %s: %s", u->to, update_phase_title(u->phase));
         if (streq(a->gateway_state, "connected"))
                 return strjoinf("Connected to %s as %s", a->conf.address, a->agent_id);
         if (streq(a->gateway_state, "unconfigured"))
                 return strdup("No gateway is configured (Address= in agent.conf)");
-        return strjoinf("Gateway %s: %s%s%s", a->conf.address, a->gateway_state, isempty(a->last_error) ? "" : ". ",
-                        strempty(a->last_error));
+        return strjoinf("Gateway %s: %s%s%s", a->conf.address, a->gateway_state,
+                        isempty(a->last_error) ? "" : ". ", strempty(a->last_error));
 }
 
 void agent_show_status(Agent *a) {
@@ -112,8 +113,10 @@ static void on_update_finished(AgentUpdate *u, const UpdateRecord *record, void 
         Agent *a = userdata;
         if (record->phase != UPDATE_PHASE_SUCCEEDED)
                 agent_set_error(a, record->message);
-        agent_bus_update_finished(a->bus, record->transaction, record->to, update_phase_to_string(record->phase),
-                                  record->verdict == UPDATE_VERDICT_NONE ? "" : update_verdict_to_string(record->verdict));
+        agent_bus_update_finished(
+                        a->bus, record->transaction, record->to, update_phase_to_string(record->phase),
+                        record->verdict == UPDATE_VERDICT_NONE ? "" :
+                                                                 update_verdict_to_string(record->verdict));
 }
 
 static const AgentUpdateHandlers update_handlers = {
@@ -195,7 +198,8 @@ static int on_ready(sd_event_source *source, void *userdata) {
         Agent *a = userdata;
         daemon_notify_ready("Starting");
         log_info("Agent %s started as %s.", fleet_version, a->agent_id);
-        return event_timer_arm(a->event, &a->begin_source, a->bus ? UPDATER_WAIT : 0, on_begin_timer, a, "begin");
+        return event_timer_arm(
+                        a->event, &a->begin_source, a->bus ? UPDATER_WAIT : 0, on_begin_timer, a, "begin");
 }
 
 static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
@@ -208,10 +212,12 @@ static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *
         agent_update_on_stop(a->update);
         if (!a->stream)
                 return sd_event_exit(a->event, 0);
-        return agent_stream_stop(a->stream, agent_update_is_pending(a->update) ?
-                                                 FLEET__V1__GOODBYE_REASON__GOODBYE_REASON_UPDATE :
-                                                 FLEET__V1__GOODBYE_REASON__GOODBYE_REASON_SHUTDOWN,
-                                 GOODBYE_TIMEOUT);
+        return agent_stream_stop(
+                        a->stream,
+                        agent_update_is_pending(a->update) ?
+                                        FLEET__V1__GOODBYE_REASON__GOODBYE_REASON_UPDATE :
+                                        FLEET__V1__GOODBYE_REASON__GOODBYE_REASON_SHUTDOWN,
+                        GOODBYE_TIMEOUT);
 }
 
 int agent_state_open(const char *path) {
@@ -326,7 +332,8 @@ static int agent_make_bus(Agent *a) {
         return agent_bus_new(&a->bus, &options);
 }
 
-/* Descriptors of the socket unit; without them (tests, a socket unit that failed) the agent works all the same. */
+/* Descriptors of the socket unit; without them (tests, a socket unit that failed) the agent works all the
+ * same. */
 static int agent_make_telemetry(Agent *a) {
         int fd = daemon_listen_fd("telemetry");
         if (fd == -ENOENT)
@@ -392,7 +399,9 @@ int agent_service_run(const AgentServiceOptions *options) {
                 return log_error_errno(r, "Cannot initialise libsodium: %m");
         a.state_fd = agent_state_open(options->state_directory);
         if (a.state_fd < 0)
-                return log_error_errno(a.state_fd, "Cannot use the state directory %s: %m", options->state_directory);
+                return log_error_errno(
+                                a.state_fd, "Cannot use the state directory %s: %m",
+                                options->state_directory);
         r = event_setup_daemon_with(&a.event, on_terminate, &a);
         if (r < 0)
                 return log_error_errno(r, "Cannot set up the event loop: %m");

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The long-running agent: makes the parts, ties their handlers together, and ends in good order. Each part does its
- * own work; what lies here is only who hears of what. */
+/* The long-running agent: makes the parts, ties their handlers together, and ends in good order. Each part
+ * does its own work; what lies here is only who hears of what. */
 
 #include "macro.h"
 
 typedef struct AgentServiceOptions {
-        const char *config;            /* path of agent.conf */
+        const char *config; /* path of agent.conf */
         const char *state_directory;
-        bool no_bus;                   /* loopback tests: no system bus, hence no updates beyond verification */
+        bool no_bus; /* loopback tests: no system bus, hence no updates beyond verification */
 } AgentServiceOptions;
 
 /* Until SIGTERM or SIGINT: 0. Negative errno, logged, when the agent cannot even start. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The token of the last Welcome, kept across restarts: presented with the next Hello, it tells this machine from a
- * clone of it. */
+/* The token of the last Welcome, kept across restarts: presented with the next Hello, it tells this machine
+ * from a clone of it. */
 
 #include "macro.h"
 
@@ -15,5 +15,5 @@ int agent_session_new(AgentSession **ret, int state_fd);
 AgentSession *agent_session_free(AgentSession *s);
 DEFINE_POINTER_CLEANUP(AgentSession, agent_session_free);
 
-const char *agent_session_token(const AgentSession *s);        /* "" if none */
-void agent_session_set(AgentSession *s, const char *token);    /* durable; a failure is only logged */
+const char *agent_session_token(const AgentSession *s);     /* "" if none */
+void agent_session_set(AgentSession *s, const char *token); /* durable; a failure is only logged */

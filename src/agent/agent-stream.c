@@ -10,8 +10,8 @@
 #define HEARTBEAT_MIN USEC_PER_SEC
 #define HEARTBEAT_MAX USEC_PER_HOUR
 #define RECONNECT_HINT_MAX USEC_PER_HOUR
-#define WELCOME_EXTRA (10 * USEC_PER_SEC)      /* on top of the time for connecting */
-#define STABLE_SESSION (30 * USEC_PER_SEC)     /* a session as long as this forgets earlier failures */
+#define WELCOME_EXTRA (10 * USEC_PER_SEC)  /* on top of the time for connecting */
+#define STABLE_SESSION (30 * USEC_PER_SEC) /* a session as long as this forgets earlier failures */
 
 struct AgentStream {
         sd_event *event;
@@ -25,9 +25,9 @@ struct AgentStream {
         bool urgent;
         bool stopping;
         unsigned attempt;
-        usec_t max_hint;               /* Welcome.reconnect_max_sec, 0: none */
-        usec_t drain_pause;            /* Drain.reconnect_after_sec, USEC_INFINITY: no Drain came */
-        usec_t welcome_time;           /* CLOCK_BOOTTIME */
+        usec_t max_hint;     /* Welcome.reconnect_max_sec, 0: none */
+        usec_t drain_pause;  /* Drain.reconnect_after_sec, USEC_INFINITY: no Drain came */
+        usec_t welcome_time; /* CLOCK_BOOTTIME */
         uint64_t sessions, heartbeat_sequence;
         usec_t heartbeat_interval;
 
@@ -92,9 +92,11 @@ static void stream_failed(AgentStream *s, RpcStatus status, RpcFailure failure, 
         if (s->attempt < 32)
                 s->attempt++;
 
-        AgentStreamEnd end = {
-                .status = status, .failure = failure, .text = strempty(text), .welcomed = welcomed, .pause = pause
-        };
+        AgentStreamEnd end = { .status = status,
+                               .failure = failure,
+                               .text = strempty(text),
+                               .welcomed = welcomed,
+                               .pause = pause };
         s->handlers->on_end(s, &end, s->userdata);
         stream_close_session(s); /* text may be the stream's, so only now */
         if (s->stopping) {
@@ -102,9 +104,11 @@ static void stream_failed(AgentStream *s, RpcStatus status, RpcFailure failure, 
                 return;
         }
         stream_set_state(s, AGENT_STREAM_WAITING);
-        int r = event_timer_arm(s->event, &s->attempt_source, pause, on_attempt_timer, s, "gateway-reconnect");
+        int r = event_timer_arm(
+                        s->event, &s->attempt_source, pause, on_attempt_timer, s, "gateway-reconnect");
         if (r < 0) /* without a timer the agent would stay away for good */
-                (void) sd_event_exit(s->event, log_error_errno(r, "Cannot arm the timer for reconnecting: %m"));
+                (void) sd_event_exit(
+                                s->event, log_error_errno(r, "Cannot arm the timer for reconnecting: %m"));
 }
 
 static int on_welcome_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -125,8 +129,9 @@ static int on_heartbeat(sd_event_source *source, uint64_t usec, void *userdata) 
         int r = agent_stream_send(s, &message, RPC_SEND_DROPPABLE);
         if (r < 0)
                 log_debug_errno(r, "Cannot send a heartbeat, ignoring: %m");
-        return event_timer_arm(s->event, &s->heartbeat_source, s->heartbeat_interval, on_heartbeat, s,
-                               "gateway-heartbeat");
+        return event_timer_arm(
+                        s->event, &s->heartbeat_source, s->heartbeat_interval, on_heartbeat, s,
+                        "gateway-heartbeat");
 }
 
 static void stream_on_welcome(AgentStream *s, const Fleet__V1__Welcome *w) {
@@ -135,11 +140,13 @@ static void stream_on_welcome(AgentStream *s, const Fleet__V1__Welcome *w) {
         s->welcome_time = now(CLOCK_BOOTTIME);
         s->heartbeat_sequence = 0;
         s->heartbeat_interval = w->heartbeat_interval_sec > 0 ?
-                        CLAMP(w->heartbeat_interval_sec * USEC_PER_SEC, HEARTBEAT_MIN, HEARTBEAT_MAX) :
-                        HEARTBEAT_DEFAULT;
+                                                CLAMP(w->heartbeat_interval_sec * USEC_PER_SEC,
+                                                      HEARTBEAT_MIN, HEARTBEAT_MAX) :
+                                                HEARTBEAT_DEFAULT;
         s->max_hint = MIN(w->reconnect_max_sec * USEC_PER_SEC, RECONNECT_HINT_MAX);
-        (void) event_timer_arm(s->event, &s->heartbeat_source, s->heartbeat_interval, on_heartbeat, s,
-                               "gateway-heartbeat");
+        (void) event_timer_arm(
+                        s->event, &s->heartbeat_source, s->heartbeat_interval, on_heartbeat, s,
+                        "gateway-heartbeat");
         s->state = AGENT_STREAM_CONNECTED; /* first, so that on_welcome may send */
         s->handlers->on_welcome(s, w, s->userdata);
         s->handlers->on_state(s, s->state, s->userdata);
@@ -223,8 +230,9 @@ static int stream_open(AgentStream *s) {
         r = stream_send_hello(s);
         if (r < 0)
                 return r;
-        return event_timer_arm(s->event, &s->welcome_source, usec_add(s->options.connect_timeout, WELCOME_EXTRA),
-                               on_welcome_timeout, s, "gateway-welcome");
+        return event_timer_arm(
+                        s->event, &s->welcome_source, usec_add(s->options.connect_timeout, WELCOME_EXTRA),
+                        on_welcome_timeout, s, "gateway-welcome");
 }
 
 static int stream_attempt(AgentStream *s) {
@@ -240,8 +248,13 @@ static int stream_attempt(AgentStream *s) {
         return 0;
 }
 
-int agent_stream_new(AgentStream **ret, sd_event *event, RpcQueue *queue, const AgentStreamOptions *options,
-                     const AgentStreamHandlers *handlers, void *userdata) {
+int agent_stream_new(
+                AgentStream **ret,
+                sd_event *event,
+                RpcQueue *queue,
+                const AgentStreamOptions *options,
+                const AgentStreamHandlers *handlers,
+                void *userdata) {
         _cleanup_(agent_stream_freep) AgentStream *s = new0(AgentStream, 1);
         if (!s)
                 return -ENOMEM;
@@ -321,8 +334,9 @@ int agent_stream_stop(AgentStream *s, Fleet__V1__GoodbyeReason reason, usec_t ti
                 (void) stream_send_goodbye(s, reason);
                 session = rpc_stream_close(s->stream, timeout) >= 0;
         }
-        return event_timer_arm(s->event, &s->stop_source, session ? usec_add(timeout, 200 * USEC_PER_MSEC) : 0,
-                               on_stop_timer, s, "gateway-stop");
+        return event_timer_arm(
+                        s->event, &s->stop_source, session ? usec_add(timeout, 200 * USEC_PER_MSEC) : 0,
+                        on_stop_timer, s, "gateway-stop");
 }
 
 void agent_stream_set_urgent(AgentStream *s, bool urgent) {
@@ -333,8 +347,11 @@ void agent_stream_set_urgent(AgentStream *s, bool urgent) {
                 return;
         uint64_t due; /* a long pause that began before is cut short */
         usec_t pause = random_u64() % AGENT_STREAM_URGENT_MAX;
-        if (sd_event_source_get_time(s->attempt_source, &due) >= 0 && usec_sub(due, now(CLOCK_BOOTTIME)) > pause)
-                (void) event_timer_arm(s->event, &s->attempt_source, pause, on_attempt_timer, s, "gateway-reconnect");
+        if (sd_event_source_get_time(s->attempt_source, &due) >= 0 &&
+            usec_sub(due, now(CLOCK_BOOTTIME)) > pause)
+                (void) event_timer_arm(
+                                s->event, &s->attempt_source, pause, on_attempt_timer, s,
+                                "gateway-reconnect");
 }
 
 int agent_stream_send(AgentStream *s, const Fleet__V1__AgentMessage *message, RpcSendPolicy policy) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The stream to the gateway, kept alive: connect, Hello, wait for Welcome, heartbeats, reconnect with exponential
- * backoff and full jitter, Drain, Goodbye. It knows no files, no bus and no configuration file: all that it needs
- * comes through options and handlers, so that a simulator can run thousands of them on one loop. Everything on
- * the loop's thread; handlers are never called from within the functions below. */
+/* The stream to the gateway, kept alive: connect, Hello, wait for Welcome, heartbeats, reconnect with
+ * exponential backoff and full jitter, Drain, Goodbye. It knows no files, no bus and no configuration file:
+ * all that it needs comes through options and handlers, so that a simulator can run thousands of them on one
+ * loop. Everything on the loop's thread; handlers are never called from within the functions below. */
 
 #include <systemd/sd-event.h>
 
@@ -14,10 +14,10 @@
 typedef struct AgentStream AgentStream;
 
 typedef enum AgentStreamState {
-        AGENT_STREAM_IDLE,             /* not started */
-        AGENT_STREAM_CONNECTING,       /* until the Welcome */
+        AGENT_STREAM_IDLE,       /* not started */
+        AGENT_STREAM_CONNECTING, /* until the Welcome */
         AGENT_STREAM_CONNECTED,
-        AGENT_STREAM_WAITING,          /* pause before the next attempt */
+        AGENT_STREAM_WAITING, /* pause before the next attempt */
         AGENT_STREAM_STOPPED,
         _AGENT_STREAM_STATE_MAX,
 } AgentStreamState;
@@ -26,13 +26,14 @@ typedef enum AgentStreamState {
 typedef struct AgentStreamEnd {
         RpcStatus status;
         RpcFailure failure;
-        const char *text;              /* for people, never NULL */
-        bool welcomed;                 /* there was a session */
-        usec_t pause;                  /* until the next attempt; USEC_INFINITY: none */
+        const char *text; /* for people, never NULL */
+        bool welcomed;    /* there was a session */
+        usec_t pause;     /* until the next attempt; USEC_INFINITY: none */
 } AgentStreamEnd;
 
 typedef struct AgentStreamHandlers {
-        /* Called for every attempt, so that renewed certificates are used. Errors count as a failed attempt. */
+        /* Called for every attempt, so that renewed certificates are used. Errors count as a failed attempt.
+         */
         int (*get_credentials)(AgentStream *s, RpcCredentials **ret, void *userdata);
         /* Texts put into the messages must stay valid until the function that asked returns to the loop. */
         void (*fill_hello)(AgentStream *s, Fleet__V1__Hello *hello, void *userdata);
@@ -56,25 +57,32 @@ typedef struct AgentStreamOptions {
 #define AGENT_STREAM_URGENT_MAX (15 * USEC_PER_SEC)
 
 /* options are copied; handlers are static; event and queue outlive the stream. */
-int agent_stream_new(AgentStream **ret, sd_event *event, RpcQueue *queue, const AgentStreamOptions *options,
-                     const AgentStreamHandlers *handlers, void *userdata);
+int agent_stream_new(
+                AgentStream **ret,
+                sd_event *event,
+                RpcQueue *queue,
+                const AgentStreamOptions *options,
+                const AgentStreamHandlers *handlers,
+                void *userdata);
 AgentStream *agent_stream_free(AgentStream *s);
 DEFINE_POINTER_CLEANUP(AgentStream, agent_stream_free);
 
-int agent_stream_start(AgentStream *s);                /* the first attempt, at once */
+int agent_stream_start(AgentStream *s); /* the first attempt, at once */
 /* Ends the session, if there is one, and connects again at once. */
 int agent_stream_reconnect(AgentStream *s);
 /* Goodbye, what is queued, at most timeout; then on_stopped. The stream stays stopped. */
 int agent_stream_stop(AgentStream *s, Fleet__V1__GoodbyeReason reason, usec_t timeout);
 
-/* While an update is on trial no pause is longer than AGENT_STREAM_URGENT_MAX, whatever the gateway hints. */
+/* While an update is on trial no pause is longer than AGENT_STREAM_URGENT_MAX, whatever the gateway hints.
+ */
 void agent_stream_set_urgent(AgentStream *s, bool urgent);
 
 /* Only with a session: -ENOTCONN otherwise. Else as rpc_stream_send(). */
 int agent_stream_send(AgentStream *s, const Fleet__V1__AgentMessage *message, RpcSendPolicy policy);
 
 AgentStreamState agent_stream_state(const AgentStream *s);
-uint64_t agent_stream_sessions(const AgentStream *s);          /* Welcomes so far */
+uint64_t agent_stream_sessions(const AgentStream *s); /* Welcomes so far */
 
-/* The pause before attempt number `attempt` (from 0) after a failure. Pure. max: the gateway's hint or one's own. */
+/* The pause before attempt number `attempt` (from 0) after a failure. Pure. max: the gateway's hint or one's
+ * own. */
 usec_t agent_stream_pause(usec_t min, usec_t max, bool urgent, unsigned attempt, uint64_t random);

@@ -10,7 +10,7 @@
 #include "fd-util.h"
 #include "log.h"
 
-#define DATAGRAMS_PER_TURN 128U        /* a flood must not keep the loop from anything else */
+#define DATAGRAMS_PER_TURN 128U /* a flood must not keep the loop from anything else */
 
 struct AgentTelemetry {
         int fd;
@@ -27,7 +27,9 @@ static int on_datagram(sd_event_source *source, int fd, uint32_t events, void *u
                 if (n < 0) {
                         if (errno_is_transient(errno))
                                 return 0;
-                        log_warning_errno(-errno, "Cannot read the telemetry socket, no longer reading it: %m");
+                        log_warning_errno(
+                                        -errno,
+                                        "Cannot read the telemetry socket, no longer reading it: %m");
                         return sd_event_source_set_enabled(source, SD_EVENT_OFF);
                 }
                 if ((size_t) n > sizeof(t->buffer)) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The socket of local programs, held by fleet-agent.socket so that nothing is lost while the agent restarts. What
- * comes is read and counted, so that senders never find the queue full for long; what is done with it belongs
- * here later. */
+/* The socket of local programs, held by fleet-agent.socket so that nothing is lost while the agent restarts.
+ * What comes is read and counted, so that senders never find the queue full for long; what is done with it
+ * belongs here later. */
 
 #include <systemd/sd-event.h>
 
@@ -13,7 +13,7 @@ typedef struct AgentTelemetry AgentTelemetry;
 
 typedef struct TelemetryCounters {
         uint64_t datagrams, bytes;
-        uint64_t oversized;            /* longer than TELEMETRY_DATAGRAM_MAX; counted and dropped */
+        uint64_t oversized; /* longer than TELEMETRY_DATAGRAM_MAX; counted and dropped */
 } TelemetryCounters;
 
 #define TELEMETRY_DATAGRAM_MAX KIB(64)

@@ -14,11 +14,11 @@
 #include "string-util.h"
 
 #define RECORD_FILE "update"
-#define POLL_INTERVAL (5 * USEC_PER_SEC)       /* signals may be lost; the updater is asked now and then */
+#define POLL_INTERVAL (5 * USEC_PER_SEC) /* signals may be lost; the updater is asked now and then */
 #define ASK_RETRY USEC_PER_SEC
 #define HANDOVER_TRIES 30U
-#define UNKNOWN_MAX 6U                         /* polls in which the updater knows nothing of our transaction */
-#define SUSPENDED_MAX (60 * USEC_PER_SEC)      /* for the gateway to repeat what was interrupted */
+#define UNKNOWN_MAX 6U                    /* polls in which the updater knows nothing of our transaction */
+#define SUSPENDED_MAX (60 * USEC_PER_SEC) /* for the gateway to repeat what was interrupted */
 #define PROGRESS_INTERVAL (250 * USEC_PER_MSEC)
 /* A new process does not know how many progress messages its predecessor sent after the last save. */
 #define SEQUENCE_GAP ((uint64_t) 1 << 24)
@@ -26,15 +26,15 @@
 struct AgentUpdate {
         AgentUpdateOptions o;
         char *ca_pem;
-        UpdateRecord *record;          /* in progress, NULL if none */
-        usec_t deadline;               /* CLOCK_BOOTTIME, of the download */
-        AgentFetch *fetch;             /* until the updater has answered Install: it holds the files */
-        bool suspended;                /* an earlier process was interrupted before the hand-over */
-        bool handing_over;             /* waiting for a fresh view, then Install */
+        UpdateRecord *record; /* in progress, NULL if none */
+        usec_t deadline;      /* CLOCK_BOOTTIME, of the download */
+        AgentFetch *fetch;    /* until the updater has answered Install: it holds the files */
+        bool suspended;       /* an earlier process was interrupted before the hand-over */
+        bool handing_over;    /* waiting for a fresh view, then Install */
         bool connected;
-        bool result_checked;           /* what the updater did last has been looked at */
+        bool result_checked; /* what the updater did last has been looked at */
         unsigned tries, unknown;
-        usec_t progress_told;          /* CLOCK_BOOTTIME */
+        usec_t progress_told; /* CLOCK_BOOTTIME */
         sd_event_source *poll_source, *suspended_source;
 };
 
@@ -65,23 +65,27 @@ static void update_set_phase(AgentUpdate *u, UpdatePhase next) {
                 log_warning_errno(r, "Cannot report the phase of the update: %m");
         update_save(u);
         log_event(LOG_NOTICE, FLEET_MESSAGE_UPDATE_PHASE_STR, "MESSAGE=Update to %s: %s.", record->to,
-                  update_phase_title(next), "FLEET_VERSION=%s", record->to, "FLEET_PHASE=%s", update_phase_to_string(next),
-                  "FLEET_INSTRUCTION=%s", record->instruction, "FLEET_TRANSACTION=%s", record->transaction, NULL);
+                  update_phase_title(next), "FLEET_VERSION=%s", record->to, "FLEET_PHASE=%s",
+                  update_phase_to_string(next), "FLEET_INSTRUCTION=%s", record->instruction,
+                  "FLEET_TRANSACTION=%s", record->transaction, NULL);
         u->o.handlers->on_change(u, u->o.userdata);
 }
 
 static void update_log_end(const UpdateRecord *record) {
-        const char *verdict = update_verdict_to_string(record->verdict), *phase = update_phase_to_string(record->phase);
+        const char *verdict = update_verdict_to_string(record->verdict),
+                   *phase = update_phase_to_string(record->phase);
 
         if (record->phase == UPDATE_PHASE_FAILED)
-                log_event(LOG_WARNING, FLEET_MESSAGE_UPDATE_REFUSED_STR, "MESSAGE=Update to %s ended as %s (%s): %s",
-                          record->to, phase, verdict, record->message, "FLEET_VERSION=%s", record->to, "FLEET_VERDICT=%s",
-                          verdict, "FLEET_PHASE=%s", phase, "FLEET_INSTRUCTION=%s", record->instruction, NULL);
+                log_event(LOG_WARNING, FLEET_MESSAGE_UPDATE_REFUSED_STR,
+                          "MESSAGE=Update to %s ended as %s (%s): %s", record->to, phase, verdict,
+                          record->message, "FLEET_VERSION=%s", record->to, "FLEET_VERDICT=%s", verdict,
+                          "FLEET_PHASE=%s", phase, "FLEET_INSTRUCTION=%s", record->instruction, NULL);
         else
-                log_event(LOG_NOTICE, FLEET_MESSAGE_UPDATE_PHASE_STR, "MESSAGE=Update to %s: %s.%s%s", record->to,
-                          update_phase_title(record->phase), *record->message ? " " : "", record->message, "FLEET_VERSION=%s", record->to,
-                          "FLEET_PHASE=%s", phase, "FLEET_VERDICT=%s", verdict, "FLEET_INSTRUCTION=%s",
-                          record->instruction, "FLEET_TRANSACTION=%s", record->transaction, NULL);
+                log_event(LOG_NOTICE, FLEET_MESSAGE_UPDATE_PHASE_STR, "MESSAGE=Update to %s: %s.%s%s",
+                          record->to, update_phase_title(record->phase), *record->message ? " " : "",
+                          record->message, "FLEET_VERSION=%s", record->to, "FLEET_PHASE=%s", phase,
+                          "FLEET_VERDICT=%s", verdict, "FLEET_INSTRUCTION=%s", record->instruction,
+                          "FLEET_TRANSACTION=%s", record->transaction, NULL);
 }
 
 /* Takes record: it has ended. The final status is on disk before what it came from is removed. */
@@ -91,15 +95,22 @@ static void record_end(AgentUpdate *u, UpdateRecord *record, bool stored) {
         update_log_end(ended);
         int r = agent_report_final(u->o.report, ended);
         if (r < 0)
-                log_warning_errno(r, "Cannot store the final status of the update; it is sent, but not after a restart: %m");
+                log_warning_errno(
+                                r,
+                                "Cannot store the final status of the update; it is sent, but not after a "
+                                "restart: %m");
         if (stored)
                 (void) unlink_durable_at(u->o.state_fd, RECORD_FILE);
         u->o.handlers->on_finished(u, ended, u->o.userdata);
         u->o.handlers->on_change(u, u->o.userdata);
 }
 
-static void update_finish(AgentUpdate *u, UpdatePhase phase, UpdateVerdict verdict, UpdatePhase failed_phase,
-                          const char *message) {
+static void update_finish(
+                AgentUpdate *u,
+                UpdatePhase phase,
+                UpdateVerdict verdict,
+                UpdatePhase failed_phase,
+                const char *message) {
         UpdateRecord *record = TAKE_PTR(u->record);
 
         u->fetch = agent_fetch_free(u->fetch);
@@ -118,7 +129,8 @@ static void update_finish(AgentUpdate *u, UpdatePhase phase, UpdateVerdict verdi
         if (update_record_set_message(record, message) < 0)
                 log_oom();
         if (phase != UPDATE_PHASE_FAILED || verdict != UPDATE_VERDICT_DOWNLOAD_FAILED)
-                agent_fetch_clean(u->o.state_fd); /* a broken download may be continued by the next attempt */
+                agent_fetch_clean(
+                                u->o.state_fd); /* a broken download may be continued by the next attempt */
         record_end(u, record, /* stored= */ true);
 }
 
@@ -171,7 +183,8 @@ static void update_follow(AgentUpdate *u, const UpdaterView *view) {
         update_set_phase(u, phase);
 }
 
-/* The updater has forgotten the transaction, or never had it: judge by what runs, so that the instruction ends. */
+/* The updater has forgotten the transaction, or never had it: judge by what runs, so that the instruction
+ * ends. */
 static void update_give_up(AgentUpdate *u) {
         if (streq(u->o.running_version, u->record->to))
                 update_finish(u, UPDATE_PHASE_SUCCEEDED, UPDATE_VERDICT_NONE, _UPDATE_PHASE_INVALID,
@@ -187,7 +200,8 @@ static bool result_is_ours(const UpdateRecord *record, const UpdaterResult *x) {
         return *record->instruction && streq(record->instruction, x->instruction);
 }
 
-/* Something that did not come from here: the package, an operator, a process before this one without a record. */
+/* Something that did not come from here: the package, an operator, a process before this one without a
+ * record. */
 static void update_report_foreign(AgentUpdate *u, const UpdaterResult *x) {
         _cleanup_(update_record_freep) UpdateRecord *record = NULL;
 
@@ -239,18 +253,24 @@ static void update_hand_over(AgentUpdate *u, const UpdaterView *view) {
 
         int r = agent_metadata_collect(u->o.metadata, view->root_version, &metadata);
         if (r < 0) {
-                _cleanup_free_ char *message = strjoinf("Cannot put the metadata together for the updater, whose root is version %"
-                                                        PRIu64 ": %s.", view->root_version, strerror(-r));
-                update_finish(u, UPDATE_PHASE_FAILED, UPDATE_VERDICT_INTERNAL, _UPDATE_PHASE_INVALID, strempty(message));
+                _cleanup_free_ char *message = strjoinf(
+                                "Cannot put the metadata together for the updater, whose root is version "
+                                "%" PRIu64
+                                ": %s.",
+                                view->root_version, strerror(-r));
+                update_finish(u, UPDATE_PHASE_FAILED, UPDATE_VERDICT_INTERNAL, _UPDATE_PHASE_INVALID,
+                              strempty(message));
                 return;
         }
         agent_fetch_targets(u->fetch, targets);
         update_set_phase(u, UPDATE_PHASE_STAGING);
-        r = agent_handoff_install(u->o.handoff, u->record->to, metadata, targets, AGENT_FETCH_TARGETS,
-                                  u->record->instruction, u->record->retry);
+        r = agent_handoff_install(
+                        u->o.handoff, u->record->to, metadata, targets, AGENT_FETCH_TARGETS,
+                        u->record->instruction, u->record->retry);
         if (r < 0) {
                 _cleanup_free_ char *message = strjoinf("Cannot call the updater: %s.", strerror(-r));
-                update_finish(u, UPDATE_PHASE_FAILED, UPDATE_VERDICT_INTERNAL, _UPDATE_PHASE_INVALID, strempty(message));
+                update_finish(u, UPDATE_PHASE_FAILED, UPDATE_VERDICT_INTERNAL, _UPDATE_PHASE_INVALID,
+                              strempty(message));
                 return;
         }
         u->handing_over = false;
@@ -265,7 +285,8 @@ void agent_update_on_install(AgentUpdate *u, int error, UpdateVerdict verdict, c
                 if (free_and_strdup(&u->record->transaction, text) < 0)
                         log_oom();
                 update_save(u);
-                int r = agent_report_phase(u->o.report, u->record); /* the same phase, now with its transaction */
+                int r = agent_report_phase(
+                                u->o.report, u->record); /* the same phase, now with its transaction */
                 if (r < 0)
                         log_oom();
                 update_schedule_poll(u, ASK_RETRY);
@@ -285,9 +306,11 @@ static void update_handover_failed(AgentUpdate *u, int error) {
                 update_schedule_poll(u, ASK_RETRY);
                 return;
         }
-        _cleanup_free_ char *message = strjoinf("The updater (" FLEET_UPDATER_BUS_NAME ") cannot be reached on the system bus: %s.",
-                                                error == -EOPNOTSUPP ? "this agent was started without one" : strerror(-error));
-        update_finish(u, UPDATE_PHASE_FAILED, UPDATE_VERDICT_INTERNAL, UPDATE_PHASE_STAGING, strempty(message));
+        _cleanup_free_ char *message = strjoinf(
+                        "The updater (" FLEET_UPDATER_BUS_NAME ") cannot be reached on the system bus: %s.",
+                        error == -EOPNOTSUPP ? "this agent was started without one" : strerror(-error));
+        update_finish(u, UPDATE_PHASE_FAILED, UPDATE_VERDICT_INTERNAL, UPDATE_PHASE_STAGING,
+                      strempty(message));
 }
 
 void agent_update_on_view(AgentUpdate *u, int error) {
@@ -321,7 +344,8 @@ static void on_fetch_progress(AgentFetch *f, uint64_t done, uint64_t total, void
         u->record->bytes_done = done;
         u->record->bytes_total = total;
         agent_report_progress(u->o.report, u->record);
-        usec_t time = now(CLOCK_BOOTTIME); /* chunks come by the thousand; nobody on the bus wants each of them */
+        usec_t time = now(CLOCK_BOOTTIME); /* chunks come by the thousand; nobody on the bus wants each of
+                                              them */
         if (usec_sub(time, u->progress_told) < PROGRESS_INTERVAL && done < total)
                 return;
         u->progress_told = time;
@@ -373,7 +397,8 @@ static void update_start_fetch(AgentUpdate *u) {
         int r = agent_fetch_start(&u->fetch, &options);
         if (r < 0) {
                 _cleanup_free_ char *message = strjoinf("Cannot begin the download: %s.", strerror(-r));
-                update_finish(u, UPDATE_PHASE_FAILED, agent_fetch_verdict(r, TUF_OK), _UPDATE_PHASE_INVALID, strempty(message));
+                update_finish(u, UPDATE_PHASE_FAILED, agent_fetch_verdict(r, TUF_OK), _UPDATE_PHASE_INVALID,
+                              strempty(message));
         }
 }
 
@@ -406,10 +431,16 @@ void agent_update_continue(AgentUpdate *u, const Instruction *i) {
 void agent_update_supersede(AgentUpdate *u, const Instruction *i) {
         if (u->suspended && !streq(u->record->instruction, i->id))
                 update_finish(u, UPDATE_PHASE_FAILED, UPDATE_VERDICT_INTERRUPTED, _UPDATE_PHASE_INVALID,
-                              "The agent was restarted in the middle, and the gateway asks for something else by now.");
+                              "The agent was restarted in the middle, and the gateway asks for something "
+                              "else by now.");
 }
 
-int agent_update_answer(AgentUpdate *u, const Instruction *i, UpdatePhase phase, UpdateVerdict verdict, const char *message) {
+int agent_update_answer(
+                AgentUpdate *u,
+                const Instruction *i,
+                UpdatePhase phase,
+                UpdateVerdict verdict,
+                const char *message) {
         _cleanup_(update_record_freep) UpdateRecord *record = NULL;
         int r = update_record_new(&record, i->id, u->o.running_version, i->version);
         if (r >= 0)
@@ -431,21 +462,25 @@ void agent_update_cancel(AgentUpdate *u, const char *instruction) {
                 log_info("Update %s cannot be withdrawn any more: the updater has it.", instruction);
                 return;
         }
-        update_finish(u, UPDATE_PHASE_CANCELLED, UPDATE_VERDICT_NONE, _UPDATE_PHASE_INVALID, "Withdrawn by the gateway.");
+        update_finish(u, UPDATE_PHASE_CANCELLED, UPDATE_VERDICT_NONE, _UPDATE_PHASE_INVALID,
+                      "Withdrawn by the gateway.");
 }
 
 static int on_suspended(sd_event_source *source, uint64_t usec, void *userdata) {
         AgentUpdate *u = userdata;
         if (u->suspended)
                 update_finish(u, UPDATE_PHASE_FAILED, UPDATE_VERDICT_INTERRUPTED, _UPDATE_PHASE_INVALID,
-                              "The agent was restarted in the middle, and the gateway did not ask for this update again.");
+                              "The agent was restarted in the middle, and the gateway did not ask for this "
+                              "update again.");
         return 0;
 }
 
 void agent_update_on_connected(AgentUpdate *u) {
         u->connected = true;
         if (u->suspended) /* our own gateway repeats what is not finished: wait for that */
-                (void) event_timer_arm(u->o.event, &u->suspended_source, SUSPENDED_MAX, on_suspended, u, "update-suspended");
+                (void) event_timer_arm(
+                                u->o.event, &u->suspended_source, SUSPENDED_MAX, on_suspended, u,
+                                "update-suspended");
         else if (update_is_handed_over(u)) {
                 if (streq(u->o.running_version, u->record->to) && u->record->phase < UPDATE_PHASE_CONNECTED)
                         update_set_phase(u, UPDATE_PHASE_CONNECTED);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* One update as a state machine, and the only writer of its phase: metadata, downloads, verification, hand-over to the
- * updater, then following what the updater does, across the restart of the agent itself. What is under way is kept
- * in the state directory, so that the process that comes after this one (new or old version) can say how it went.
- * Also notices what the updater did on its own. Owned by the Agent. */
+/* One update as a state machine, and the only writer of its phase: metadata, downloads, verification,
+ * hand-over to the updater, then following what the updater does, across the restart of the agent itself.
+ * What is under way is kept in the state directory, so that the process that comes after this one (new or
+ * old version) can say how it went. Also notices what the updater did on its own. Owned by the Agent. */
 
 #include <systemd/sd-event.h>
 
@@ -19,18 +19,18 @@
 typedef struct AgentUpdate AgentUpdate;
 
 typedef struct AgentUpdateHandlers {
-        void (*on_change)(AgentUpdate *u, void *userdata);             /* phase, progress or target */
+        void (*on_change)(AgentUpdate *u, void *userdata); /* phase, progress or target */
         void (*on_finished)(AgentUpdate *u, const UpdateRecord *record, void *userdata);
 } AgentUpdateHandlers;
 
 typedef struct AgentUpdateOptions {
         sd_event *event;
         HttpClient *http;
-        int state_fd;                          /* all of these are borrowed */
+        int state_fd; /* all of these are borrowed */
         const AgentConf *conf;
         const char *architecture;
         uint32_t packaging;
-        bool no_bus;                           /* there never will be one: nothing can be installed */
+        bool no_bus; /* there never will be one: nothing can be installed */
         AgentMetadata *metadata;
         AgentHandoff *handoff;
         AgentReport *report;
@@ -53,7 +53,12 @@ void agent_update_continue(AgentUpdate *u, const Instruction *i);
 /* Another one came: what an earlier process was interrupted in has ended. */
 void agent_update_supersede(AgentUpdate *u, const Instruction *i);
 /* Ends at once: refused, or nothing to do. */
-int agent_update_answer(AgentUpdate *u, const Instruction *i, UpdatePhase phase, UpdateVerdict verdict, const char *message);
+int agent_update_answer(
+                AgentUpdate *u,
+                const Instruction *i,
+                UpdatePhase phase,
+                UpdateVerdict verdict,
+                const char *message);
 /* Withdrawn; too late once the updater has it. */
 void agent_update_cancel(AgentUpdate *u, const char *instruction);
 
@@ -65,12 +70,12 @@ void agent_update_on_install(AgentUpdate *u, int error, UpdateVerdict verdict, c
 /* Before the process ends: what is known goes to disk. */
 void agent_update_on_stop(AgentUpdate *u);
 
-const UpdateRecord *agent_update_current(const AgentUpdate *u);        /* NULL if there is none */
+const UpdateRecord *agent_update_current(const AgentUpdate *u); /* NULL if there is none */
 /* A version is on trial, or about to be: Goodbye says so, and reconnecting is urgent. */
 bool agent_update_is_pending(const AgentUpdate *u);
 /* The updater is at something that did not come from here. */
 bool agent_update_is_foreign(const AgentUpdate *u);
-const char *agent_update_transaction(const AgentUpdate *u);            /* the open one, "" if none */
+const char *agent_update_transaction(const AgentUpdate *u); /* the open one, "" if none */
 /* For the bus: a phase's name, or "idle". */
 const char *agent_update_state(const AgentUpdate *u);
-const char *agent_update_target(const AgentUpdate *u);                 /* version, "" */
+const char *agent_update_target(const AgentUpdate *u); /* version, "" */

@@ -59,7 +59,13 @@ static int on_turn(sd_event_source *source, void *userdata) {
         return 0;
 }
 
-int file_hash_start(FileHash **ret, sd_event *event, int fd, uint64_t size, file_hash_on_done_t on_done, void *userdata) {
+int file_hash_start(
+                FileHash **ret,
+                sd_event *event,
+                int fd,
+                uint64_t size,
+                file_hash_on_done_t on_done,
+                void *userdata) {
         _cleanup_(file_hash_freep) FileHash *h = new0(FileHash, 1);
         if (!h)
                 return -ENOMEM;

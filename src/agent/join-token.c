@@ -30,7 +30,8 @@ static const char *token_field(const char *p, size_t n, char end) {
 
 int join_token_parse(const void *data, size_t size, JoinToken **ret, const char **reterr_why) {
         static const char why_unknown[] =
-                        "it does not look like a join token (fjt1_...); create one with 'fleet-gatewayctl token create'";
+                        "it does not look like a join token (fjt1_...); create one with 'fleet-gatewayctl "
+                        "token create'";
         static const char why_damaged[] =
                         "it is damaged or incomplete; copy the whole token again, on one line";
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Downloads from a real HTTPS server, see test-agent-download.py: whole, torn, resumed, wrong, too long, absent. */
+/* Downloads from a real HTTPS server, see test-agent-download.py: whole, torn, resumed, wrong, too long,
+ * absent. */
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -29,7 +30,7 @@ typedef struct Result {
         char message[512];
         uint64_t progress;
         unsigned steps;
-        uint64_t stop_at;              /* give up as soon as so much is here; 0: never */
+        uint64_t stop_at; /* give up as soon as so much is here; 0: never */
 } Result;
 
 static void on_progress(AgentDownload *d, uint64_t done, void *userdata) {
@@ -146,7 +147,8 @@ int main(int argc, char *argv[]) {
         /* longer than it can be */
         agent_download_clean(dir_fd, NULL, 0);
         char name[AGENT_DOWNLOAD_NAME_MAX];
-        int fd = openat(dir_fd, agent_download_part_name(digest, name), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        int fd = openat(dir_fd, agent_download_part_name(digest, name), O_WRONLY | O_CREAT | O_CLOEXEC,
+                        0600);
         assert_ok(fd);
         assert_ok(ftruncate(fd, SIZE + 1));
         fd_close(fd);
@@ -196,7 +198,7 @@ int main(int argc, char *argv[]) {
         /* only what is named is kept */
         put_part(10, false);
         assert_ok(file_write_atomic_at(dir_fd, "other", "x", 1, 0600));
-        agent_download_clean(dir_fd, (const uint8_t(*)[SHA256_SIZE]) &digest, 1);
+        agent_download_clean(dir_fd, (const uint8_t(*)[SHA256_SIZE]) & digest, 1);
         assert_se(agent_download_present(dir_fd, digest) == 10 && faccessat(dir_fd, "other", F_OK, 0) < 0);
 
         http = http_client_free(http);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Enrolment and renewal against a real server of src/rpc with a real CA. Fetching the CA is in tests/protocol. */
+/* Enrolment and renewal against a real server of src/rpc with a real CA. Fetching the CA is in
+ * tests/protocol. */
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@ typedef struct Gateway {
         RpcServer *server;
         uint16_t port;
         RpcStatus refuse;
-        const char *issue_for;         /* another id than asked for */
+        const char *issue_for; /* another id than asked for */
         const PkiCa *issuer;
         usec_t lifetime;
         bool no_renewal;
@@ -129,7 +130,8 @@ int main(void) {
 
         char text[256];
         snprintf(text, sizeof(text),
-                 "[Gateway]\nAddress=127.0.0.1:%u\nEnrollAddress=127.0.0.1:%u\nReconnectMinSec=100ms\nReconnectMaxSec=200ms\n",
+                 "[Gateway]\nAddress=127.0.0.1:%u\nEnrollAddress=127.0.0.1:%u\n"
+                 "ReconnectMinSec=100ms\nReconnectMaxSec=200ms\n",
                  port, enroll_port);
         assert_ok(agent_conf_parse(&conf, "test", text, strlen(text)));
         assert_ok(agent_facts_collect(&facts, false));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What goes over the bus to the updater and comes back, over a private connection with an object at the other end that
- * answers as told. The real updater is in tests/systemd. */
+/* What goes over the bus to the updater and comes back, over a private connection with an object at the
+ * other end that answers as told. The real updater is in tests/systemd. */
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -22,7 +22,7 @@ static sd_event *event;
 typedef struct Other {
         sd_bus *bus;
         const char *state, *transaction;
-        const char *error;                     /* Install is refused with it */
+        const char *error; /* Install is refused with it */
         bool no_result, odd_result;
         unsigned installs;
         unsigned files, targets;
@@ -30,15 +30,29 @@ typedef struct Other {
         bool retry;
 } Other;
 
-static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                    void *userdata, sd_bus_error *error) {
+static int get_text(
+                sd_bus *bus,
+                const char *path,
+                const char *interface,
+                const char *property,
+                sd_bus_message *reply,
+                void *userdata,
+                sd_bus_error *error) {
         Other *o = userdata;
-        const char *v = streq(property, "State") ? o->state : streq(property, "Transaction") ? o->transaction : "1.0.0";
+        const char *v = streq(property, "State")       ? o->state :
+                        streq(property, "Transaction") ? o->transaction :
+                                                         "1.0.0";
         return sd_bus_message_append(reply, "s", v);
 }
 
-static int get_number(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                      void *userdata, sd_bus_error *error) {
+static int get_number(
+                sd_bus *bus,
+                const char *path,
+                const char *interface,
+                const char *property,
+                sd_bus_message *reply,
+                void *userdata,
+                sd_bus_error *error) {
         return streq(property, "Packaging") ? sd_bus_message_append(reply, "u", 3) :
                                               sd_bus_message_append(reply, "t", UINT64_C(7));
 }
@@ -84,18 +98,27 @@ static int method_result(sd_bus_message *m, void *userdata, sd_bus_error *error)
         Other *o = userdata;
         if (o->no_result)
                 return sd_bus_reply_method_return(m, "a{ss}", 0);
-        return sd_bus_reply_method_return(m, "a{ss}", 9, "transaction", TRANSACTION, "instruction",
-                                          o->odd_result ? "not an id" : TRANSACTION, "from", "1.0.0", "to", "1.1.0", "phase",
-                                          "rolled-back", "verdict", o->odd_result ? "strange-new-verdict" : "watchdog",
-                                          "message", "It hung.", "time_usec", "1234567", "failed_phase", "confirming");
+        return sd_bus_reply_method_return(
+                        m, "a{ss}", 9, "transaction", TRANSACTION, "instruction",
+                        o->odd_result ? "not an id" : TRANSACTION, "from", "1.0.0", "to", "1.1.0", "phase",
+                        "rolled-back", "verdict", o->odd_result ? "strange-new-verdict" : "watchdog",
+                        "message", "It hung.", "time_usec", "1234567", "failed_phase", "confirming");
 }
 
 static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD_WITH_ARGS("Install", SD_BUS_ARGS("s", version, "a(say)", metadata, "a(sh)", targets, "a{sv}", options),
-                                SD_BUS_RESULT("o", transaction), method_install, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("GetLastResult", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{ss}", result), method_result,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                        "Install",
+                        SD_BUS_ARGS("s", version, "a(say)", metadata, "a(sh)", targets, "a{sv}", options),
+                        SD_BUS_RESULT("o", transaction),
+                        method_install,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                        "GetLastResult",
+                        SD_BUS_NO_ARGS,
+                        SD_BUS_RESULT("a{ss}", result),
+                        method_result,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Version", "s", get_text, 0, 0),
         SD_BUS_PROPERTY("State", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Transaction", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
@@ -144,7 +167,9 @@ static void on_install(AgentHandoff *h, int error, UpdateVerdict verdict, const 
         snprintf(s->text, sizeof(s->text), "%s", text);
 }
 
-static const AgentHandoffHandlers handlers = { .on_view = on_view, .on_result = on_result, .on_install = on_install };
+static const AgentHandoffHandlers handlers = { .on_view = on_view,
+                                               .on_result = on_result,
+                                               .on_install = on_install };
 
 static void run_until(const unsigned *counter, unsigned n) {
         usec_t end = now(CLOCK_MONOTONIC) + 10 * USEC_PER_SEC;
@@ -181,7 +206,8 @@ int main(void) {
         assert_ok(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds));
         o.bus = private_bus(fds[0], true);
         sd_bus *bus = private_bus(fds[1], false);
-        assert_ok(sd_bus_add_object_vtable(o.bus, NULL, FLEET_UPDATER_BUS_PATH, FLEET_UPDATER_BUS_INTERFACE, vtable, &o));
+        assert_ok(sd_bus_add_object_vtable(
+                        o.bus, NULL, FLEET_UPDATER_BUS_PATH, FLEET_UPDATER_BUS_INTERFACE, vtable, &o));
 
         assert_ok(agent_handoff_new(&h, &handlers, &s));
         assert_error(agent_handoff_ask_view(h), ENOTCONN);
@@ -203,10 +229,12 @@ int main(void) {
         o.transaction = "/org/fleetagent/Updater1/transaction/" TRANSACTION;
         /* without a bus in between the signal has to say from whom it is */
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *signal = NULL;
-        assert_ok(sd_bus_message_new_signal(o.bus, &signal, FLEET_UPDATER_BUS_PATH, "org.freedesktop.DBus.Properties",
-                                            "PropertiesChanged"));
-        assert_ok(sd_bus_message_append(signal, "sa{sv}as", FLEET_UPDATER_BUS_INTERFACE, 2, "State", "s", o.state,
-                                        "Transaction", "s", o.transaction, 0));
+        assert_ok(sd_bus_message_new_signal(
+                        o.bus, &signal, FLEET_UPDATER_BUS_PATH, "org.freedesktop.DBus.Properties",
+                        "PropertiesChanged"));
+        assert_ok(sd_bus_message_append(
+                        signal, "sa{sv}as", FLEET_UPDATER_BUS_INTERFACE, 2, "State", "s", o.state,
+                        "Transaction", "s", o.transaction, 0));
         assert_ok(sd_bus_message_set_sender(signal, FLEET_UPDATER_BUS_NAME));
         assert_ok(sd_bus_send(o.bus, signal, NULL));
         run_until(&s.views, 2);
@@ -217,7 +245,8 @@ int main(void) {
         /* the last result */
         assert_ok(agent_handoff_ask_result(h));
         run_until(&s.results, 1);
-        assert_se(s.has_result && s.phase == UPDATE_PHASE_ROLLED_BACK && s.failed_phase == UPDATE_PHASE_CONFIRMING);
+        assert_se(s.has_result && s.phase == UPDATE_PHASE_ROLLED_BACK &&
+                  s.failed_phase == UPDATE_PHASE_CONFIRMING);
         assert_se(s.verdict == UPDATE_VERDICT_WATCHDOG);
         assert_streq(s.instruction, TRANSACTION);
         o.odd_result = true; /* of a newer updater */

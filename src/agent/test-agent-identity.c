@@ -46,7 +46,8 @@ static int accept_cert(AgentIdentity *i, const char *id, const PkiCert *cert, co
 
 int main(void) {
         _cleanup_(pki_ca_freep) PkiCa *ca = NULL, *other = NULL;
-        _cleanup_(pki_cert_freep) PkiCert *good = NULL, *foreign = NULL, *expired = NULL, *stale = NULL, *renewed = NULL;
+        _cleanup_(pki_cert_freep) PkiCert *good = NULL, *foreign = NULL, *expired = NULL, *stale = NULL,
+                                          *renewed = NULL;
         _cleanup_(rpc_credentials_freep) RpcCredentials *credentials = NULL;
         usec_t time = now(CLOCK_REALTIME);
         uint8_t pin[SHA256_SIZE];
@@ -75,19 +76,23 @@ int main(void) {
         assert_se(strstr(why, "id"));
         expired = issue(i, ca, "web-1", time - USEC_PER_DAY, USEC_PER_HOUR);
         assert_error(accept_cert(i, "web-1", expired, &why), EKEYREJECTED);
-        assert_error(agent_identity_accept(i, "web-1", &(AgentCertificate){ "junk", 4 }, NULL, 0, &why), EBADMSG);
+        assert_error(agent_identity_accept(i, "web-1", &(AgentCertificate){ "junk", 4 }, NULL, 0, &why),
+                     EBADMSG);
         assert_se(!agent_identity_id(i));
 
         /* a request interrupted by a restart goes on with the same key */
         agent_identity_free(i);
         i = identity_open();
-        assert_ok(accept_cert(i, "web-1", good, &why) == -EBADMSG ? 0 : -EIO); /* no request is open in this process */
+        assert_ok(accept_cert(i, "web-1", good, &why) == -EBADMSG ?
+                                  0 :
+                                  -EIO); /* no request is open in this process */
         const PkiKey *key;
         assert_ok(agent_identity_request_key(i, &key));
         assert_se(pki_cert_has_key(good, key));
         assert_ok(accept_cert(i, "web-1", good, &why));
         assert_streq(agent_identity_id(i), "web-1");
-        assert_se(agent_identity_renew_at(i) > time && agent_identity_renew_at(i) < agent_identity_expires(i));
+        assert_se(agent_identity_renew_at(i) > time &&
+                  agent_identity_renew_at(i) < agent_identity_expires(i));
 
         /* it is there after a restart, for nobody else to read, and the request's key is gone */
         agent_identity_free(i);

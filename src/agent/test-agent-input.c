@@ -45,9 +45,12 @@ static void test_conf_defaults(void) {
 }
 
 static void test_conf_bad_lines(void) {
-        AgentConf c = conf_of("[Agent]\nAgentId=not ok!\nLogLevel=loud\nNonsense\n[Gateway]\nAddress=a:1\nAddress=nohost:99999\n"
-                              "ReconnectMinSec=0\nReconnectMaxSec=7d\nKeepaliveSec=abc\nUrl=http://plain\n"
-                              "[Update]\nAllowedOrigins=https://a.example http://b.example https://c.example/x/\n");
+        AgentConf c = conf_of(
+                        "[Agent]\nAgentId=not "
+                        "ok!\nLogLevel=loud\nNonsense\n[Gateway]\nAddress=a:1\nAddress=nohost:99999\n"
+                        "ReconnectMinSec=0\nReconnectMaxSec=7d\nKeepaliveSec=abc\nUrl=http://plain\n"
+                        "[Update]\nAllowedOrigins=https://a.example http://b.example "
+                        "https://c.example/x/\n");
         assert_se(!c.agent_id);
         assert_se(c.log_level == LOG_INFO);
         assert_streq(c.address, "a:1"); /* the bad line keeps the earlier value */
@@ -61,7 +64,8 @@ static void test_conf_bad_lines(void) {
 
 static void test_conf_dump(void) {
         _cleanup_free_ char *one = NULL, *two = NULL;
-        AgentConf c = conf_of("[Agent]\nAgentId=web-1\n[Gateway]\nAddress=gw:7443\n[Update]\nSpeedLimit=1M\n");
+        AgentConf c = conf_of(
+                        "[Agent]\nAgentId=web-1\n[Gateway]\nAddress=gw:7443\n[Update]\nSpeedLimit=1M\n");
         assert_ok(agent_conf_dump(&c, &one));
         agent_conf_done(&c);
         c = conf_of(one); /* what is shown is a configuration that says the same */
@@ -77,20 +81,32 @@ static void test_origins(void) {
         assert_se(agent_conf_origin_allowed(&c, "https://gw.example:8443/tuf", &own) && own);
         assert_se(agent_conf_origin_allowed(&c, "https://gw.example:8443", NULL));
         static const char *const refused[] = {
-                "http://gw.example:8443/tuf",         "https://gw.example:84430/tuf", "https://gw.example:8443.evil/tuf",
-                "https://gw.example:8443@evil/tuf",   "https://evil/",                "https://gw.example:8443/../x",
-                "https://gw.example:8443/a/./b",      "https://gw.example:8443/a/..", "https://gw.example:8443/%2e%2e/x",
-                "https://gw.example:8443/tuf?x=y",    "https://gw.example:8443/tuf#x", "https://gw.example:8443\\x",
-                "file:///etc/passwd",                 "https://gw.example:8443/\n",   "",
+                "http://gw.example:8443/tuf",
+                "https://gw.example:84430/tuf",
+                "https://gw.example:8443.evil/tuf",
+                "https://gw.example:8443@evil/tuf",
+                "https://evil/",
+                "https://gw.example:8443/../x",
+                "https://gw.example:8443/a/./b",
+                "https://gw.example:8443/a/..",
+                "https://gw.example:8443/%2e%2e/x",
+                "https://gw.example:8443/tuf?x=y",
+                "https://gw.example:8443/tuf#x",
+                "https://gw.example:8443\\x",
+                "file:///etc/passwd",
+                "https://gw.example:8443/\n",
+                "",
         };
         for (size_t i = 0; i < ELEMENTSOF(refused); i++)
                 assert_se(!agent_conf_origin_allowed(&c, refused[i], NULL));
         agent_conf_done(&c);
 
-        c = conf_of("[Gateway]\nAddress=gw.example:7443\n[Update]\nAllowedOrigins=https://cdn.example/fleet\n");
+        c = conf_of("[Gateway]\nAddress=gw.example:7443\n"
+                    "[Update]\nAllowedOrigins=https://cdn.example/fleet\n");
         assert_se(agent_conf_origin_allowed(&c, "https://cdn.example/fleet/tuf", &own) && !own);
         assert_se(!agent_conf_origin_allowed(&c, "https://cdn.example/fleetx", NULL));
-        assert_se(!agent_conf_origin_allowed(&c, "https://gw.example:8443/tuf", NULL)); /* listed ones replace the default */
+        assert_se(!agent_conf_origin_allowed(
+                        &c, "https://gw.example:8443/tuf", NULL)); /* listed ones replace the default */
         agent_conf_done(&c);
 }
 
@@ -101,7 +117,9 @@ static OsRelease os_of(const char *text) {
 }
 
 static void test_os_release(void) {
-        OsRelease o = os_of("# comment\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nID=debian\n  VERSION_ID='12' \r\nX_ID=no\n");
+        OsRelease o = os_of(
+                        "# comment\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nID=debian\n  "
+                        "VERSION_ID='12' \r\nX_ID=no\n");
         assert_streq(o.id, "debian");
         assert_streq(o.version_id, "12");
         assert_streq(o.pretty_name, "Debian GNU/Linux 12 (bookworm)");
@@ -148,8 +166,16 @@ static void test_join_token(void) {
         assert_se(t->ca_pin[1] == 0x11 && t->ca_pin[31] == 0xff);
 
         static const char *const bad[] = {
-                "", "\n", "nonsense", "fjt2_0123456789abcdef_" SECRET "_" PIN, "fjt1_0123456789abcdef_" SECRET,
-                TOKEN "0", TOKEN " x", "fjt1_0123456789ABCDEF_" SECRET "_" PIN, "fjt1__" SECRET "_" PIN, "x" TOKEN,
+                "",
+                "\n",
+                "nonsense",
+                "fjt2_0123456789abcdef_" SECRET "_" PIN,
+                "fjt1_0123456789abcdef_" SECRET,
+                TOKEN "0",
+                TOKEN " x",
+                "fjt1_0123456789ABCDEF_" SECRET "_" PIN,
+                "fjt1__" SECRET "_" PIN,
+                "x" TOKEN,
         };
         for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
                 JoinToken *none = NULL;
@@ -222,7 +248,8 @@ static void test_instruction(void) {
                 UpdateVerdict verdict = UPDATE_VERDICT_NONE;
                 int d = instruction_decide(&cases[k].i, &cases[k].c, &verdict, &why);
                 if (d != cases[k].decision || verdict != cases[k].verdict) {
-                        fprintf(stderr, "case '%s': decision %d, verdict %d\n", cases[k].what, d, (int) verdict);
+                        fprintf(stderr, "case '%s': decision %d, verdict %d\n", cases[k].what, d,
+                                (int) verdict);
                         abort();
                 }
                 assert_se(d != INSTRUCTION_REFUSE || !isempty(why));
@@ -236,8 +263,10 @@ static void test_instruction(void) {
 
 static void test_verdicts(void) {
         assert_se(agent_handoff_verdict("org.fleetagent.Error.Downgrade") == UPDATE_VERDICT_DOWNGRADE);
-        assert_se(agent_handoff_verdict("org.fleetagent.Error.GatewayUnreachable") == UPDATE_VERDICT_GATEWAY_UNREACHABLE);
-        assert_se(agent_handoff_verdict("org.fleetagent.Error.NoTrustedRoot") == UPDATE_VERDICT_NO_TRUSTED_ROOT);
+        assert_se(agent_handoff_verdict("org.fleetagent.Error.GatewayUnreachable") ==
+                  UPDATE_VERDICT_GATEWAY_UNREACHABLE);
+        assert_se(agent_handoff_verdict("org.fleetagent.Error.NoTrustedRoot") ==
+                  UPDATE_VERDICT_NO_TRUSTED_ROOT);
         assert_se(agent_handoff_verdict("org.fleetagent.Error.None") == UPDATE_VERDICT_INTERNAL);
         assert_se(agent_handoff_verdict("org.fleetagent.Error.Nonsense") == UPDATE_VERDICT_INTERNAL);
         assert_se(agent_handoff_verdict("org.freedesktop.DBus.Error.NoReply") == UPDATE_VERDICT_INTERNAL);
@@ -258,15 +287,19 @@ static void test_pause(void) {
         for (unsigned attempt = 0; attempt < 64; attempt++)
                 for (uint64_t k = 0; k < 16; k++) {
                         uint64_t random = k * (UINT64_MAX / 15);
-                        usec_t calm = agent_stream_pause(USEC_PER_SEC, 120 * USEC_PER_SEC, false, attempt, random);
-                        usec_t urgent = agent_stream_pause(USEC_PER_SEC, USEC_PER_HOUR, true, attempt, random);
+                        usec_t calm = agent_stream_pause(
+                                        USEC_PER_SEC, 120 * USEC_PER_SEC, false, attempt, random);
+                        usec_t urgent = agent_stream_pause(
+                                        USEC_PER_SEC, USEC_PER_HOUR, true, attempt, random);
                         assert_se(calm <= 120 * USEC_PER_SEC);
                         assert_se(urgent <= AGENT_STREAM_URGENT_MAX);
                         assert_se(attempt > 0 || calm <= USEC_PER_SEC);
                 }
         usec_t widest = 0;
         for (unsigned k = 0; k < 100; k++)
-                widest = MAX(widest, agent_stream_pause(USEC_PER_SEC, 120 * USEC_PER_SEC, false, 20, k * (UINT64_MAX / 99)));
+                widest = MAX(widest, agent_stream_pause(
+                                                     USEC_PER_SEC, 120 * USEC_PER_SEC, false, 20,
+                                                     k * (UINT64_MAX / 99)));
         assert_se(widest > 60 * USEC_PER_SEC);
 }
 

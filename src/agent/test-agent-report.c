@@ -24,7 +24,7 @@ typedef struct Sent {
 typedef struct Wire {
         Sent sent[512];
         size_t n;
-        int error;                     /* what sending answers */
+        int error; /* what sending answers */
 } Wire;
 
 static char directory[] = "/tmp/test-agent-report-XXXXXX";
@@ -73,7 +73,8 @@ static void test_order_and_repeat(void) {
         AgentReport *r = report_open(&w);
 
         /* nothing goes out without a session, nothing is lost either */
-        static const UpdatePhase phases[] = { UPDATE_PHASE_DOWNLOADING, UPDATE_PHASE_VERIFYING, UPDATE_PHASE_STAGING };
+        static const UpdatePhase phases[] = { UPDATE_PHASE_DOWNLOADING, UPDATE_PHASE_VERIFYING,
+                                              UPDATE_PHASE_STAGING };
         for (size_t i = 0; i < ELEMENTSOF(phases); i++) {
                 u->phase = phases[i];
                 assert_ok(agent_report_phase(r, u));
@@ -134,7 +135,8 @@ static void test_full_queue(void) {
         assert_se(w.n == 0);
         w.error = 0;
         agent_report_on_drained(r);
-        assert_se(w.n == 2 && w.sent[0].phase == UPDATE_PHASE_DOWNLOADING && w.sent[1].phase == UPDATE_PHASE_VERIFYING);
+        assert_se(w.n == 2 && w.sent[0].phase == UPDATE_PHASE_DOWNLOADING &&
+                  w.sent[1].phase == UPDATE_PHASE_VERIFYING);
         agent_report_free(r);
 }
 
@@ -159,7 +161,8 @@ static void test_progress_is_throttled(void) {
         assert_ok(event_timer_arm(event, &end, 400 * USEC_PER_MSEC, on_end, NULL, "end"));
         assert_ok(sd_event_loop(event));
         assert_se(w.n >= before + 1 && w.n <= before + 3);
-        assert_se(w.sent[w.n - 1].bytes == 9999 && w.sent[w.n - 1].droppable); /* the newest, not the oldest */
+        assert_se(w.sent[w.n - 1].bytes == 9999 &&
+                  w.sent[w.n - 1].droppable); /* the newest, not the oldest */
         agent_report_free(r);
 }
 
@@ -225,7 +228,8 @@ static void test_message(void) {
         assert_ok(update_record_load_at(fd, "one", &back));
         assert_streq(back->message, u->message);
         assert_streq(back->to, "1.1.0");
-        assert_se(back->verdict == u->verdict && back->failed_phase == u->failed_phase && back->phase == u->phase);
+        assert_se(back->verdict == u->verdict && back->failed_phase == u->failed_phase &&
+                  back->phase == u->phase);
         assert_se(back->sequence == 77 && back->retry && back->time_usec == u->time_usec);
         assert_error(update_record_load_at(fd, "none", &back), ENOENT);
 }

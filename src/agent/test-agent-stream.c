@@ -14,8 +14,8 @@ typedef struct Gateway {
         RpcServer *server;
         RpcSession *session;
         uint16_t port;
-        bool silent;                   /* no Welcome */
-        bool refuse;                   /* overloaded */
+        bool silent; /* no Welcome */
+        bool refuse; /* overloaded */
         uint32_t heartbeat;
         unsigned opened, closed, hellos, heartbeats, goodbyes;
         Fleet__V1__GoodbyeReason goodbye;
@@ -230,7 +230,8 @@ static void test_session(Fixture *f) {
         assert_ok(agent_stream_stop(s, FLEET__V1__GOODBYE_REASON__GOODBYE_REASON_UPDATE, 2 * USEC_PER_SEC));
         assert_se(c.stopped == 0);
         run_until_at_least(f, &c.stopped, 1, 5);
-        assert_se(now(CLOCK_MONOTONIC) - start < USEC_PER_SEC); /* a gateway that answers is not waited for */
+        assert_se(now(CLOCK_MONOTONIC) - start <
+                  USEC_PER_SEC); /* a gateway that answers is not waited for */
         run_until_at_least(f, &g.goodbyes, 2, 5);
         assert_se(g.goodbye == FLEET__V1__GOODBYE_REASON__GOODBYE_REASON_UPDATE);
         assert_se(agent_stream_state(s) == AGENT_STREAM_STOPPED);
@@ -274,7 +275,8 @@ static void test_overload_and_silence(Fixture *f) {
         g.refuse = true;
         AgentStream *s = stream_start(&c, f, g.port, 50 * USEC_PER_MSEC);
         run_until_at_least(f, &c.ends, 3, 10);
-        assert_se(c.welcomes == 0 && c.failure == RPC_FAILURE_PEER && c.status == RPC_STATUS_RESOURCE_EXHAUSTED);
+        assert_se(c.welcomes == 0 && c.failure == RPC_FAILURE_PEER &&
+                  c.status == RPC_STATUS_RESOURCE_EXHAUSTED);
         g.refuse = false;
         run_until_at_least(f, &c.welcomes, 1, 10);
         agent_stream_free(s);
@@ -284,12 +286,14 @@ static void test_overload_and_silence(Fixture *f) {
         s = stream_start(&c, f, unused_port(), 50 * USEC_PER_MSEC);
         run_until_at_least(f, &c.ends, 3, 10);
         assert_se(c.failure == RPC_FAILURE_UNREACHABLE);
-        assert_ok(agent_stream_stop(s, FLEET__V1__GOODBYE_REASON__GOODBYE_REASON_SHUTDOWN, 2 * USEC_PER_SEC));
+        assert_ok(agent_stream_stop(
+                        s, FLEET__V1__GOODBYE_REASON__GOODBYE_REASON_SHUTDOWN, 2 * USEC_PER_SEC));
         run_until_at_least(f, &c.stopped, 1, 1);
         agent_stream_free(s);
 }
 
-/* A gateway that takes the Hello and says nothing holds us up for a bounded time: 2 s to connect and 10 s more. */
+/* A gateway that takes the Hello and says nothing holds us up for a bounded time: 2 s to connect and 10 s
+ * more. */
 static void test_no_welcome(Fixture *f) {
         Gateway g;
         Client c;

@@ -49,7 +49,8 @@ int update_record_copy(const UpdateRecord *u, UpdateRecord **ret) {
         if (r < 0)
                 return r;
         if (free_and_strdup(&c->transaction, u->transaction) < 0 ||
-            free_and_strdup(&c->repository_url, u->repository_url) < 0 || free_and_strdup(&c->message, u->message) < 0)
+            free_and_strdup(&c->repository_url, u->repository_url) < 0 ||
+            free_and_strdup(&c->message, u->message) < 0)
                 return -ENOMEM;
         c->retry = u->retry;
         c->phase = u->phase;
@@ -120,8 +121,9 @@ int update_record_save_at(const UpdateRecord *u, int dir_fd, const char *path) {
 /* Our own file, but a disk may hand back anything: nothing that would not be valid on the wire gets in. */
 static int record_check(UpdateRecord *u) {
         if ((*u->instruction && !update_id_is_valid(u->instruction)) ||
-            (*u->transaction && !update_id_is_valid(u->transaction)) || (*u->from && !version_is_valid(u->from)) ||
-            (*u->to && !version_is_valid(u->to)) || u->phase < 0 || u->verdict < 0)
+            (*u->transaction && !update_id_is_valid(u->transaction)) ||
+            (*u->from && !version_is_valid(u->from)) || (*u->to && !version_is_valid(u->to)) ||
+            u->phase < 0 || u->verdict < 0)
                 return -EBADMSG;
         return 0;
 }
@@ -133,7 +135,9 @@ int update_record_load_at(int dir_fd, const char *path, UpdateRecord **ret) {
         int r = state_file_load_at(dir_fd, path, &s);
         if (r < 0)
                 return r;
-        r = update_record_new(&u, state_file_get(s, "instruction"), state_file_get(s, "from"), state_file_get(s, "to"));
+        r = update_record_new(
+                        &u, state_file_get(s, "instruction"), state_file_get(s, "from"),
+                        state_file_get(s, "to"));
         if (r < 0)
                 return r;
         if (free_and_strdup(&u->transaction, strempty(state_file_get(s, "transaction"))) < 0 ||

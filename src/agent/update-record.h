@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* All that the agent knows of one update: what was asked, how far it is, how it ended. Plain data with text of its
- * own; agent-update changes the phase of the running one, agent-report keeps the finished ones until the gateway has
- * acknowledged them. Times are Unix time in microseconds. */
+/* All that the agent knows of one update: what was asked, how far it is, how it ended. Plain data with text
+ * of its own; agent-update changes the phase of the running one, agent-report keeps the finished ones until
+ * the gateway has acknowledged them. Times are Unix time in microseconds. */
 
 #include "macro.h"
 #include "phase.h"
@@ -13,19 +13,19 @@
 #define UPDATE_MESSAGE_MAX 1024U
 
 typedef struct UpdateRecord {
-        char *instruction;             /* the gateway's id, "" for an update that did not come from it */
-        char *transaction;             /* the updater's id, "" until it has one */
-        char *from, *to;               /* versions */
-        char *repository_url;          /* as instructed, "" for the gateway's own */
+        char *instruction;    /* the gateway's id, "" for an update that did not come from it */
+        char *transaction;    /* the updater's id, "" until it has one */
+        char *from, *to;      /* versions */
+        char *repository_url; /* as instructed, "" for the gateway's own */
         bool retry;
         UpdatePhase phase;
-        UpdatePhase failed_phase;      /* _UPDATE_PHASE_INVALID unless it ended badly */
+        UpdatePhase failed_phase; /* _UPDATE_PHASE_INVALID unless it ended badly */
         UpdateVerdict verdict;
         char *message;
-        usec_t time_usec;              /* when the phase began */
-        uint64_t sequence;             /* of the last status made from this */
+        usec_t time_usec;  /* when the phase began */
+        uint64_t sequence; /* of the last status made from this */
         uint64_t bytes_done, bytes_total;
-        bool acked;                    /* the gateway has the final status */
+        bool acked; /* the gateway has the final status */
 } UpdateRecord;
 
 /* All texts are set (maybe empty), phase is OFFERED. */
