@@ -25,7 +25,7 @@ __attribute__((visibility("default"))) int connect(int fd, const struct sockaddr
         return (int) syscall(SYS_connect, fd, address, size);
 }
 
-static void on_alarm(int signal_number) {
+_noreturn_ static void on_alarm(int signal_number) {
         if (streq(FAULT, "hang"))
                 for (;;)
                         pause(); /* in the loop's own thread: no more watchdog notifications */
