@@ -83,7 +83,7 @@ static void session_set_reason(RpcSession *s, RpcStatus status, const char *text
         if (s->text)
                 return;
         s->status = status;
-        s->text = strndup(isempty(text) ? rpc_status_to_string(status) : text, TEXT_MAX);
+        s->text = strjoinf("%.*s", (int) TEXT_MAX, isempty(text) ? rpc_status_to_string(status) : text);
 }
 
 void rpc_session_abort(RpcSession *s, RpcStatus status, const char *text) {
