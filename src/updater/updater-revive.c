@@ -189,7 +189,7 @@ int updater_revive(Updater *u, const char *current) {
         usec_t due = usec_add(a.last_usec, revive_pause((unsigned) MIN(a.n, 32U)));
         if (now_usec < due) {
                 log_info("The agent has failed again; next attempt in %s.", timespan_format(due - now_usec, text));
-                return arm_retry(u, due - now_usec, /* replace= */ false);
+                return arm_retry(u, due - now_usec, /* replace= */ true); /* one that was cut off has a later one */
         }
 
         a = (Attempts) { .n = a.n + 1, .last_usec = now_usec };

@@ -13,7 +13,7 @@ _BIN = "/opt/fleet-agent/bin"
 _STATE = "/var/lib/fleet-agent"
 
 
-def _small(box: Container, place: str, size: str) -> None:
+def small(box: Container, place: str, size: str) -> None:
     """A small file system, mounted by a unit: it is there after a reboot, too."""
     box.path(place).mkdir(parents=True, exist_ok=True)
     name = place.strip("/").replace("-", "\\x2d").replace("/", "-")
@@ -26,7 +26,7 @@ def _small(box: Container, place: str, size: str) -> None:
     box.run(["systemctl", "start", f"{name}.mount"])
 
 
-def _fill(box: Container, place: str, leave_kib: int) -> None:
+def fill(box: Container, place: str, leave_kib: int) -> None:
     free = int(box.run(["stat", "-f", "-c", "%a %S", place]).stdout.split()[0]) * 4
     if free > leave_kib:
         box.run(["fallocate", "-l", f"{free - leave_kib}K", f"{place}/.filler"])
@@ -41,7 +41,7 @@ def no_room_for_the_new_version(lab: Lab) -> str:
     """Seen before the first byte is copied, and said plainly."""
     before = _inside(lab, "ls", "-A", _BIN)
     pid = lab.machine.main_pid()
-    _fill(lab.box, _BIN, 2048)
+    fill(lab.box, _BIN, 2048)
     try:
         lab.order("1.1.0")
         lab.refused("1.1.0", "disk-full")
@@ -74,7 +74,7 @@ def disk_fills_up_while_copying(lab: Lab) -> str:
 @case()
 def no_room_for_the_download(lab: Lab) -> str:
     """The agent's own state directory is full."""
-    _fill(lab.box, _STATE, 1024)
+    fill(lab.box, _STATE, 1024)
     pid = lab.machine.main_pid()
     lab.order("1.1.0")
     lab.refused("1.1.0", "disk-full")
@@ -109,13 +109,13 @@ GROUPS = [
     Group(
         "diskbin",
         (no_room_for_the_new_version, going_back_on_a_full_disk),
-        Settings(updater=_QUICK, prepare=lambda box: _small(box, _BIN, "120M")),
+        Settings(updater=_QUICK, prepare=lambda box: small(box, _BIN, "120M")),
         minutes=1,
     ),
     Group(
         "diskstate",
         (no_room_for_the_download,),
-        Settings(prepare=lambda box: _small(box, _STATE, "96M")),
+        Settings(prepare=lambda box: small(box, _STATE, "96M")),
     ),
     Group("diskfills", (disk_fills_up_while_copying,), Settings(updater=_QUICK)),
 ]
