@@ -7,7 +7,6 @@
 #include "log.h"
 #include "parse-util.h"
 #include "string-util.h"
-#include "version.h"
 
 const HttpRoute api_routes[] = {
         { "GET", "/healthz", API_ROLE_PUBLIC, HTTP_BODY_NONE, api_healthz },
@@ -154,16 +153,4 @@ int api_parameter_selector(HttpExchange *x, Selector **ret) {
         else if (r < 0)
                 http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "Out of memory.");
         return r;
-}
-
-void api_healthz(HttpExchange *x, void *userdata) {
-        Gateway *g = userdata;
-        json_t *o = json_object();
-
-        if (o && (json_set_string(o, "status", g->stopping ? "stopping" : "ok") < 0 ||
-                  json_set_string(o, "version", fleet_version) < 0)) {
-                json_decref(o);
-                o = NULL;
-        }
-        http_reply_json(x, g->stopping ? 503 : 200, o);
 }

@@ -78,4 +78,5 @@ void api_events_end(HttpExchange *x, void *userdata);
 /* http-static.c */
 void http_static_tuf(HttpExchange *x, void *userdata);
 void http_static_ca(HttpExchange *x, void *userdata);
+/* api-health.c */
 void api_healthz(HttpExchange *x, void *userdata);

@@ -5,44 +5,9 @@
 #include "gateway.h"
 #include "log.h"
 #include "messages-pb.h"
-#include "pki-csr.h"
+#include "peer-service.h"
 #include "string-util.h"
 #include "view.h"
-
-/* A certificate is renewed when a third of its life is left. */
-#define RENEW_AFTER (2 * PKI_AGENT_LIFETIME / 3)
-
-static int issue(Gateway *g, const ProtobufCBinaryData *csr_der, const char *agent, PkiCert **ret) {
-        _cleanup_(pki_csr_freep) PkiCsr *csr = NULL;
-        int r;
-
-        r = pki_csr_parse(csr_der->data, csr_der->len, &csr);
-        if (r < 0)
-                return r;
-        return pki_ca_issue_agent(gateway_ca_get(g->ca), csr, agent, now(CLOCK_REALTIME), 0, ret);
-}
-
-static void refuse_csr(RpcRequest *q, int error) {
-        if (error == -ENOMEM)
-                rpc_request_refuse(q, RPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
-        else if (error == -ENOTSUP)
-                rpc_request_refuse(
-                                q, RPC_STATUS_INVALID_ARGUMENT,
-                                "the certificate request must be for a P-256 key");
-        else if (error == -EKEYEXPIRED)
-                rpc_request_refuse(q, RPC_STATUS_FAILED_PRECONDITION, "the gateway's CA has expired");
-        else
-                rpc_request_refuse(
-                                q, RPC_STATUS_INVALID_ARGUMENT,
-                                "the certificate request is malformed or not signed by its key");
-}
-
-static ProtobufCBinaryData certificate_data(const PkiCert *c) {
-        size_t size;
-        const void *der = pki_cert_der(c, &size);
-
-        return (ProtobufCBinaryData){ .data = (uint8_t *) der, .len = size };
-}
 
 /* ---- Enroll ---- */
 
@@ -153,14 +118,14 @@ static int enroll_work(StoreJob *job, Store *s) {
 
 static void enroll_answer(EnrollJob *j) {
         Fleet__V1__EnrollResponse m = FLEET__V1__ENROLL_RESPONSE__INIT;
-        ProtobufCBinaryData chain = certificate_data(pki_ca_cert(gateway_ca_get(j->gateway->ca)));
+        ProtobufCBinaryData chain = peer_certificate_data(pki_ca_cert(gateway_ca_get(j->gateway->ca)));
         int r;
 
-        m.certificate = certificate_data(j->certificate);
+        m.certificate = peer_certificate_data(j->certificate);
         m.chain = &chain;
         m.n_chain = 1;
         m.agent_id = j->agent;
-        m.renew_after_sec = RENEW_AFTER / USEC_PER_SEC;
+        m.renew_after_sec = PEER_RENEW_AFTER / USEC_PER_SEC;
         r = rpc_request_answer(j->request, &m.base);
         if (r < 0)
                 (void) log_warning_errno(r, "Agent %s: failed to send its certificate: %m", j->agent);
@@ -231,7 +196,7 @@ static int enroll_submit(
         if (r == -EINVAL)
                 *reterr_why = "this is no join token";
         if (r >= 0) {
-                r = issue(g, &m->csr, m->agent_id, &j->certificate);
+                r = peer_issue(g, &m->csr, m->agent_id, &j->certificate);
                 if (r < 0 && r != -ENOMEM)
                         *reterr_why = "the certificate request is malformed, or not signed by its P-256 key";
         }
@@ -266,123 +231,7 @@ static void on_enroll(RpcRequest *q, const ProtobufCMessage *message, void *user
                 rpc_request_refuse(q, RPC_STATUS_UNAVAILABLE, "the gateway is busy, try again");
 }
 
-/* ---- Probe and RenewCertificate ---- */
-
-static int request_agent(RpcRequest *q, char **ret) {
-        _cleanup_(pki_cert_freep) PkiCert *cert = NULL;
-        const RpcPeer *peer = rpc_request_peer(q);
-        int r;
-
-        if (!peer->certificate_pem)
-                return -EACCES;
-        r = pki_cert_parse_pem(peer->certificate_pem, strlen(peer->certificate_pem), &cert);
-        return r < 0 ? r : pki_cert_agent_id(cert, ret);
-}
-
-static void on_probe(RpcRequest *q, const ProtobufCMessage *message, void *userdata) {
-        Gateway *g = userdata;
-        const Fleet__V1__ProbeRequest *m = (const Fleet__V1__ProbeRequest *) message;
-        Fleet__V1__ProbeResponse answer = FLEET__V1__PROBE_RESPONSE__INIT;
-        _cleanup_free_ char *agent = NULL;
-
-        if (request_agent(q, &agent) < 0 || !streq(agent, m->agent_id)) {
-                rpc_request_refuse(
-                                q, RPC_STATUS_PERMISSION_DENIED,
-                                "the certificate speaks for another agent id");
-                return;
-        }
-        answer.ready = !g->stopping && store_worker_backlog(g->worker) < STORE_JOBS_MAX;
-        if (!answer.ready)
-                answer.reason = (char *) (g->stopping ? "the gateway is stopping" : "the gateway is busy");
-        (void) rpc_request_answer(q, &answer.base);
-}
-
-typedef struct RenewJob {
-        StoreJob job;
-        Gateway *gateway;
-        RpcRequest *request;
-        PkiCert *certificate;
-        char *agent;
-} RenewJob;
-
-/* Only an agent that is still known may go on. */
-static int renew_work(StoreJob *job, Store *s) {
-        RenewJob *j = container_of(job, RenewJob, job);
-        _cleanup_(agent_record_done) AgentRecord a = {};
-
-        return s->ops->agent_get(s, j->agent, &a);
-}
-
-static void renew_done(StoreJob *job, int r) {
-        RenewJob *j = container_of(job, RenewJob, job);
-        Fleet__V1__RenewCertificateResponse m = FLEET__V1__RENEW_CERTIFICATE_RESPONSE__INIT;
-        ProtobufCBinaryData chain;
-
-        if (r == -ENOENT)
-                rpc_request_refuse(
-                                j->request, RPC_STATUS_PERMISSION_DENIED,
-                                "this agent is not enrolled here; enrol it again");
-        else if (r < 0)
-                rpc_request_refuse(j->request, RPC_STATUS_UNAVAILABLE, "the gateway is busy, try again");
-        else {
-                chain = certificate_data(pki_ca_cert(gateway_ca_get(j->gateway->ca)));
-                m.certificate = certificate_data(j->certificate);
-                m.chain = &chain;
-                m.n_chain = 1;
-                m.renew_after_sec = RENEW_AFTER / USEC_PER_SEC;
-                if (rpc_request_answer(j->request, &m.base) >= 0)
-                        log_info("Agent %s has a new certificate, %s.", j->agent,
-                                 pki_cert_serial(j->certificate));
-        }
-        pki_cert_free(j->certificate);
-        free(j->agent);
-        free(j);
-}
-
-static void on_renew(RpcRequest *q, const ProtobufCMessage *message, void *userdata) {
-        Gateway *g = userdata;
-        const Fleet__V1__RenewCertificateRequest *m = (const Fleet__V1__RenewCertificateRequest *) message;
-        RenewJob *j;
-        int r;
-
-        j = new0(RenewJob, 1);
-        if (!j) {
-                rpc_request_refuse(q, RPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
-                return;
-        }
-        *j = (RenewJob){ .job = { .work = renew_work, .done = renew_done }, .gateway = g, .request = q };
-        r = request_agent(q, &j->agent);
-        if (r < 0) {
-                rpc_request_refuse(q, RPC_STATUS_UNAUTHENTICATED, "the certificate speaks for no agent");
-                free(j);
-                return;
-        }
-        r = issue(g, &m->csr, j->agent, &j->certificate);
-        if (r < 0)
-                refuse_csr(q, r);
-        else {
-                r = store_worker_submit(g->worker, &j->job);
-                if (r < 0)
-                        rpc_request_refuse(q, RPC_STATUS_UNAVAILABLE, "the gateway is busy, try again");
-        }
-        if (r < 0) {
-                pki_cert_free(j->certificate);
-                free(j->agent);
-                free(j);
-        }
-}
-
-int enroll_service_add(Gateway *g, RpcServer *enroll_server, RpcServer *agent_server) {
-        int r;
-
-        r = rpc_server_add_method(
-                        enroll_server, &rpc_method_enroll, /* needs_certificate= */ false, on_enroll, g);
-        if (r >= 0)
-                r = rpc_server_add_method(
-                                agent_server, &rpc_method_probe, /* needs_certificate= */ true, on_probe, g);
-        if (r >= 0)
-                r = rpc_server_add_method(
-                                agent_server, &rpc_method_renew_certificate, /* needs_certificate= */ true,
-                                on_renew, g);
-        return r;
+int enroll_service_add(Gateway *g, RpcServer *server) {
+        return rpc_server_add_method(
+                        server, &rpc_method_enroll, /* needs_certificate= */ false, on_enroll, g);
 }

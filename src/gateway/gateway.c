@@ -14,6 +14,7 @@
 #include "gateway-start.h"
 #include "listen.h"
 #include "log.h"
+#include "peer-service.h"
 #include "rpc-credentials.h"
 #include "stream-session.h"
 #include "string-util.h"
@@ -200,7 +201,9 @@ static int start_rpc(Gateway *g) {
                                 g->agent_server, &rpc_method_connect, /* needs_certificate= */ true,
                                 &stream_session_handlers, g);
         if (r >= 0)
-                r = enroll_service_add(g, g->enroll_server, g->agent_server);
+                r = enroll_service_add(g, g->enroll_server);
+        if (r >= 0)
+                r = peer_service_add(g, g->agent_server);
         if (r < 0)
                 return log_error_errno(r, "Failed to set up the agents' service: %m");
         r = add_port(g, g->agent_server, g->conf.agent_listen, true, "agents");

@@ -30,6 +30,11 @@ typedef struct Gateway {
         RpcQueue *queue;
         RpcServer *agent_server, *enroll_server;
         HttpServer *http;
+        struct {
+                usec_t checked;              /* CLOCK_BOOTTIME: when the store was tried last, 0: never */
+                int result;
+                bool pending;
+        } health;
         bool stopping;
         unsigned servers_draining;
         int exit_code;

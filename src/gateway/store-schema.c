@@ -65,6 +65,9 @@ static const char *const steps[] = {
         "CREATE TABLE events ("
         "  id INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, topic TEXT NOT NULL,"
         "  agent TEXT, data TEXT NOT NULL);",
+        /* 2: one row that is written to see whether anything can be */
+        "CREATE TABLE health ("
+        "  id INTEGER PRIMARY KEY CHECK (id = 1), checked INTEGER NOT NULL);",
 };
 
 uint64_t store_schema_version(void) {

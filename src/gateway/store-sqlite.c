@@ -40,6 +40,17 @@ static int sqlite_savepoint_rollback(Store *s) {
         return sqlite_run(SQLITE_STORE(s), "ROLLBACK TO job; RELEASE job");
 }
 
+static int sqlite_touch(Store *s, usec_t when) {
+        _cleanup_query_ Query q = {};
+        int r;
+
+        query_begin(&q, s, "INSERT INTO health (id, checked) VALUES (1, ?) "
+                           "ON CONFLICT (id) DO UPDATE SET checked = excluded.checked");
+        query_u64(&q, when);
+        r = query_run(&q);
+        return r < 0 ? r : 0;
+}
+
 static const StoreOps sqlite_ops = {
         .name = "sqlite",
         .close = sqlite_close,
@@ -49,6 +60,7 @@ static const StoreOps sqlite_ops = {
         .savepoint = sqlite_savepoint,
         .savepoint_release = sqlite_savepoint_release,
         .savepoint_rollback = sqlite_savepoint_rollback,
+        .touch = sqlite_touch,
         .agent_get = sqlite_agent_get,
         .agent_put = sqlite_agent_put,
         .agent_put_labels = sqlite_agent_put_labels,

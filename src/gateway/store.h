@@ -44,6 +44,8 @@ struct StoreOps {
         int (*savepoint_release)(Store *s);
         int (*savepoint_rollback)(Store *s);
 
+        int (*touch)(Store *s, usec_t when);                              /* a write that changes nothing */
+
         int (*agent_get)(Store *s, const char *id, AgentRecord *ret);
         int (*agent_put)(Store *s, const AgentRecord *a);                 /* without the labels */
         int (*agent_put_labels)(Store *s, const char *id, const Labels *labels);

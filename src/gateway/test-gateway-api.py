@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -347,6 +348,21 @@ class Events:
                 event[key] = value
 
 
+def test_health(gateway):
+    """"ok" means that a Hello could be stored: another program that holds the database shows it."""
+    time.sleep(1.1)
+    assert gateway.ask("GET", "/healthz", token="")[1]["status"] == "ok"
+    time.sleep(1.1)
+    database = sqlite3.connect(gateway.state / "gateway.db", isolation_level=None)
+    database.execute("BEGIN IMMEDIATE")
+    status, answer = gateway.ask("GET", "/healthz", token="")
+    assert status == 503 and answer["status"] == "store-failing", answer
+    database.execute("ROLLBACK")
+    database.close()
+    time.sleep(1.1)
+    assert gateway.ask("GET", "/healthz", token="")[0] == 200
+
+
 def test_events(gateway):
     stream, only_agents = Events(gateway), Events(gateway, "?topics=agent")
     assert stream.status == 200 and stream.answer.getheader("Content-Type") == "text/event-stream"
@@ -438,6 +454,7 @@ def main():
             (test_static, (repository,)),
             (test_people, ()),
             (test_requests, ()),
+            (test_health, ()),
             (test_events, ()),
             (test_many_clients, ()),
             (test_killed_while_importing, (repository,)),

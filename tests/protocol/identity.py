@@ -7,6 +7,12 @@ from pathlib import Path
 from harness.command import execute
 
 
+def own(state: Path) -> tuple[Path, Path]:
+    """What an agent's own state directory holds: certificate, chain and key are one file."""
+    identity = state / "identity" / "identity.pem"
+    return identity, identity
+
+
 def issue(
     folder: Path,
     agent_id: str,

@@ -16,7 +16,7 @@ def _begin(loop: Loopback, *versions: str, settings: str = "") -> tuple[Agent, R
     loop.start_gateway()
     repository = Repository(loop.build, loop.folder / "repository")
     for version in versions:
-        repository.release(version)
+        repository.release(version, files=_files(loop))
     loop.ctl("releases", "import", str(repository.folder))
     agent = loop.new_agent()
     (agent.folder / "agent.conf.d").mkdir()
@@ -24,6 +24,14 @@ def _begin(loop: Loopback, *versions: str, settings: str = "") -> tuple[Agent, R
     agent.start(loop.token())
     agent.wait_online()
     return agent, repository
+
+
+def _files(loop: Loopback) -> tuple[Path, Path]:
+    """Large enough that a download can be interrupted; nobody runs them here."""
+    agent, updater = loop.folder / "release-agent", loop.folder / "release-updater"
+    agent.write_bytes(os.urandom(12 << 20))
+    updater.write_bytes(os.urandom(1 << 20))
+    return agent, updater
 
 
 def _finished(agent: Agent, version: str, timeout: float = 30) -> dict[str, Any]:

@@ -2,14 +2,16 @@
 """Sessions that end, return, and are taken over."""
 
 import socket
+import sqlite3
 import ssl
 import threading
 from pathlib import Path
 
+from harness.command import execute
 from harness.wait import wait_for
 
 from . import h2
-from .identity import issue
+from .identity import issue, own
 from .loopback import Agent, Loopback
 
 
@@ -55,6 +57,44 @@ def newest_wins() -> None:
         assert second.data and not second.ended, "no Welcome for the second"
         old.read(1, until_end=True, timeout=5)
         assert first.ended or first.reset or old.closed, "the old stream was left open"
+
+
+def ready(loop: Loopback, agent: Agent) -> bool:
+    """Probe, as the updater's old binary asks it before it blames a release."""
+    connection = h2.Connection(loop.agent_port, ca=loop.ca, identity=own(agent.state))
+    connection.open(1, "Probe", h2.pb_bytes(1, agent.id) + h2.pb_bytes(2, "1.0.0"), end=True)
+    answer = connection.read(1)
+    connection.close()
+    assert answer.data, answer
+    return answer.data[5:7] == b"\x08\x01"
+
+
+def probe_is_honest() -> None:
+    """Ready means that a Hello would be answered by Welcome: not when the gateway is full, cannot store, or
+    does not know the agent any more."""
+    with Loopback("probe") as loop:
+        loop.start_gateway("[Limits]\nAgentsMax=1")
+        gone = enrolled(loop, "gone")
+        assert ready(loop, gone)
+        assert gone.program is not None and loop.gateway is not None
+        gone.program.stop()
+        wait_for(lambda: gone.seen()["state"] == "offline", 10, "the gateway to see it leave")
+        here = enrolled(loop, "here")
+        assert ready(loop, here), "an agent that has a session may renew it"
+        assert not ready(loop, gone), "a Hello would be refused for AgentsMax="
+        assert here.program is not None
+        here.program.stop()
+        wait_for(lambda: ready(loop, gone), 10, "room for the other")
+        database = sqlite3.connect(loop.state / "gateway.db", isolation_level=None)
+        database.execute("BEGIN IMMEDIATE")
+        assert not ready(loop, gone), "the store cannot be written"
+        database.execute("ROLLBACK")
+        database.close()
+        assert ready(loop, gone)
+        token = (loop.state / "admin.token").read_text().strip()
+        url = f"https://localhost:{loop.https_port}/api/v1/agents/{gone.id}"
+        execute(["curl", "-ksf", "-X", "DELETE", "-H", f"Authorization: Bearer {token}", url])
+        assert not ready(loop, gone), "it is not enrolled any more"
 
 
 def wrong_identity() -> None:
@@ -137,4 +177,4 @@ def _talk_nonsense(loop: Loopback, met: threading.Event, stop: threading.Event) 
                 met.set()
 
 
-TESTS = [reconnect, newest_wins, wrong_identity, strange_gateway]
+TESTS = [reconnect, newest_wins, probe_is_honest, wrong_identity, strange_gateway]

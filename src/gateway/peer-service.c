@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "peer-service.h"
+
+#include "alloc-util.h"
+#include "gateway.h"
+#include "log.h"
+#include "pki-csr.h"
+#include "string-util.h"
+
+int peer_issue(Gateway *g, const ProtobufCBinaryData *csr_der, const char *agent, PkiCert **ret) {
+        _cleanup_(pki_csr_freep) PkiCsr *csr = NULL;
+        int r;
+
+        r = pki_csr_parse(csr_der->data, csr_der->len, &csr);
+        if (r < 0)
+                return r;
+        return pki_ca_issue_agent(gateway_ca_get(g->ca), csr, agent, now(CLOCK_REALTIME), 0, ret);
+}
+
+ProtobufCBinaryData peer_certificate_data(const PkiCert *c) {
+        size_t size;
+        const void *der = pki_cert_der(c, &size);
+
+        return (ProtobufCBinaryData){ .data = (uint8_t *) der, .len = size };
+}
+
+static void refuse_csr(RpcRequest *q, int error) {
+        if (error == -ENOMEM)
+                rpc_request_refuse(q, RPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
+        else if (error == -ENOTSUP)
+                rpc_request_refuse(
+                                q, RPC_STATUS_INVALID_ARGUMENT,
+                                "the certificate request must be for a P-256 key");
+        else if (error == -EKEYEXPIRED)
+                rpc_request_refuse(q, RPC_STATUS_FAILED_PRECONDITION, "the gateway's CA has expired");
+        else
+                rpc_request_refuse(
+                                q, RPC_STATUS_INVALID_ARGUMENT,
+                                "the certificate request is malformed or not signed by its key");
+}
+
+static int request_agent(RpcRequest *q, char **ret) {
+        _cleanup_(pki_cert_freep) PkiCert *cert = NULL;
+        const RpcPeer *peer = rpc_request_peer(q);
+        int r;
+
+        if (!peer->certificate_pem)
+                return -EACCES;
+        r = pki_cert_parse_pem(peer->certificate_pem, strlen(peer->certificate_pem), &cert);
+        return r < 0 ? r : pki_cert_agent_id(cert, ret);
+}
+
+/* ---- Probe ---- */
+
+typedef struct ProbeJob {
+        StoreJob job;
+        Gateway *gateway;
+        RpcRequest *request;
+        char *agent;
+} ProbeJob;
+
+static void probe_free(ProbeJob *j) {
+        free(j->agent);
+        free(j);
+}
+
+/* What a Hello would need: that the agent is known, and that something can be written about it. */
+static int probe_work(StoreJob *job, Store *s) {
+        ProbeJob *j = container_of(job, ProbeJob, job);
+
+        return s->ops->agent_seen(s, j->agent, now(CLOCK_REALTIME));
+}
+
+/* NULL: a Hello would be welcome. */
+static const char *probe_obstacle(const ProbeJob *j, int r) {
+        Gateway *g = j->gateway;
+
+        if (g->stopping)
+                return "the gateway is stopping";
+        if (r == -ENOENT)
+                return "this agent is not enrolled here (any more)";
+        if (r == -ENOBUFS)
+                return "the gateway is busy";
+        if (r < 0)
+                return "the gateway cannot store anything now";
+        if (rpc_server_sessions(g->agent_server) >= g->conf.agents_max &&
+            !stream_registry_get(g->streams, j->agent))
+                return "the gateway has as many agents as AgentsMax= allows";
+        return NULL;
+}
+
+static void probe_answer(ProbeJob *j, int r) {
+        Fleet__V1__ProbeResponse answer = FLEET__V1__PROBE_RESPONSE__INIT;
+        const char *obstacle = probe_obstacle(j, r);
+
+        answer.ready = !obstacle;
+        if (obstacle) {
+                log_info("Agent %s asked whether a session could be opened: %s.", j->agent, obstacle);
+                answer.reason = (char *) obstacle;
+        }
+        (void) rpc_request_answer(j->request, &answer.base);
+        probe_free(j);
+}
+
+static void probe_done(StoreJob *job, int r) {
+        probe_answer(container_of(job, ProbeJob, job), r);
+}
+
+static void on_probe(RpcRequest *q, const ProtobufCMessage *message, void *userdata) {
+        Gateway *g = userdata;
+        const Fleet__V1__ProbeRequest *m = (const Fleet__V1__ProbeRequest *) message;
+        ProbeJob *j;
+        int r;
+
+        j = new0(ProbeJob, 1);
+        if (!j) {
+                rpc_request_refuse(q, RPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
+                return;
+        }
+        *j = (ProbeJob){ .job = { .work = probe_work, .done = probe_done }, .gateway = g, .request = q };
+        if (request_agent(q, &j->agent) < 0 || !streq(j->agent, m->agent_id)) {
+                rpc_request_refuse(
+                                q, RPC_STATUS_PERMISSION_DENIED,
+                                "the certificate speaks for another agent id");
+                probe_free(j);
+                return;
+        }
+        r = store_worker_submit(g->worker, &j->job);
+        if (r < 0)
+                probe_answer(j, r);
+}
+
+/* ---- RenewCertificate ---- */
+
+typedef struct RenewJob {
+        StoreJob job;
+        Gateway *gateway;
+        RpcRequest *request;
+        PkiCert *certificate;
+        char *agent;
+} RenewJob;
+
+/* Only an agent that is still known may go on. */
+static int renew_work(StoreJob *job, Store *s) {
+        RenewJob *j = container_of(job, RenewJob, job);
+        _cleanup_(agent_record_done) AgentRecord a = {};
+
+        return s->ops->agent_get(s, j->agent, &a);
+}
+
+static void renew_done(StoreJob *job, int r) {
+        RenewJob *j = container_of(job, RenewJob, job);
+        Fleet__V1__RenewCertificateResponse m = FLEET__V1__RENEW_CERTIFICATE_RESPONSE__INIT;
+        ProtobufCBinaryData chain;
+
+        if (r == -ENOENT)
+                rpc_request_refuse(
+                                j->request, RPC_STATUS_PERMISSION_DENIED,
+                                "this agent is not enrolled here; enrol it again");
+        else if (r < 0)
+                rpc_request_refuse(j->request, RPC_STATUS_UNAVAILABLE, "the gateway is busy, try again");
+        else {
+                chain = peer_certificate_data(pki_ca_cert(gateway_ca_get(j->gateway->ca)));
+                m.certificate = peer_certificate_data(j->certificate);
+                m.chain = &chain;
+                m.n_chain = 1;
+                m.renew_after_sec = PEER_RENEW_AFTER / USEC_PER_SEC;
+                if (rpc_request_answer(j->request, &m.base) >= 0)
+                        log_info("Agent %s has a new certificate, %s.", j->agent,
+                                 pki_cert_serial(j->certificate));
+        }
+        pki_cert_free(j->certificate);
+        free(j->agent);
+        free(j);
+}
+
+static void on_renew(RpcRequest *q, const ProtobufCMessage *message, void *userdata) {
+        Gateway *g = userdata;
+        const Fleet__V1__RenewCertificateRequest *m = (const Fleet__V1__RenewCertificateRequest *) message;
+        RenewJob *j;
+        int r;
+
+        j = new0(RenewJob, 1);
+        if (!j) {
+                rpc_request_refuse(q, RPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
+                return;
+        }
+        *j = (RenewJob){ .job = { .work = renew_work, .done = renew_done }, .gateway = g, .request = q };
+        r = request_agent(q, &j->agent);
+        if (r < 0) {
+                rpc_request_refuse(q, RPC_STATUS_UNAUTHENTICATED, "the certificate speaks for no agent");
+                free(j);
+                return;
+        }
+        r = peer_issue(g, &m->csr, j->agent, &j->certificate);
+        if (r < 0)
+                refuse_csr(q, r);
+        else {
+                r = store_worker_submit(g->worker, &j->job);
+                if (r < 0)
+                        rpc_request_refuse(q, RPC_STATUS_UNAVAILABLE, "the gateway is busy, try again");
+        }
+        if (r < 0) {
+                pki_cert_free(j->certificate);
+                free(j->agent);
+                free(j);
+        }
+}
+
+int peer_service_add(Gateway *g, RpcServer *server) {
+        int r;
+
+        r = rpc_server_add_method(server, &rpc_method_probe, /* needs_certificate= */ true, on_probe, g);
+        if (r >= 0)
+                r = rpc_server_add_method(
+                                server, &rpc_method_renew_certificate, /* needs_certificate= */ true,
+                                on_renew, g);
+        return r;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The unary methods of agents that have a certificate: Probe, which says whether a Hello would be welcome,
+ * and RenewCertificate; and what they share with Enroll. Loop's thread. */
+
+#include "messages-pb.h"
+#include "pki-ca.h"
+#include "rpc-server.h"
+
+typedef struct Gateway Gateway;
+
+/* A certificate is renewed when a third of its life is left. */
+#define PEER_RENEW_AFTER (2 * PKI_AGENT_LIFETIME / 3)
+
+int peer_service_add(Gateway *g, RpcServer *server);
+
+/* Signs a request; errors of pki_csr_parse() and pki_ca_issue_agent(). */
+int peer_issue(Gateway *g, const ProtobufCBinaryData *csr_der, const char *agent, PkiCert **ret);
+ProtobufCBinaryData peer_certificate_data(const PkiCert *c); /* stays the certificate's */
