@@ -199,7 +199,8 @@ static void on_stream_end(AgentStream *s, const AgentStreamEnd *end, void *userd
                 return;
         const char *pause = timespan_format(end->pause, span);
         if (end->welcomed)
-                log_event(LOG_WARNING, FLEET_MESSAGE_DISCONNECTED_STR,
+                log_event(end->status == RPC_STATUS_OK ? LOG_INFO : LOG_WARNING,
+                          FLEET_MESSAGE_DISCONNECTED_STR,
                           "MESSAGE=The session with the gateway at %s ended: %s. Connecting again in %s.",
                           a->conf.address,
                           isempty(end->text) ? rpc_status_to_string(end->status) : end->text, pause,
