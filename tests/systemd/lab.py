@@ -181,6 +181,10 @@ class Lab:
         assert result["instruction"] == update["id"], (result, update)
         return update
 
+    def uptime_usec(self) -> int:
+        """CLOCK_BOOTTIME, which is the host's as well."""
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+
     def journal(self, **fields: str) -> list[dict[str, object]]:
         """Entries of this machine since the case began."""
         return self.box.journal.entries(since=self.mark, fields=fields)

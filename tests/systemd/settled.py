@@ -4,6 +4,7 @@
 import os
 import time
 
+from harness import CommandError
 from harness.product import Machine
 
 from .bus import agent, updater
@@ -44,10 +45,13 @@ def problem(machine: Machine, version: str) -> str:
             return f"{unit} is {state}"
     if running_version(machine) != version:
         return f"the running binary is {running_version(machine)}"
-    if (state := agent(machine, "GatewayState")) != "connected":
-        return f"the agent's gateway state is {state}"
-    if (state := agent(machine, "UpdateState")) != "idle":
-        return f"the agent's update state is {state}"
+    for name, wanted in (("GatewayState", "connected"), ("UpdateState", "idle")):
+        try:
+            state = agent(machine, name)
+        except CommandError:
+            return "the agent is not on the bus"
+        if state != wanted:
+            return f"the agent's {name} is {state}"
     shown = machine.gateway.agent(machine.agent_id)
     if (shown.get("state"), shown.get("version")) != ("online", version):
         return f"the gateway sees {shown.get('state')} {shown.get('version')}"

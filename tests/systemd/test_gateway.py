@@ -38,6 +38,20 @@ def down_during_the_update(lab: Lab) -> str:
 
 
 @case(fresh=True)
+def drains_within_the_trial(lab: Lab) -> str:
+    """It says that it goes, and is away beyond the deadline: the machine waits for it once."""
+    lab.order("1.1.0")
+    faults.at_once(lambda: faults.record(lab.box).get("phase") == "confirming", 60, "the soak")
+    deadline = int(faults.record(lab.box)["deadline_usec"])
+    lab.gateway.stop()
+    wait_for(lambda: lab.uptime_usec() > deadline + 1_000_000, 40, "the deadline to pass", 0.1)
+    assert lab.machine.link("current") == "1.1.0", "it did not wait"
+    lab.gateway.start()
+    lab.machine.wait_finished("1.1.0", "succeeded", 60)
+    return "1.1.0"
+
+
+@case(fresh=True)
 def link_lost_during_the_update(lab: Lab) -> str:
     """The same with a cable that is cut: nothing answers, nothing refuses either."""
     lab.order("1.1.0")
@@ -100,6 +114,7 @@ def gateway_restarts(lab: Lab) -> str:
 _SETTINGS = Settings(updater="ConfirmTimeoutSec=15\nSoakSec=2\n", agent="KeepaliveSec=5")
 GROUPS = [
     Group("gatewaydown", (gateway_restarts, down_during_the_update), _SETTINGS, minutes=1),
+    Group("drain", (drains_within_the_trial,), _SETTINGS, minutes=1),
     Group(
         "halfopen",
         (half_open_stream_does_not_keep_the_new_one_out,),

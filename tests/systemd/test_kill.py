@@ -168,6 +168,46 @@ def updater_killed_while_staging(lab: Lab) -> str:
 
 
 @case()
+def second_install_is_busy(lab: Lab) -> str:
+    """One at a time, and the second one is told so."""
+    transaction = _begin(lab)
+    lab.client.refused(Offer.of(lab.repository, "1.1.0"), "Busy")
+    wait_for(lambda: faults.record(lab.box).get("phase") == "confirming", 40, "the soak", 0.01)
+    lab.client.refused(Offer.of(lab.repository, "1.1.0"), "Busy")
+    _expect_end(lab, transaction, "1.1.0", 30)
+    return "1.1.0"
+
+
+@case(fresh=True)
+def init_is_executed_anew(lab: Lab) -> str:
+    """As upgrades of systemd do it: connections to PID 1 break, and the trial goes on."""
+    transaction = _begin(lab)
+    wait_for(lambda: faults.record(lab.box).get("phase") == "confirming", 40, "the soak", 0.01)
+    lab.box.run(["systemctl", "daemon-reexec"])
+    _expect_end(lab, transaction, "1.1.0", 30)
+    return "1.1.0"
+
+
+@case(fresh=True)
+def bus_dies(lab: Lab) -> str:
+    """Nobody can tell then whether the new version is well: back, by PID 1's own socket."""
+    _begin(lab)
+    wait_for(lambda: faults.record(lab.box).get("phase") == "confirming", 40, "the soak", 0.01)
+    pid = lab.box.show("dbus.service", "MainPID")
+    lab.box.run(["systemctl", "mask", "--runtime", "--quiet", "dbus.service"])
+    lab.box.run(["kill", "-KILL", pid])
+    lab.machine.wait_links("1.0.0", "1.0.0", 60)
+    lab.machine.wait_online("1.0.0")
+    lab.box.run(["systemctl", "unmask", "--runtime", "--quiet", "dbus.service"])
+    lab.box.run(["systemctl", "restart", "dbus.socket"])
+    alive = ["busctl", "status"]
+    wait_for(lambda: lab.box.run(alive, check=False).returncode == 0, 20, "the bus", 0.2)
+    result = bus.last_result(lab.machine)
+    assert result["phase"] == "rolled-back", result
+    return "1.0.0"
+
+
+@case()
 def timer_alone(lab: Lab) -> str:
     """Neither settle nor OnFailure= does anything: PID 1's timer is the last one to come."""
     condition = "ExecCondition=/bin/test -e /run/may-roll-back\n"
@@ -224,6 +264,7 @@ GROUPS = [
         (apply_stopped_with_sigterm, updater_killed_while_staging, apply_killed_while_confirming),
         _QUICK,
     ),
+    Group("busy", (second_install_is_busy, init_is_executed_anew, bus_dies), _QUICK, minutes=1),
     Group(
         "timer", (timer_alone,), Settings(updater="ConfirmTimeoutSec=5\nSoakSec=4\n"), minutes=1.5
     ),

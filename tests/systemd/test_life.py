@@ -4,9 +4,10 @@
 import time
 
 from harness import wait_for
+from harness.product import Machine
 
 from . import bus
-from .lab import Lab, Settings, stays
+from .lab import Lab, stays
 from .suite import Group, case
 
 _AGENT = "fleet-agent.service"
@@ -134,7 +135,54 @@ def no_datagram_is_lost(lab: Lab) -> str:
     return "1.1.0"
 
 
+@case(fresh=True)
+def queued_datagrams_survive_a_crash(lab: Lab) -> str:
+    """What waited for a process that hangs and is killed is read by the next one."""
+    pid = lab.machine.main_pid()
+    lab.box.run(["kill", "-STOP", pid])
+    for n in range(5):
+        lab.box.run(["logger", "--socket", _SOCKET, "--udp", f"m{n}"])
+    assert _queued(lab) > 0
+    lab.box.run(["kill", "-KILL", pid])
+    _back(lab, pid)
+    wait_for(lambda: _queued(lab) == 0, 10, "the queue to be read")
+    return "1.0.0"
+
+
+@case()
+def current_link_is_gone(lab: Lab) -> str:
+    """Somebody has removed it, and the agent dies: it is made anew from what is good."""
+    link = "/opt/fleet-agent/bin/current"
+    lab.box.run(["rm", link])
+    lab.box.run(["systemctl", "kill", "--signal=KILL", _AGENT])
+    wait_for(lambda: lab.box.path(link).is_symlink(), 60, "the link")
+    return "1.0.0"
+
+
+@case(fresh=True)
+def clone_may_not_enrol(lab: Lab) -> str:
+    """A copy of a machine, with its identity: it is refused with words, and the original stays."""
+    identity = lab.box.read_file("/etc/machine-id").strip()
+    clone = lab.run.container(f"{lab.name}copy", machine_id=identity)
+    try:
+        clone.boot()
+        clone.wait_running()
+        machine = Machine(clone, lab.gateway)
+        machine.install(lab.gateway.join_token())
+        wait_for(lambda: "AgentId=" in clone.journal.text(unit=_AGENT), 30, "it to be told", 0.2)
+        assert bus.agent(machine, "GatewayState") != "connected"
+        assert bus.agent(lab.machine, "GatewayState") == "connected"
+        clone.write_file("/etc/fleet-agent/agent.conf.d/id.conf", "[Agent]\nAgentId=copy\n")
+        clone.run(["systemctl", "restart", _AGENT])
+        online = lambda: lab.gateway.agent("copy").get("state") == "online"  # noqa: E731
+        wait_for(online, 30, "the clone to be somebody else", 0.2)
+    finally:
+        lab.run.destroy(clone)
+    return "1.0.0"
+
+
 def _queued(lab: Lab) -> int:
+    """Bytes that wait in the socket, which PID 1 holds."""
     listed = lab.box.run(["ss", "-Hxan", "src", _SOCKET]).stdout.split()
     assert listed, "nobody holds the socket"
     return int(listed[2])
@@ -168,6 +216,11 @@ GROUPS = [
         minutes=1,
     ),
     Group("stopped", (is_stopped_for_good,), minutes=1),
-    Group("broken", (both_links_lead_to_a_broken_version, links_are_gone), Settings(), minutes=1.5),
-    Group("telemetry", (no_datagram_is_lost,)),
+    Group(
+        "broken",
+        (current_link_is_gone, both_links_lead_to_a_broken_version, links_are_gone),
+        minutes=1.5,
+    ),
+    Group("clone", (clone_may_not_enrol,)),
+    Group("telemetry", (no_datagram_is_lost, queued_datagrams_survive_a_crash)),
 ]

@@ -161,6 +161,19 @@ def operator_goes_back(lab: Lab) -> str:
     return "1.1.0"
 
 
+@case(start="1.1.0", fresh=True)
+def operator_goes_back_without_a_gateway(lab: Lab) -> str:
+    """Perhaps because of that very version: it is no reason to be brought forward again."""
+    lab.update("1.4.0")
+    lab.gateway.stop()
+    wait_for(lambda: bus.agent(lab.machine, "GatewayState") != "connected", 20, "it to notice", 0.1)
+    told = lab.box.run(["fleet-agentctl", "rollback", "--json=short"], timeout=90)
+    assert json.loads(told.stdout)["phase"] == "succeeded", told
+    lab.machine.wait_links("1.1.0", "1.1.0")
+    lab.gateway.start()
+    return "1.1.0"
+
+
 _QUICK = Settings(updater="ConfirmTimeoutSec=15\nSoakSec=2\n")
 GROUPS = [
     Group("denylist", (denylisted_until_a_newer_release,), _QUICK, minutes=1),
@@ -169,5 +182,5 @@ GROUPS = [
     Group("stone", (stepping_stone_comes_first,), _QUICK),
     Group("packaging", (newer_packaging_comes_first,), _QUICK),
     Group("pin", (pin_holds_a_version,), _QUICK),
-    Group("operator", (operator_goes_back,), _QUICK),
+    Group("operator", (operator_goes_back, operator_goes_back_without_a_gateway), _QUICK),
 ]

@@ -141,7 +141,8 @@ def no_room_to_close_a_transaction(lab: Lab) -> str:
     record = f"{_STATE}/transaction"
     lab.order("1.1.0")
     wait_for(
-        lambda: lab.box.run(["grep", "-q", "phase=confirming", record], check=False).returncode == 0,
+        lambda: lab.box.run(["grep", "-q", "phase=confirming", record], check=False).returncode
+        == 0,
         40,
         "the trial",
         0.05,

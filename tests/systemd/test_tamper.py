@@ -138,7 +138,7 @@ def rubbish_as_metadata(lab: Lab) -> str:
     ):
         rubbish.write_bytes(content)
         for index in range(3):
-            # New versions of all roles: what the updater has verified before, it does not read again.
+            # New versions of all roles: what was verified before is not read again.
             lab.repository.tool("renew")
             lab.repository.sign()
             lab.repository.publish()

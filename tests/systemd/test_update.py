@@ -96,6 +96,50 @@ def final_status_is_repeated(lab: Lab) -> str:
 
 
 @case(fresh=True)
+def agent_dies_while_downloading(lab: Lab) -> str:
+    """The next process goes on with what is there, under the same instruction."""
+    lab.box.write_file("/etc/fleet-agent/agent.conf.d/slow.conf", "[Update]\nSpeedLimit=2M\n")
+    lab.box.run(["systemctl", "restart", "fleet-agent.service"])
+    lab.machine.wait_online()
+    lab.order("1.1.0")
+    for _ in range(2):
+        lab.events.wait_title(lab.machine.agent_id, "1.1.0", "Downloading")
+        pid = lab.machine.main_pid()
+        lab.box.run(["kill", "-KILL", pid])
+        wait_for(lambda: lab.machine.main_pid() not in ("0", pid), 20, "another process")
+        lab.machine.wait_online("1.0.0")
+    update = lab.machine.wait_finished("1.1.0", "succeeded", 90)
+    assert [u["id"] for u in lab.gateway.updates(lab.machine.agent_id)] == [update["id"]]
+    return "1.1.0"
+
+
+def _upgrade_package(lab: Lab, version: str) -> int:
+    """What a package's script does after the files of another one are in place."""
+    for path, name in zip(lab.build.payload(version), ("agent", "updater"), strict=True):
+        lab.box.copy_in(path, f"/opt/fleet-agent/package/{name}", 0o755)
+    lab.box.write_file("/opt/fleet-agent/package/VERSION", f"{version}\n")
+    adopt = ["/opt/fleet-agent/package/updater", "adopt"]
+    return lab.box.run(adopt, check=False, timeout=120).returncode
+
+
+@case(fresh=True)
+def package_is_upgraded(lab: Lab) -> str:
+    """A newer package is an ordinary update, with a trial. An older one is nothing."""
+    assert _upgrade_package(lab, "1.1.0") == 0
+    lab.machine.wait_links("1.1.0", "1.1.0")
+    lab.machine.wait_online("1.1.0")
+    pid = lab.machine.main_pid()
+    assert _upgrade_package(lab, "1.0.0") == 0
+    assert lab.machine.main_pid() == pid, "an older package restarted the agent"
+    _upgrade_package(lab, "1.2.0")
+    ended = lambda: bus.last_result(lab.machine).get("to") == "1.2.0"  # noqa: E731
+    wait_for(ended, 60, "the end of 1.2.0", 0.2)
+    result = bus.last_result(lab.machine)
+    assert (result["phase"], result["verdict"]) == ("rolled-back", "crashed"), result
+    return "1.1.0"
+
+
+@case(fresh=True)
 def two_steps_in_one_go(lab: Lab) -> str:
     """1.0.0 to 1.1.0 to 1.4.0, the second ordered as soon as the first has ended."""
     lab.update("1.1.0")
@@ -116,6 +160,8 @@ GROUPS = [
         (succeeds, prunes_old_versions),
         Settings(updater="ConfirmTimeoutSec=20\nSoakSec=2\nKeepVersions=2\n"),
     ),
+    Group("package", (package_is_upgraded,)),
+    Group("resume", (agent_dies_while_downloading,)),
     Group(
         "repeat",
         (repeated_instruction_is_done_once, final_status_is_repeated, two_steps_in_one_go),
