@@ -6,6 +6,7 @@
 #include "log.h"
 #include "messages-pb.h"
 #include "peer-service.h"
+#include "pki-csr.h"
 #include "string-util.h"
 #include "view.h"
 
@@ -15,7 +16,10 @@ typedef struct EnrollJob {
         StoreJob job;
         Gateway *gateway;
         RpcRequest *request;
+        void *csr;                           /* as sent, at most PKI_CSR_MAX */
+        size_t csr_size;
         PkiCert *certificate;
+        char key_hash[PEER_KEY_HASH_HEX + 1]; /* of the certificate */
         char *agent, *token_id, *token_hash, *hostname;
         bool is_online;
 } EnrollJob;
@@ -25,10 +29,14 @@ enum {
         ENROLL_TOKEN_EXPIRED,
         ENROLL_TOKEN_USED_UP,
         ENROLL_AGENT_ONLINE,
+        ENROLL_BAD_REQUEST,
 };
+
+static const char bad_request[] = "the certificate request is malformed, or not signed by its P-256 key";
 
 static void enroll_free(EnrollJob *j) {
         pki_cert_free(j->certificate);
+        free(j->csr);
         free(j->agent);
         free(j->token_id);
         free(j->token_hash);
@@ -36,7 +44,8 @@ static void enroll_free(EnrollJob *j) {
         free(j);
 }
 
-static int token_use(EnrollJob *j, Store *s, JoinToken *t, usec_t time) {
+/* Is it good for this machine, leaving aside with which key? */
+static int token_check(EnrollJob *j, Store *s, JoinToken *t, usec_t time) {
         int r;
 
         r = s->ops->join_token_get(s, j->token_id, t);
@@ -48,6 +57,13 @@ static int token_use(EnrollJob *j, Store *s, JoinToken *t, usec_t time) {
                 return ENROLL_TOKEN_REFUSED;
         if (t->expires <= time)
                 return ENROLL_TOKEN_EXPIRED;
+        if (t->uses_left > 0)
+                return 0;
+        r = s->ops->join_token_used(s, t->id, j->agent, NULL);
+        return r == -ENOENT ? ENROLL_TOKEN_USED_UP : r;
+}
+
+static int token_use(EnrollJob *j, Store *s, JoinToken *t) {
         if (t->uses_left == 0)
                 return ENROLL_TOKEN_USED_UP;
         t->uses_left--;
@@ -104,15 +120,24 @@ static int enroll_work(StoreJob *job, Store *s) {
         usec_t time = now(CLOCK_REALTIME);
         int r;
 
+        r = token_check(j, s, &t, time);
+        if (r != 0)
+                return r;
+        /* The same machine with the same key did not get the answer: it gets another, and that is all. */
+        r = s->ops->join_token_used(s, t.id, j->agent, j->key_hash);
+        if (r != -ENOENT)
+                return r;
         /* Nobody may take over an agent that is there: who holds a join token is not yet anybody. */
         if (j->is_online)
                 return ENROLL_AGENT_ONLINE;
-        r = token_use(j, s, &t, time);
+        r = token_use(j, s, &t);
         if (r != 0)
                 return r;
         r = agent_forget_outstanding(j, s, time);
         if (r >= 0)
                 r = agent_begin(j, s, &t, time);
+        if (r >= 0)
+                r = s->ops->join_token_put_used(s, t.id, j->agent, j->key_hash);
         return r;
 }
 
@@ -134,15 +159,15 @@ static void enroll_answer(EnrollJob *j) {
                            pki_cert_serial(j->certificate));
 }
 
-static void enroll_done(StoreJob *job, int r) {
-        EnrollJob *j = container_of(job, EnrollJob, job);
-
+/* Why not, to the log and to the peer. */
+static void enroll_finish(EnrollJob *j, int r) {
         switch (r) {
         case 0:
                 enroll_answer(j);
                 break;
         case ENROLL_TOKEN_REFUSED:
-                log_warning("Enrolment of %s refused: the join token is not known.", j->agent);
+                if (log_limit_pass(&j->gateway->enroll_log, "refused enrolments"))
+                        log_warning("Enrolment of %s refused: the join token is not known.", j->agent);
                 rpc_request_refuse(
                                 j->request, RPC_STATUS_UNAUTHENTICATED, "the join token is not known here");
                 break;
@@ -165,6 +190,11 @@ static void enroll_done(StoreJob *job, int r) {
                                 "an agent with this id is connected; if this machine is a clone, give it "
                                 "an AgentId= of its own");
                 break;
+        case ENROLL_BAD_REQUEST:
+                log_warning("Enrolment of %s with join token %s refused: %s.", j->agent, j->token_id,
+                            bad_request);
+                rpc_request_refuse(j->request, RPC_STATUS_INVALID_ARGUMENT, bad_request);
+                break;
         default:
                 (void) log_error_errno(r, "Failed to store the enrolment of %s: %m", j->agent);
                 rpc_request_refuse(
@@ -172,6 +202,42 @@ static void enroll_done(StoreJob *job, int r) {
                                 "the gateway cannot store anything now, try again");
         }
         enroll_free(j);
+}
+
+static void enroll_done(StoreJob *job, int r) {
+        enroll_finish(container_of(job, EnrollJob, job), r);
+}
+
+/* ---- the token comes first: nobody makes us sign, or verify a signature, without a good one ---- */
+
+static int check_work(StoreJob *job, Store *s) {
+        _cleanup_(join_token_done) JoinToken t = {};
+
+        return token_check(container_of(job, EnrollJob, job), s, &t, now(CLOCK_REALTIME));
+}
+
+static void check_done(StoreJob *job, int r) {
+        EnrollJob *j = container_of(job, EnrollJob, job);
+        ProtobufCBinaryData csr = { .data = j->csr, .len = j->csr_size };
+
+        if (r != 0) {
+                enroll_finish(j, r);
+                return;
+        }
+        r = peer_issue(j->gateway, &csr, j->agent, &j->certificate);
+        if (r < 0 && r != -ENOMEM) {
+                enroll_finish(j, ENROLL_BAD_REQUEST);
+                return;
+        }
+        if (r >= 0)
+                r = peer_key_hash(j->certificate, j->key_hash);
+        if (r >= 0) {
+                j->job = (StoreJob){ .work = enroll_work, .done = enroll_done };
+                j->is_online = stream_registry_get(j->gateway->streams, j->agent);
+                r = store_worker_submit(j->gateway->worker, &j->job);
+        }
+        if (r < 0)
+                enroll_finish(j, r);
 }
 
 static int enroll_submit(
@@ -188,24 +254,24 @@ static int enroll_submit(
         j = new0(EnrollJob, 1);
         if (!j)
                 return -ENOMEM;
-        j->job = (StoreJob){ .work = enroll_work, .done = enroll_done };
+        j->job = (StoreJob){ .work = check_work, .done = check_done };
         j->gateway = g;
         j->request = q;
-        j->is_online = stream_registry_get(g->streams, m->agent_id);
         r = token_parse("fjt1", m->join_token, &j->token_id, &j->token_hash, &pin);
         if (r == -EINVAL)
                 *reterr_why = "this is no join token";
-        if (r >= 0) {
-                r = peer_issue(g, &m->csr, m->agent_id, &j->certificate);
-                if (r < 0 && r != -ENOMEM)
-                        *reterr_why = "the certificate request is malformed, or not signed by its P-256 key";
+        else if (r >= 0 && (m->csr.len == 0 || m->csr.len > PKI_CSR_MAX)) {
+                *reterr_why = bad_request;
+                r = -EINVAL;
         }
         if (r >= 0) {
                 j->agent = strdup(m->agent_id);
+                j->csr = memdup(m->csr.data, m->csr.len);
+                j->csr_size = m->csr.len;
                 j->hostname = m->facts && string_is_safe(m->facts->hostname, 253) ?
                                               strdup(m->facts->hostname) :
                                               NULL;
-                r = j->agent ? store_worker_submit(g->worker, &j->job) : -ENOMEM;
+                r = j->agent && j->csr ? store_worker_submit(g->worker, &j->job) : -ENOMEM;
         }
         if (r < 0)
                 enroll_free(j);
@@ -225,7 +291,8 @@ static void on_enroll(RpcRequest *q, const ProtobufCMessage *message, void *user
         if (r >= 0)
                 return;
         if (why) {
-                log_warning("Enrolment from %s refused: %s.", rpc_request_peer(q)->address, why);
+                if (log_limit_pass(&g->enroll_log, "refused enrolments"))
+                        log_warning("Enrolment from %s refused: %s.", rpc_request_peer(q)->address, why);
                 rpc_request_refuse(q, RPC_STATUS_INVALID_ARGUMENT, why);
         } else
                 rpc_request_refuse(q, RPC_STATUS_UNAVAILABLE, "the gateway is busy, try again");

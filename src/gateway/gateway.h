@@ -11,6 +11,7 @@
 #include "gateway-ca.h"
 #include "gateway-conf.h"
 #include "http.h"
+#include "log-limit.h"
 #include "registry-import.h"
 #include "rpc-server.h"
 #include "store-worker.h"
@@ -30,6 +31,7 @@ typedef struct Gateway {
         RpcQueue *queue;
         RpcServer *agent_server, *enroll_server;
         HttpServer *http;
+        LogLimit enroll_log;                 /* of refused enrolments */
         struct {
                 usec_t checked;              /* CLOCK_BOOTTIME: when the store was tried last, 0: never */
                 int result;

@@ -3,6 +3,7 @@
 
 #include "alloc-util.h"
 #include "gateway.h"
+#include "hex.h"
 #include "log.h"
 #include "pki-csr.h"
 #include "string-util.h"
@@ -15,6 +16,16 @@ int peer_issue(Gateway *g, const ProtobufCBinaryData *csr_der, const char *agent
         if (r < 0)
                 return r;
         return pki_ca_issue_agent(gateway_ca_get(g->ca), csr, agent, now(CLOCK_REALTIME), 0, ret);
+}
+
+int peer_key_hash(const PkiCert *c, char ret[static PEER_KEY_HASH_HEX + 1]) {
+        uint8_t hash[SHA256_SIZE];
+        int r;
+
+        r = pki_cert_key_hash(c, hash);
+        if (r >= 0)
+                hex_encode(hash, sizeof(hash), ret);
+        return r;
 }
 
 ProtobufCBinaryData peer_certificate_data(const PkiCert *c) {

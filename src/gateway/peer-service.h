@@ -17,4 +17,7 @@ int peer_service_add(Gateway *g, RpcServer *server);
 
 /* Signs a request; errors of pki_csr_parse() and pki_ca_issue_agent(). */
 int peer_issue(Gateway *g, const ProtobufCBinaryData *csr_der, const char *agent, PkiCert **ret);
+#define PEER_KEY_HASH_HEX (2 * SHA256_SIZE)
+/* SHA-256 of the public key, as it is kept in the store. */
+int peer_key_hash(const PkiCert *c, char ret[static PEER_KEY_HASH_HEX + 1]);
 ProtobufCBinaryData peer_certificate_data(const PkiCert *c); /* stays the certificate's */

@@ -68,6 +68,12 @@ static const char *const steps[] = {
         /* 2: one row that is written to see whether anything can be */
         "CREATE TABLE health ("
         "  id INTEGER PRIMARY KEY CHECK (id = 1), checked INTEGER NOT NULL);",
+        /* 3: who has used a join token, so that a machine that did not get the answer may ask again */
+        "CREATE TABLE join_token_uses ("
+        "  token TEXT NOT NULL REFERENCES join_tokens(id) ON DELETE CASCADE,"
+        "  agent TEXT NOT NULL REFERENCES agents(id) ON DELETE CASCADE, key_hash TEXT NOT NULL,"
+        "  PRIMARY KEY (token, agent, key_hash)) WITHOUT ROWID;"
+        "CREATE INDEX join_token_uses_by_agent ON join_token_uses(agent);",
 };
 
 uint64_t store_schema_version(void) {

@@ -74,6 +74,32 @@ int sqlite_join_token_put(Store *s, const JoinToken *t) {
         return r < 0 ? r : 0;
 }
 
+/* key_hash NULL: with any key. */
+int sqlite_join_token_used(Store *s, const char *id, const char *agent, const char *key_hash) {
+        _cleanup_query_ Query q = {};
+        int r;
+
+        query_begin(&q, s, "SELECT 1 FROM join_token_uses WHERE token = ? AND agent = ? "
+                           "AND key_hash = coalesce(?, key_hash)");
+        query_text(&q, id);
+        query_text(&q, agent);
+        query_text(&q, key_hash);
+        r = query_row(&q);
+        return r < 0 ? r : r > 0 ? 0 : -ENOENT;
+}
+
+int sqlite_join_token_put_used(Store *s, const char *id, const char *agent, const char *key_hash) {
+        _cleanup_query_ Query q = {};
+        int r;
+
+        query_begin(&q, s, "INSERT OR IGNORE INTO join_token_uses (token, agent, key_hash) VALUES (?, ?, ?)");
+        query_text(&q, id);
+        query_text(&q, agent);
+        query_text(&q, key_hash);
+        r = query_run(&q);
+        return r < 0 ? r : 0;
+}
+
 int sqlite_join_token_delete(Store *s, const char *id) {
         _cleanup_query_ Query q = {};
 

@@ -67,6 +67,8 @@ int sqlite_agents_each(Store *s, store_agent_t callback, void *userdata);
 int sqlite_agents_all_offline(Store *s);
 int sqlite_join_token_get(Store *s, const char *id, JoinToken *ret);
 int sqlite_join_token_put(Store *s, const JoinToken *t);
+int sqlite_join_token_used(Store *s, const char *id, const char *agent, const char *key_hash);
+int sqlite_join_token_put_used(Store *s, const char *id, const char *agent, const char *key_hash);
 int sqlite_join_token_delete(Store *s, const char *id);
 int sqlite_join_tokens_each(Store *s, store_join_token_t callback, void *userdata);
 int sqlite_api_token_put(Store *s, const ApiToken *t);

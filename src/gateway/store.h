@@ -56,6 +56,9 @@ struct StoreOps {
 
         int (*join_token_get)(Store *s, const char *id, JoinToken *ret);
         int (*join_token_put)(Store *s, const JoinToken *t);              /* labels only when it is new */
+        /* That an agent has used it, with a key (SHA-256, hex; NULL asks for any); gone when either of them is. */
+        int (*join_token_used)(Store *s, const char *id, const char *agent, const char *key_hash);
+        int (*join_token_put_used)(Store *s, const char *id, const char *agent, const char *key_hash);
         int (*join_token_delete)(Store *s, const char *id);
         int (*join_tokens_each)(Store *s, store_join_token_t callback, void *userdata);
 

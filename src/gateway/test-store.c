@@ -241,6 +241,15 @@ static void test_tokens(Store *s) {
         assert_se(s->ops->join_token_put(s, &t) == 0);
         assert_se(s->ops->join_token_get(s, "t1", &back) == 0);
         assert_se(back.uses == 2 && back.uses_left == 1 && streq(labels_get(&back.labels, "env"), "test"));
+        assert_se(s->ops->agent_put(s, &(AgentRecord){ .id = (char *) "joined" }) == 0);
+        assert_se(s->ops->join_token_put_used(s, "t1", "nobody", "k1") == -ENOENT);
+        assert_se(s->ops->join_token_put_used(s, "t1", "joined", "k1") == 0);
+        assert_se(s->ops->join_token_put_used(s, "t1", "joined", "k1") == 0);
+        assert_se(s->ops->join_token_used(s, "t1", "joined", "k1") == 0);
+        assert_se(s->ops->join_token_used(s, "t1", "joined", NULL) == 0);
+        assert_se(s->ops->join_token_used(s, "t1", "joined", "k2") == -ENOENT);
+        assert_se(s->ops->agent_delete(s, "joined") == 0);       /* and what it used with it */
+        assert_se(s->ops->join_token_used(s, "t1", "joined", NULL) == -ENOENT);
         assert_se(s->ops->join_token_delete(s, "t1") == 0);
         labels_done(&t.labels);
 

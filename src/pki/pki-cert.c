@@ -208,6 +208,17 @@ void pki_cert_pin(const PkiCert *c, uint8_t ret[static SHA256_SIZE]) {
         sha256_bytes(c->der, c->der_size, ret);
 }
 
+int pki_cert_key_hash(const PkiCert *c, uint8_t ret[static SHA256_SIZE]) {
+        unsigned char *der = NULL;
+        int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(c->x509), &der);
+
+        if (size <= 0)
+                return pki_error(-ENOMEM, "Failed to encode a public key");
+        sha256_bytes(der, (size_t) size, ret);
+        OPENSSL_free(der);
+        return 0;
+}
+
 bool pki_cert_matches_pin(const PkiCert *c, const uint8_t pin[static SHA256_SIZE]) {
         uint8_t own[SHA256_SIZE];
 

@@ -37,6 +37,9 @@ int pki_cert_format_pem(const PkiCert *c, char **ret);
 void pki_cert_pin(const PkiCert *c, uint8_t ret[static SHA256_SIZE]);
 bool pki_cert_matches_pin(const PkiCert *c, const uint8_t pin[static SHA256_SIZE]);
 
+/* SHA-256 of the public key (SubjectPublicKeyInfo): the same in every certificate for one key. */
+int pki_cert_key_hash(const PkiCert *c, uint8_t ret[static SHA256_SIZE]);
+
 usec_t pki_cert_not_before(const PkiCert *c);
 usec_t pki_cert_not_after(const PkiCert *c);
 /* Serial number as lower-case hex; stays the certificate's. */

@@ -13,6 +13,16 @@ def own(state: Path) -> tuple[Path, Path]:
     return identity, identity
 
 
+def request(folder: Path, name: str) -> bytes:
+    """A certificate request (DER) with a new key."""
+    folder.mkdir(parents=True, exist_ok=True)
+    key, der = folder / f"{name}.key", folder / f"{name}.der"
+    execute(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(key)])
+    make = ["openssl", "req", "-new", "-key", str(key), "-subj", "/CN=x", "-outform", "DER"]
+    execute([*make, "-out", str(der)])
+    return der.read_bytes()
+
+
 def issue(
     folder: Path,
     agent_id: str,

@@ -4,8 +4,11 @@
 import json
 import re
 
+from harness.command import execute
 from harness.wait import wait_for
 
+from . import h2
+from .identity import request
 from .loopback import Loopback, stays
 
 
@@ -84,4 +87,50 @@ def malformed_tokens() -> None:
             program.log.unlink()
 
 
-TESTS = [enrol_and_return, wrong_token, used_up_token, wrong_pin, malformed_tokens]
+def ask(loop: Loopback, token: str, csr: bytes, agent_id: str) -> bool:
+    """Enroll by hand; whether a certificate came."""
+    connection = h2.Connection(loop.enroll_port, ca=loop.ca)
+    fields = h2.pb_bytes(1, token) + h2.pb_bytes(2, csr) + h2.pb_bytes(3, agent_id)
+    connection.open(1, "Enroll", fields, end=True)
+    answer = connection.read(1)
+    connection.close()
+    assert answer.ended, answer
+    return bool(answer.data)
+
+
+def _remove(loop: Loopback, agent_id: str) -> None:
+    secret = (loop.state / "admin.token").read_text().strip()
+    url = f"https://localhost:{loop.https_port}/api/v1/agents/{agent_id}"
+    execute(["curl", "-ksf", "-X", "DELETE", "-H", f"Authorization: Bearer {secret}", url])
+
+
+def lost_answer() -> None:
+    """Who never got the answer asks again with the same key, and a token for one machine is enough for it;
+    for no other machine, key, or life."""
+    with Loopback("lost-answer") as loop:
+        loop.start_gateway()
+        token = loop.token(uses=1)
+        mine, other = request(loop.folder, "mine"), request(loop.folder, "other")
+        assert ask(loop, token, mine, "a" * 32)
+        assert ask(loop, token, mine, "a" * 32), "the same request again was refused"
+        assert not ask(loop, token, other, "a" * 32), "another key got a certificate"
+        assert not ask(loop, token, mine, "b" * 32), "another id got a certificate"
+        (left,) = json.loads(loop.ctl("token", "list", "-o", "json").stdout)["join_tokens"]
+        assert left["uses_left"] == 0, left
+        _remove(loop, "a" * 32)
+        assert not ask(loop, token, mine, "a" * 32), "a removed agent came back with a used up token"
+
+
+def token_comes_first() -> None:
+    """Without a good token nothing is verified or signed, and the log does not grow by a line for each try."""
+    with Loopback("token-first") as loop:
+        gateway = loop.start_gateway()
+        prefix, number, secret, pin = loop.token().split("_")
+        for _ in range(60):
+            assert not ask(loop, "_".join((prefix, number, "0" * len(secret), pin)), b"no request", "a" * 32)
+        assert "the join token is not known" in gateway.output(), gateway.output()
+        assert "certificate request" not in gateway.output(), "it looked at the request first"
+        assert gateway.output().count("refused") <= 20, "a line for each refusal"
+
+
+TESTS = [enrol_and_return, wrong_token, used_up_token, wrong_pin, malformed_tokens, lost_answer, token_comes_first]
