@@ -4,6 +4,7 @@
  * what tests/systemd is for. */
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fs-util.h"
@@ -16,6 +17,7 @@
 #include "updater-mend.h"
 #include "updater-package.h"
 #include "updater-policy.h"
+#include "updater-repair.h"
 #include "updater-rollback.h"
 #include "updater-tests.h"
 #include "updater-transaction.h"
@@ -155,12 +157,37 @@ static void test_without_record(void) {
         set_links(root, "1.1.0", "1.0.0");
         assert_ok(updater_recover(test_root_updater(t)));
         expect_links(root, "1.0.0");
+        assert_se(version_is_usable(root->bin_fd, "1.1.0")); /* who knows which of them is of use */
 
         set_links(root, "1.0.0", "1.0.0");
         assert_ok(file_write_atomic_at(root->state_fd, "transaction", "rubbish", 7, 0600));
         assert_ok(updater_recover(test_root_updater(t)));
         expect_links(root, "1.0.0");
         assert_se(faccessat(root->state_fd, "transaction", F_OK, 0) < 0);
+}
+
+/* Both links are about to move, and one of them has: the new version is the one that stays. */
+static void test_forced_half_way(void) {
+        _cleanup_(test_root_freep) TestRoot *t = test_root_new();
+        Updater *u = test_root_updater(t);
+        _cleanup_links_ Links l = {};
+
+        make_version(u->root, "1.0.0", "one");
+        make_version(u->root, "1.1.0", "two");
+        set_links(u->root, "1.0.0", "1.0.0");
+        assert_ok(unlinkat(u->root->bin_fd, FLEET_LINK_CURRENT, 0));
+        assert_ok(mkdirat(u->root->bin_fd, FLEET_LINK_CURRENT, 0755)); /* the second link cannot be set */
+        assert_ok(mkdirat(u->root->bin_fd, FLEET_LINK_CURRENT "/x", 0755));
+        assert_se(updater_force_version(u, "1.1.0") < 0);
+        assert_ok(unlinkat(u->root->bin_fd, FLEET_LINK_CURRENT "/x", AT_REMOVEDIR));
+        assert_ok(unlinkat(u->root->bin_fd, FLEET_LINK_CURRENT, AT_REMOVEDIR));
+        assert_ok(link_set(u->root->bin_fd, FLEET_LINK_CURRENT, "1.0.0"));
+
+        assert_ok(links_read(u->root->bin_fd, &l));
+        assert_streq(l.good, "1.1.0");
+        assert_ok(updater_recover(u));
+        expect_links(u->root, "1.1.0");
+        assert_se(version_is_usable(u->root->bin_fd, "1.0.0"));
 }
 
 static void test_record_of_other_links(void) {
@@ -321,6 +348,7 @@ int main(void) {
         test_verdict_survives();
         test_back_without_restart();
         test_without_record();
+        test_forced_half_way();
         test_record_of_other_links();
         test_operators_rollback();
         test_repair();

@@ -11,11 +11,11 @@
 #include "updater-policy.h"
 
 int updater_force_version(Updater *u, const char *version) {
-        /* current first: it is what runs. In between the state is an open transaction towards the old good, which
-         * whoever comes next sends back, or a broken good, which brings it here again. */
-        int r = link_set(u->root->bin_fd, FLEET_LINK_CURRENT, version);
+        /* good first: in between it looks like a transaction without a record, which whoever comes next brings to its
+         * end by moving current to where good is. */
+        int r = link_set(u->root->bin_fd, FLEET_LINK_GOOD, version);
         if (r >= 0)
-                r = link_set(u->root->bin_fd, FLEET_LINK_GOOD, version);
+                r = link_set(u->root->bin_fd, FLEET_LINK_CURRENT, version);
         if (r < 0)
                 return log_error_errno(r, "Failed to point the links in %s at %s: %m", u->root->bin_path, version);
         return 0;

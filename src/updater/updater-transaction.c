@@ -150,8 +150,9 @@ int transaction_go_back(
         int r, k = 0;
 
         if (!t) {
-                /* The record is gone; what follows still needs one. Who to blame is not known. */
-                r = transaction_new(&lost, u->root, TRANSACTION_ADOPT, good, current ?: good, NULL);
+                /* The record is gone; what follows still needs one. Who to blame is not known, nor which of the two is
+                 * of use: the kind that removes and blames nothing. */
+                r = transaction_new(&lost, u->root, TRANSACTION_ROLLBACK, good, current ?: good, NULL);
                 if (r < 0)
                         return log_oom();
                 lost->phase = UPDATE_PHASE_CONFIRMING;
