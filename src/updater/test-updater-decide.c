@@ -7,6 +7,7 @@
 #define THIS_BOOT "11111111111111111111111111111111"
 #define OLD_BOOT "22222222222222222222222222222222"
 #define DEADLINE (1000 * USEC_PER_SEC)
+#define GRACE (90 * USEC_PER_SEC)
 
 typedef struct Case {
         const char *what;
@@ -17,7 +18,7 @@ typedef struct Case {
         const char *from, *to;
         UpdatePhase phase;
         bool staged;
-        const char *boot;
+        const char *boot, *this_boot;                      /* this_boot NULL: THIS_BOOT */
         UpdateVerdict recorded;
         bool damaged, agent_failed;
         usec_t now;
@@ -65,6 +66,14 @@ static const Case cases[] = {
         /* on trial */
         { "serve leaves a trial alone", UPDATER_SERVE, B, A, .from = A, .to = B, .phase = CONFIRMING, .boot = THIS_BOOT, .action = ACTION_NOTHING },
         { "adopt leaves a trial alone", UPDATER_ADOPT, B, A, .from = A, .to = B, .phase = CONFIRMING, .boot = THIS_BOOT, .action = ACTION_NOTHING },
+        { "serve until PID 1's timer has come", UPDATER_SERVE, B, A, .from = A, .to = B, .phase = CONFIRMING, .boot = THIS_BOOT, .now = DEADLINE + GRACE, .action = ACTION_NOTHING },
+        { "serve: the timer did not come", UPDATER_SERVE, B, A, .from = A, .to = B, .phase = CONFIRMING, .boot = THIS_BOOT, .now = DEADLINE + GRACE + 1, .action = ACTION_HAND_OVER },
+        { "serve: a trial of another boot", UPDATER_SERVE, B, A, .from = A, .to = B, .phase = CONFIRMING, .boot = OLD_BOOT, .action = ACTION_HAND_OVER },
+        { "serve: the record is lost", UPDATER_SERVE, B, A, .action = ACTION_HAND_OVER },
+        { "serve: the record is damaged", UPDATER_SERVE, B, A, .damaged = true, .action = ACTION_HAND_OVER },
+        { "adopt: a trial of another boot", UPDATER_ADOPT, B, A, .from = A, .to = B, .phase = RESTARTING, .boot = OLD_BOOT, .action = ACTION_HAND_OVER },
+        { "two boots that cannot be told are not one", UPDATER_APPLY, A, A, .from = A, .to = B, .phase = STAGING, .staged = true, .boot = "", .this_boot = "", .action = ACTION_CLOSE_FAILED, .verdict = INTERRUPTED },
+        { "nor is anybody blamed then", UPDATER_ROLLBACK, B, A, .from = A, .to = B, .phase = RESTARTING, .boot = "", .this_boot = "", .agent_failed = true, .action = ACTION_GO_BACK, .verdict = INTERRUPTED },
         { "settle goes back", UPDATER_SETTLE, B, A, .from = A, .to = B, .phase = CONFIRMING, .boot = THIS_BOOT, .action = ACTION_GO_BACK, .verdict = INTERRUPTED },
         { "backstop goes back", UPDATER_ROLLBACK, B, A, .from = A, .to = B, .phase = RESTARTING, .boot = THIS_BOOT, .now = DEADLINE, .action = ACTION_GO_BACK, .verdict = INTERRUPTED },
         { "the agent's failure is to blame", UPDATER_ROLLBACK, B, A, .from = A, .to = B, .phase = RESTARTING, .boot = THIS_BOOT, .agent_failed = true, .action = ACTION_GO_BACK, .verdict = CRASHED },
@@ -113,12 +122,12 @@ static void test_table(void) {
                         .verdict = c->recorded, .deadline_usec = DEADLINE,
                 };
                 if (c->boot)
-                        memcpy(t.boot_id, c->boot, sizeof(t.boot_id));
+                        strcpy(t.boot_id, c->boot);
                 Situation s = {
                         .verb = c->verb, .links = &links, .current_usable = !c->current_broken,
                         .good_usable = !c->good_broken, .transaction = c->to ? &t : NULL,
-                        .record_damaged = c->damaged, .boot_id = THIS_BOOT, .now_usec = c->now ?: 1,
-                        .agent_failed = c->agent_failed,
+                        .record_damaged = c->damaged, .boot_id = c->this_boot ?: THIS_BOOT, .now_usec = c->now ?: 1,
+                        .grace_usec = GRACE, .agent_failed = c->agent_failed,
                 };
                 Decision d = updater_decide(&s);
 

@@ -153,6 +153,7 @@ int updater_adopt(Updater *u) {
         if (r < 0)
                 return log_error_errno(r, "Cannot take the updater's lock: %m");
 
+        (void) updater_mend(u, UPDATER_ADOPT); /* ends of what was cut off; what is still there then is seen below */
         r = updater_look(u, UPDATER_ADOPT, &links, &t, boot_id, &s);
         if (r < 0)
                 return r;

@@ -26,12 +26,23 @@ static bool mends(UpdaterVerb v) {
         return IN_SET(v, UPDATER_SETTLE, UPDATER_ROLLBACK, UPDATER_RECOVER);
 }
 
+/* An unknown boot is not the same as another unknown one. */
+static bool of_this_boot(const Situation *s) {
+        return !isempty(s->boot_id) && streq(s->transaction->boot_id, s->boot_id);
+}
+
+/* Nobody watches the trial any more: whoever asks holds the lock, and neither those who apply nor PID 1's timer are to
+ * be expected. Also false for what has only just begun. */
+static bool is_stale(const Situation *s) {
+        const Transaction *t = s->transaction;
+        return !t || !of_this_boot(s) || s->now_usec > usec_add(t->deadline_usec, s->grace_usec);
+}
+
 static UpdateVerdict verdict_of(const Situation *s) {
         if (s->transaction && s->transaction->verdict != UPDATE_VERDICT_NONE)
                 return s->transaction->verdict;
         /* the machine restarted, or whoever applied was stopped; only what failed in this boot can be blamed */
-        if (s->verb == UPDATER_ROLLBACK && s->agent_failed && s->transaction &&
-            streq(s->transaction->boot_id, s->boot_id))
+        if (s->verb == UPDATER_ROLLBACK && s->agent_failed && s->transaction && of_this_boot(s))
                 return UPDATE_VERDICT_CRASHED;
         return UPDATE_VERDICT_INTERRUPTED;
 }
@@ -39,7 +50,7 @@ static UpdateVerdict verdict_of(const Situation *s) {
 static Decision decide_open(const Situation *s) {
         if (s->verb == UPDATER_APPLY || mends(s->verb))
                 return (Decision) { ACTION_GO_BACK, verdict_of(s) };
-        return (Decision) { ACTION_NOTHING };
+        return (Decision) { is_stale(s) ? ACTION_HAND_OVER : ACTION_NOTHING };
 }
 
 /* The links agree, and there is a record. */
@@ -52,7 +63,7 @@ static Decision decide_closed(const Situation *s) {
                 return (Decision) { ACTION_DROP_RECORD };
 
         if (t->phase == UPDATE_PHASE_STAGING && t->verdict == UPDATE_VERDICT_NONE) {
-                bool fresh = t->staged && streq(t->boot_id, s->boot_id) && s->now_usec < t->deadline_usec;
+                bool fresh = t->staged && of_this_boot(s) && s->now_usec < t->deadline_usec;
 
                 if (s->verb == UPDATER_APPLY && fresh)
                         return (Decision) { ACTION_APPLY };

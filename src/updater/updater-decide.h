@@ -42,6 +42,7 @@ typedef struct Situation {
         bool record_damaged;
         const char *boot_id;                               /* this boot's */
         usec_t now_usec;                                   /* CLOCK_BOOTTIME */
+        usec_t grace_usec;                                 /* beyond the deadline nobody watches a trial any more */
         bool agent_failed;                                 /* the unit is in the failed state, as far as known */
 } Situation;
 

@@ -49,6 +49,7 @@ int updater_look(
                 .record_damaged = damaged,
                 .boot_id = boot_id,
                 .now_usec = now(CLOCK_BOOTTIME),
+                .grace_usec = updater_conf_backstop(&u->conf),
                 .agent_failed = failed,
         };
         *ret_transaction = TAKE_PTR(t);
