@@ -10,6 +10,7 @@
 #include "updater-revive.h"
 
 #define LOCK_PATIENCE (10 * USEC_PER_SEC)
+#define SETTLE_PATIENCE USEC_PER_SEC
 #define STOP_PATIENCE (75 * USEC_PER_SEC)                  /* settle runs while it stops */
 
 /* The lock, or -EBUSY; without a state directory it goes on without. */
@@ -42,9 +43,9 @@ int updater_settle(Updater *u) {
 
         forget_failed(u);
 
-        /* whoever ran in this unit is dead and has let go; so if the lock is taken, somebody else is at work (who may
-         * even wait for this unit to stop) */
-        if (lock_or_go_on(u, 0, &lock) < 0)
+        /* whoever ran in this unit is dead and has let go; so if the lock is taken for more than a moment, somebody else
+         * is at work (who may even wait for this unit to stop, so not for long) */
+        if (lock_or_go_on(u, SETTLE_PATIENCE, &lock) < 0)
                 return log_info("Somebody else is at it already."), 0;
         return updater_mend(u, UPDATER_SETTLE);
 }
