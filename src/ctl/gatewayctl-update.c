@@ -29,33 +29,41 @@ typedef struct Wait {
 
 /* ---- asking ---- */
 
-static CliExit count_all(GatewayCtl *c, uint64_t *ret) {
+static CliExit count_target(GatewayCtl *c, uint64_t *ret) {
+        _cleanup_free_ char *escaped = c->selector ? url_escape(c->selector) : NULL, *path = NULL;
         _cleanup_json_ json_t *page = NULL;
         CliExit code;
 
-        code = api_call(c, "GET", "/api/v1/agents?limit=1", NULL, &page);
+        if (!c->selector || escaped)
+                path = strjoinf("/api/v1/agents?limit=1%s%s", escaped ? "&selector=" : "", strempty(escaped));
+        code = path ? api_call(c, "GET", path, NULL, &page) : cli_fail(CLI_ERROR, "Out of memory.");
         if (code == CLI_OK && json_get_u64(page, "total", ret) < 0)
                 code = cli_fail(CLI_ERROR, "The gateway does not say how many agents there are.");
         return code;
 }
 
-/* The number that the person agreed to goes along; the gateway refuses when it has changed meanwhile. */
-static CliExit confirm_all(GatewayCtl *c, json_t *body) {
+/* A slip in a selector can mean the whole fleet, so it is asked as --all is. The number that the person agreed
+ * to goes along; the gateway refuses when it has changed meanwhile. */
+static CliExit confirm_target(GatewayCtl *c, json_t *body) {
         uint64_t total = 0;
         CliExit code;
         int r;
 
         if (c->yes)
                 return CLI_OK;
-        code = count_all(c, &total);
+        code = count_target(c, &total);
         if (code != CLI_OK)
                 return code;
-        r = cli_confirm("Update all %" PRIu64 " agents to version %s?", total, c->version);
+        if (c->all)
+                r = cli_confirm("Update all %" PRIu64 " agents to version %s?", total, c->version);
+        else
+                r = cli_confirm("Update %" PRIu64 " %s (%s) to version %s?", total,
+                                total == 1 ? "agent" : "agents", c->selector, c->version);
         if (r == -ENOTTY)
                 return cli_fail(CLI_USAGE,
-                                "--all changes every agent (%" PRIu64
-                                " now): say --yes where nobody can be asked.",
-                                total);
+                                "%s changes %" PRIu64
+                                " agents now: say --yes where nobody can be asked.",
+                                c->all ? "--all" : "--selector=", total);
         if (r < 0)
                 return cli_fail(CLI_ERROR, "Cannot ask: %s", strerror(-r));
         if (r == 0)
@@ -88,6 +96,8 @@ static CliExit build_body(GatewayCtl *c, const char *agent, json_t *body) {
                 r = json_set_string(body, "version", c->version);
         if (r >= 0 && c->retry)
                 r = json_set_bool(body, "retry", true);
+        if (r >= 0 && c->allow_empty)
+                r = json_set_bool(body, "allow_empty", true);
         return r < 0 ? cli_fail(CLI_ERROR, "Out of memory.") : CLI_OK;
 }
 
@@ -272,8 +282,8 @@ CliExit gatewayctl_update(char *const *arguments, void *userdata) {
         CliExit code;
 
         code = body ? build_body(c, arguments[0], body) : cli_fail(CLI_ERROR, "Out of memory.");
-        if (code == CLI_OK && c->all)
-                code = confirm_all(c, body);
+        if (code == CLI_OK && !arguments[0])
+                code = confirm_target(c, body);
         if (code == CLI_OK)
                 code = api_call(c, "POST", "/api/v1/updates", body, &answer);
         if (code != CLI_OK)

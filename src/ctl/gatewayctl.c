@@ -28,6 +28,7 @@ enum {
         OPTION_EXPIRES_IN,
         OPTION_LABEL,
         OPTION_DESCRIPTION,
+        OPTION_ALLOW_EMPTY,
 };
 
 static int set_output(GatewayCtl *c, const char *value, const char **reterr_why) {
@@ -125,6 +126,9 @@ static int on_option(unsigned id, const char *value, void *userdata, const char 
                 return strv_extend(&c->labels, value);
         case OPTION_DESCRIPTION:
                 return set_text(&c->description, value, reterr_why);
+        case OPTION_ALLOW_EMPTY:
+                c->allow_empty = true;
+                return 0;
         default:
                 return -EINVAL;
         }
@@ -146,7 +150,8 @@ static const CliVerb verbs[] = {
         { "token list", NULL, 0, 0, BIT(NO_LEGEND), gatewayctl_token_list, "Join tokens and what is left of them" },
         { "token delete", "ID", 1, 1, 0, gatewayctl_token_delete, "Make a join token worthless" },
         { "update", "[AGENT]", 0, 1,
-          BIT(SELECTOR) | BIT(ALL) | BIT(VERSION) | BIT(RETRY) | BIT(WAIT) | BIT(TIMEOUT) | BIT(YES),
+          BIT(SELECTOR) | BIT(ALL) | BIT(VERSION) | BIT(RETRY) | BIT(WAIT) | BIT(TIMEOUT) | BIT(YES) |
+                          BIT(ALLOW_EMPTY),
           gatewayctl_update, "Set the desired version of an agent, a selection, or all" },
         { "watch", "[AGENT]", 0, 1, 0, gatewayctl_watch, "A line for each event, until interrupted" },
         { 0 },
@@ -166,6 +171,7 @@ static const CliOption options[] = {
         { OPTION_WAIT, 'w', "wait", NULL, "Show how it goes, until all have ended" },
         { OPTION_TIMEOUT, 0, "timeout", "TIME", "Stop waiting after this time (30min)" },
         { OPTION_YES, 'y', "yes", NULL, "Do not ask" },
+        { OPTION_ALLOW_EMPTY, 0, "allow-empty", NULL, "Also when no agent matches the selector now" },
         { OPTION_USES, 0, "uses", "N", "For so many machines (1)" },
         { OPTION_EXPIRES_IN, 0, "expires-in", "TIME", "Valid for so long (1d)" },
         { OPTION_LABEL, 0, "label", "KEY=VALUE", "Label for machines that join with it; repeatable" },

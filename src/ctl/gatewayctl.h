@@ -21,7 +21,7 @@ typedef struct GatewayCtl {
         /* options */
         Output output;
         CliJson json; /* with OUTPUT_JSON */
-        bool no_legend, all, retry, wait, yes;
+        bool no_legend, all, retry, wait, yes, allow_empty;
         char *gateway, *ca_path, *token_path; /* then environment, ctl.conf, defaults */
         const char *selector, *version, *description;
         char **labels;

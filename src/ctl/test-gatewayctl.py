@@ -80,7 +80,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def route(self, method, path, query, body):
         s = self.state
         if (method, path) == ("GET", "/api/v1/agents"):
-            if query.get("selector", "") not in ("", "env=staging,!a b"):
+            if query.get("selector", "") not in ("", "env=staging,!a b", "env=x"):
                 return self.problem(400, "bad-selector", "at character 3")
             start, limit = int(query.get("cursor", "c0")[1:]), int(query["limit"])
             page = {"agents": s.agents[start : start + limit], "total": len(s.agents)}
@@ -254,13 +254,14 @@ def test_token(b):
 def test_update(b):
     agent = AGENTS[0]["id"]
     for wrong in ([], ["--all"], ["--version", "1.1.0"], [agent, "--all", "--version=1.1.0"], [agent, "--version=v1"],
-                  ["--all", "-l", "a", "--version=1.1.0"], ["--all", "--version=1.1.0"], [agent, "--uses=3"]):
+                  ["--all", "-l", "a", "--version=1.1.0"], ["--all", "--version=1.1.0"], [agent, "--uses=3"], ["-l", "env=x", "--version=1.1.0"]):
         b.ctl("update", *wrong, code=2)
     assert "POST /api/v1/updates" not in b.state.requests
     b.ctl("update", "--all", "--yes", "--version", "1.1.0")
     assert json.loads(b.state.bodies["/api/v1/updates"]) == {"all": True, "version": "1.1.0"}
-    b.ctl("update", "-l", "env=x", "--version", "1.1.0", "--retry")
-    assert json.loads(b.state.bodies["/api/v1/updates"]) == {"selector": "env=x", "version": "1.1.0", "retry": True}
+    b.ctl("update", "-l", "env=x", "--version", "1.1.0", "--retry", "--yes", "--allow-empty")
+    assert json.loads(b.state.bodies["/api/v1/updates"]) == {
+        "selector": "env=x", "version": "1.1.0", "retry": True, "allow_empty": True}
     assert "2 online" in b.ctl("update", agent, "--version", "1.1.0").stdout
     assert json.loads(b.state.bodies["/api/v1/updates"]) == {"agent": agent, "version": "1.1.0"}
     b.state.fail["/api/v1/updates"] = (422, "unknown-version", "x")
@@ -268,11 +269,11 @@ def test_update(b):
     b.state.fail.clear()
 
 
-def ask(b, answer):
-    """--all on a terminal."""
+def ask(b, answer, *target):
+    """On a terminal."""
     child, terminal = pty.fork()
     if child == 0:
-        os.execve(b.program, [b.program, "update", "--all", "--version=1.1.0"], b.env)
+        os.execve(b.program, [b.program, "update", *target, "--version=1.1.0"], b.env)
     text = b""
     while b"[y/N]" not in text:
         text += os.read(terminal, 1000)
@@ -287,11 +288,14 @@ def ask(b, answer):
 
 def test_confirm(b):
     b.state.bodies.clear()
-    code, text = ask(b, b"n\n")
+    code, text = ask(b, b"n\n", "--all")
     assert code == 2 and b"all 1203 agents" in text and "/api/v1/updates" not in b.state.bodies
-    code, text = ask(b, b"y\n")
+    code, text = ask(b, b"y\n", "--all")
     assert code == 0
     assert json.loads(b.state.bodies["/api/v1/updates"]) == {"all": True, "version": "1.1.0", "expected_count": 1203}
+    code, text = ask(b, b"y\n", "-l", "env=x")
+    assert code == 0 and b"1203 agents (env=x) to version 1.1.0" in text, text
+    assert json.loads(b.state.bodies["/api/v1/updates"]) == {"selector": "env=x", "version": "1.1.0", "expected_count": 1203}
 
 
 def event(number, name, data):

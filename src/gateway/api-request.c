@@ -144,7 +144,7 @@ static int update_target(json_t *body, UpdateRequest *ret, RequestError *e) {
 
 int update_request_parse(json_t *body, UpdateRequest *ret, RequestError *e) {
         static const char *const known[] = { "agent", "selector",       "all", "version",
-                                             "retry", "expected_count", NULL };
+                                             "retry", "expected_count", "allow_empty", NULL };
         const char *version = NULL;
         int r;
 
@@ -157,6 +157,8 @@ int update_request_parse(json_t *body, UpdateRequest *ret, RequestError *e) {
                 r = refuse_member(e, "/version", "a version such as 1.2.0");
         if (r >= 0)
                 r = get_flag(body, "/retry", &ret->retry, e);
+        if (r >= 0)
+                r = get_flag(body, "/allow_empty", &ret->allow_empty, e);
         if (r >= 0)
                 r = get_number(body, "/expected_count", 0, INT64_MAX, &ret->expected_count,
                                &ret->has_expected_count, e);

@@ -20,6 +20,7 @@ typedef struct UpdateRequest {
         char *target;                        /* agent id, selector in its one spelling, "" */
         char *version;
         bool retry, has_expected_count;
+        bool allow_empty;                    /* a selector that matches nobody now is meant so */
         uint64_t expected_count;
 } UpdateRequest;
 int update_request_parse(json_t *body, UpdateRequest *ret, RequestError *reterr);

@@ -118,6 +118,12 @@ static int check_target(UpdatesJob *j, Store *s) {
                                 "%" PRIu64 " agents match now, not %" PRIu64
                                 "; look again before you go on.",
                                 j->matched, q->expected_count);
+        if (q->kind == DESIRED_KIND_SELECTOR && j->matched == 0 && !q->allow_empty)
+                return api_job_refuse(
+                                &j->api, HTTP_PROBLEM_CONFLICT, "/selector",
+                                "No agent matches \"%.256s\" now. If it is for agents that come later, say "
+                                "\"allow_empty\": true (--allow-empty).",
+                                q->target);
         return 0;
 }
 

@@ -3,6 +3,7 @@
 
 #include "alloc-util.h"
 #include "instruction.h"
+#include "log.h"
 #include "string-util.h"
 
 static int collect_row(DesiredRecord *d, void *userdata) {
@@ -16,9 +17,18 @@ static int collect_row(DesiredRecord *d, void *userdata) {
         row = &f->rows[f->n_rows];
         *row = (DesiredRow){};
         if (d->kind == DESIRED_KIND_SELECTOR) {
-                r = selector_parse(d->target, &row->selector, NULL);
+                _cleanup_free_ char *why = NULL;
+
+                r = selector_parse(d->target, &row->selector, &why);
+                if (r == -EINVAL) {
+                        /* of an older gateway, or damaged: that must not stop the rest of the fleet */
+                        log_error("What is desired under the number %" PRIu64 " for \"%s\" cannot be used and is "
+                                  "left out, delete it and set it anew: %s",
+                                  d->id, d->target, why);
+                        return 0;
+                }
                 if (r < 0)
-                        return r == -EINVAL ? -EUCLEAN : r;
+                        return r;
         }
         row->record = TAKE_GENERIC(*d, DesiredRecord, (DesiredRecord){});
         f->n_rows++;

@@ -284,6 +284,47 @@ static int read_version(StoreJob *j, Store *s, void *userdata) {
 }
 
 /* A job that fails takes its changes and its events back. */
+static int desire_badly(StoreJob *j, Store *s, void *userdata) {
+        DesiredRecord d = { .kind = DESIRED_KIND_SELECTOR,
+                            .target = (char *) "fact.oss!=debian",
+                            .version = (char *) "9.0.0",
+                            .generation = 1 };
+
+        return s->ops->desired_put(s, &d);
+}
+
+static int load_fleet(StoreJob *j, Store *s, void *userdata) {
+        _cleanup_(fleet_done) Fleet f = {};
+        size_t *n = userdata;
+        int r = fleet_load(s, &f);
+
+        *n = f.n_rows;
+        return r;
+}
+
+/* A stored selector that an older gateway took does not stop the rest of the fleet. */
+static void test_bad_selector(void) {
+        size_t before, after;
+
+        assert_ok(do_step(load_fleet, &before));
+        assert_ok(do_step(desire_badly, NULL));
+        assert_ok(do_step(load_fleet, &after));
+        assert_se(after == before);
+}
+
+/* Every fact that a selector may name is one that a record can answer. */
+static void test_facts(void) {
+        AgentRecord a = { .version = (char *) "x" };
+
+        a.facts = (AgentFacts){ .hostname = (char *) "x", .os_id = (char *) "x", .os_version_id = (char *) "x",
+                                .kernel = (char *) "x", .architecture = (char *) "x" };
+        for (const char *const *f = selector_facts; *f; f++) {
+                _cleanup_free_ char *key = strjoinf("%s%s", SELECTOR_FACT_PREFIX, *f);
+
+                assert_streq(agent_record_lookup(key, &a), "x");
+        }
+}
+
 static void test_job_fails(void) {
         n_events = 0;
         assert_error(do_step(emit_and_fail, NULL), EUCLEAN);
@@ -416,6 +457,8 @@ int main(void) {
         test_rolled_back_is_not_repeated();
         test_lease();
         test_withdrawn();
+        test_bad_selector();
+        test_facts();
         test_job_fails();
         test_clone();
         test_ring();

@@ -315,11 +315,15 @@ def test_requests(gateway):
     gateway.problem(404, "not-found", "GET", "/api/v1/nothing")
     gateway.problem(413, "too-large", "POST", "/api/v1/updates", "x" * 70000)
 
-    status, first = gateway.ask("POST", "/api/v1/updates", {"selector": "b=c, a", "version": "1.1.0"})
+    empty = {"version": "1.1.0", "allow_empty": True}
+    gateway.problem(409, "conflict", "POST", "/api/v1/updates", {"selector": "b=c, a", "version": "1.1.0"})
+    gateway.problem(400, "bad-selector", "POST", "/api/v1/updates", {"selector": "fact.oss!=debian", **empty})
+    assert not gateway.ask("GET", "/api/v1/desired")[1]["desired"]
+    status, first = gateway.ask("POST", "/api/v1/updates", {"selector": "b=c, a", **empty})
     assert status == 202 and first["matched"] == 0 and first["desired"]["selector"] == "a,b=c", first
-    again = gateway.ask("POST", "/api/v1/updates", {"selector": "a,b=c", "version": "1.1.0"})[1]["desired"]
+    again = gateway.ask("POST", "/api/v1/updates", {"selector": "a,b=c", **empty})[1]["desired"]
     assert again == first["desired"]
-    retry = gateway.ask("POST", "/api/v1/updates", {"selector": "a,b=c", "version": "1.1.0", "retry": True})[1]["desired"]
+    retry = gateway.ask("POST", "/api/v1/updates", {"selector": "a,b=c", **empty, "retry": True})[1]["desired"]
     assert retry["id"] == again["id"] and retry["generation"] == again["generation"] + 1
     assert len(gateway.ask("GET", "/api/v1/desired")[1]["desired"]) == 1
     assert gateway.ask("DELETE", f"/api/v1/desired/{retry['id']}")[0] == 204

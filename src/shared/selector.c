@@ -7,6 +7,8 @@
 #include "alloc-util.h"
 #include "string-util.h"
 
+const char *const selector_facts[] = { "os", "os_version", "arch", "kernel", "hostname", "version", NULL };
+
 typedef enum Operator {
         OPERATOR_EXISTS,
         OPERATOR_NOT_EXISTS,
@@ -207,6 +209,12 @@ static int parse_set(Lexer *l, Requirement *q, size_t *n_values) {
         return 0;
 }
 
+static bool fact_is_known(const char *key) {
+        const char *fact = startswith(key, SELECTOR_FACT_PREFIX);
+
+        return !fact || strv_contains((char *const *) selector_facts, fact);
+}
+
 static int parse_requirement(Lexer *l, Requirement *q, size_t *n_values) {
         bool negated = l->type == TOKEN_NOT;
 
@@ -219,6 +227,8 @@ static int parse_requirement(Lexer *l, Requirement *q, size_t *n_values) {
                 return -ENOMEM;
         if (!key_is_valid(q->key))
                 return lexer_fail(l, "this is no key");
+        if (!fact_is_known(q->key))
+                return lexer_fail(l, "there is no such fact (os, os_version, arch, kernel, hostname, version)");
         lexer_next(l);
         if (negated) {
                 q->operator = OPERATOR_NOT_EXISTS;

@@ -15,6 +15,10 @@
 #define LABEL_PREFIX_MAX 253U
 #define SELECTOR_FACT_PREFIX "fact."
 
+/* The facts there are, without the prefix; NULL-terminated. Any other is refused: "fact.oss!=debian" would be
+ * true for every machine. */
+extern const char *const selector_facts[];
+
 typedef struct Selector Selector;
 
 /* Value of a key, or NULL when the object lacks it. */

@@ -78,6 +78,10 @@ static void test_refused(void) {
                 "env=a b",
                 "env in a",
                 "env in ()",
+                "fact.oss!=debian",                      /* a slip here must not mean the whole fleet */
+                "!fact.legacy",
+                "fact.",
+                "fact.os.version=12",
                 "env in (a",
                 "env in (a,)",
                 "env ~ a",
