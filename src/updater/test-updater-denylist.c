@@ -74,22 +74,41 @@ static void test_bounded(void) {
         assert_error(denylist_strike(d, "short", T1, NOW), EINVAL);
 }
 
+/* A strike of a time when the clock was years ahead: an hour from now on, not from then on. */
+static void test_wrong_clock(void) {
+        _cleanup_(test_root_freep) TestRoot *t = test_root_new();
+        _cleanup_(denylist_freep) Denylist *d = NULL;
+        UpdaterRoot *root = test_root_get(t);
+        usec_t begin = now(CLOCK_REALTIME);
+
+        assert_ok(denylist_new(&d));
+        assert_ok(denylist_strike(d, DIGEST, T1, usec_add(begin, 10 * 365 * USEC_PER_DAY)));
+        assert_ok(denylist_save(root, d));
+        for (unsigned i = 0; i < 2; i++) { /* the second time from what was saved */
+                d = denylist_free(d);
+                assert_ok(denylist_load(root, &d));
+                assert_se(denylist_remaining(d, DIGEST, begin) > 0);
+                assert_se(denylist_remaining(d, DIGEST, usec_add(now(CLOCK_REALTIME), H)) == 0);
+        }
+}
+
 static void test_files(void) {
         _cleanup_(test_root_freep) TestRoot *t = test_root_new();
         _cleanup_(denylist_freep) Denylist *d = NULL;
         UpdaterRoot *root = test_root_get(t);
+        usec_t realtime = now(CLOCK_REALTIME);
 
         assert_ok(denylist_load(root, &d));
-        assert_ok(denylist_strike(d, DIGEST, T1, NOW));
-        assert_ok(denylist_strike(d, OTHER, T1, NOW));
-        assert_ok(denylist_lift(d, OTHER, NOW));
+        assert_ok(denylist_strike(d, DIGEST, T1, realtime));
+        assert_ok(denylist_strike(d, OTHER, T1, realtime));
+        assert_ok(denylist_lift(d, OTHER, realtime));
         assert_ok(denylist_save(root, d));
         d = denylist_free(d);
         assert_ok(denylist_load(root, &d));
         assert_se(denylist_size(d) == 2);
-        assert_se(denylist_remaining(d, DIGEST, NOW) == H);
-        assert_se(denylist_remaining(d, OTHER, NOW) == 0);
-        assert_se(denylist_lift(d, DIGEST, NOW) == 1);
+        assert_se(denylist_remaining(d, DIGEST, realtime) == H);
+        assert_se(denylist_remaining(d, OTHER, realtime) == 0);
+        assert_se(denylist_lift(d, DIGEST, realtime) == 1);
 
         const char *const bad[] = {
                 "entry0=x\n# end\n",
@@ -120,6 +139,7 @@ int main(void) {
         test_lift();
         test_bounded();
         test_files();
+        test_wrong_clock();
         test_pauses();
         return 0;
 }

@@ -7,7 +7,6 @@
 #include "tests.h"
 #include "updater-agent.h"
 #include "updater-mark.h"
-#include "updater-revive.h"
 #include "updater-tests.h"
 
 static void test_marks(void) {
@@ -38,16 +37,8 @@ static void test_needs_start(void) {
         assert_se(!agent_needs_start(root, "deactivating"));
 }
 
-static void test_pause(void) {
-        assert_se(revive_pause(0) == 0);
-        for (unsigned n = 1; n < 40; n++)
-                assert_se(revive_pause(n) >= revive_pause(n - 1) && revive_pause(n) <= 10 * USEC_PER_MINUTE);
-        assert_se(revive_pause(1) == 5 * USEC_PER_SEC);
-}
-
 int main(void) {
         test_marks();
         test_needs_start();
-        test_pause();
         return 0;
 }

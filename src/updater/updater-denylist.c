@@ -105,6 +105,18 @@ int denylist_from_state(StateFile *s, Denylist **ret) {
         return 0;
 }
 
+/* A strike in the future was made with a wrong clock, and would refuse until that time and longer. */
+static bool forget_future(Denylist *d, usec_t realtime) {
+        bool changed = false;
+
+        for (size_t i = 0; i < d->n_entries; i++)
+                if (d->entries[i].since_usec > realtime) {
+                        d->entries[i].since_usec = realtime;
+                        changed = true;
+                }
+        return changed;
+}
+
 int denylist_load(UpdaterRoot *root, Denylist **ret) {
         _cleanup_(state_file_freep) StateFile *s = NULL;
 
@@ -113,6 +125,12 @@ int denylist_load(UpdaterRoot *root, Denylist **ret) {
         int r = state_file_load_at(root->state_fd, DENYLIST_NAME, &s);
         if (r >= 0)
                 r = denylist_from_state(s, ret);
+        if (r >= 0 && forget_future(*ret, now(CLOCK_REALTIME))) {
+                r = denylist_save(root, *ret);
+                if (r < 0)
+                        log_warning_errno(r, "Failed to correct %s/" DENYLIST_NAME ", going on: %m", root->state_path);
+                return 0;
+        }
         if (r >= 0 || r == -ENOMEM)
                 return r;
         if (r != -ENOENT)

@@ -22,7 +22,8 @@ Denylist *denylist_free(Denylist *d);
 DEFINE_POINTER_CLEANUP(Denylist, denylist_free);
 
 int denylist_from_state(StateFile *s, Denylist **ret);                     /* -EBADMSG */
-/* An absent file is an empty list; a damaged one as well, with a warning: it only delays. */
+/* An absent file is an empty list; a damaged one as well, with a warning: it only delays. Strikes in the future are
+ * taken to be of now, and saved so. */
 int denylist_load(UpdaterRoot *root, Denylist **ret);
 int denylist_save(UpdaterRoot *root, const Denylist *d);
 
