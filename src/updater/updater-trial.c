@@ -44,6 +44,8 @@ static bool is_healthy(const Trial *t, const Observation *o) {
 }
 
 static void follow_soak(Trial *t, const Observation *o, usec_t now_usec) {
+        if (trial_is_soaking(t))
+                t->soaked_usec = now_usec;
         if (!is_healthy(t, o)) {
                 t->soak_since_usec = 0;
                 return;
@@ -63,10 +65,17 @@ static TrialStep deadline_passed(const Trial *t, const Observation *o, bool slep
         if (slept)
                 return go_back(
                                 UPDATE_VERDICT_INTERRUPTED, "The deadline passed while nobody could watch the new version.");
+        if (o->unit == TRIAL_UNIT_UNKNOWN)
+                return go_back(UPDATE_VERDICT_INTERRUPTED, "PID 1 did not tell how the new version fares.");
         if (o->unit == TRIAL_UNIT_INACTIVE)
                 return go_back(UPDATE_VERDICT_INTERRUPTED, "The agent was stopped while the new version was on trial.");
         if (o->unit != TRIAL_UNIT_ACTIVE)
                 return go_back(UPDATE_VERDICT_CRASHED, "The new version was not ready before the deadline.");
+        /* connected now, or until so shortly ago that the old version was not asked: as likely the gateway's doing */
+        if (is_healthy(t, o) || (t->need_connection && t->probe == TRIAL_PROBE_NONE && t->soaked_usec > 0))
+                return go_back(
+                                UPDATE_VERDICT_INTERRUPTED,
+                                "The connection was made and lost again, so that the soak did not end before the deadline.");
         if (t->probe == TRIAL_PROBE_UNREACHED || t->probe == TRIAL_PROBE_RUNNING)
                 return go_back(
                                 UPDATE_VERDICT_GATEWAY_UNREACHABLE,

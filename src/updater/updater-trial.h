@@ -58,6 +58,7 @@ typedef struct Trial {
         bool based;                                        /* base_restarts is known */
         uint32_t base_restarts, last_pid, n_deaths;
         usec_t soak_since_usec;                            /* 0: not soaking */
+        usec_t soaked_usec;                                /* when it last did; 0: never */
         uint32_t soak_pid, soak_restarts;
         uint64_t soak_sessions;
 } Trial;
