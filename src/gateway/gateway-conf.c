@@ -53,6 +53,8 @@ static const ConfItem items[] = {
         { "Gateway", "LogLevel", conf_parse_log_level, offsetof(GatewayConf, log_level) },
         { "Limits", "AgentsMax", conf_parse_unsigned, offsetof(GatewayConf, agents_max) },
         { "Limits", "HttpConnectionsMax", conf_parse_unsigned, offsetof(GatewayConf, connections_max) },
+        { "Limits", "HttpConnectionsPerAddressMax", conf_parse_unsigned,
+          offsetof(GatewayConf, connections_per_address_max) },
         { "Limits", "EventStreamsMax", conf_parse_unsigned, offsetof(GatewayConf, event_streams_max) },
         { "Limits", "TargetSizeMax", conf_parse_size, offsetof(GatewayConf, target_size_max) },
         {},
@@ -122,6 +124,9 @@ int gateway_conf_load(GatewayConf *c, const char *path) {
         c->retry_max = CLAMP(c->retry_max, 1U, 1000U);
         c->agents_max = CLAMP(c->agents_max, 1U, 200000U);
         c->connections_max = CLAMP(c->connections_max, 16U, 100000U);
+        if (c->connections_per_address_max == 0)
+                c->connections_per_address_max = c->connections_max / 4;
+        c->connections_per_address_max = CLAMP(c->connections_per_address_max, 4U, c->connections_max);
         c->event_streams_max = CLAMP(c->event_streams_max, 1U, c->connections_max);
         return 0;
 }

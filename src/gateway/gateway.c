@@ -243,6 +243,7 @@ static int start_http(Gateway *g) {
                                         .certificate_pem = gateway_ca_server_pem(g->ca),
                                         .key_pem = gateway_ca_server_key_pem(g->ca),
                                         .connections_max = g->conf.connections_max,
+                                        .connections_per_address_max = g->conf.connections_per_address_max,
                                         .routes = api_routes,
                                         .userdata = g,
                                         .authenticate = authenticate,

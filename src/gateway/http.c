@@ -19,10 +19,20 @@
 #define CONNECTION_MEMORY (64U * 1024U)
 #define CONNECTION_TIMEOUT_SEC 60U
 #define JSON_REQUEST_TIME (30 * USEC_PER_SEC)
+#define HEADERS_TIME (15 * USEC_PER_SEC)
+#define SWEEP_INTERVAL USEC_PER_SEC
 #define TLS_PRIORITIES                                                                                      \
         "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CIPHER-ALL:+AES-256-GCM:+AES-128-GCM:+CHACHA20-POLY1305"
 #define DISCARD_MAX MIB(8)
 #define REPLY_HEADERS_MAX 8U
+
+/* The library gives up who is silent, not who sends a byte now and then: that is what deadlines are for. */
+typedef struct HttpConnection HttpConnection;
+struct HttpConnection {
+        LIST_FIELDS(HttpConnection, connections);
+        int fd;                              /* the library's */
+        usec_t deadline;                     /* CLOCK_BOOTTIME; USEC_INFINITY: none */
+};
 
 struct HttpServer {
         sd_event *event;
@@ -33,6 +43,8 @@ struct HttpServer {
         int (*authenticate)(const char *token, ApiToken *ret, void *userdata);
         char *certificate_pem, *key_pem;
         LIST_HEAD(HttpExchange, exchanges);
+        LIST_HEAD(HttpConnection, connections);
+        sd_event_source *sweep_source;
         bool stopping;                       /* answers 503, ends streams */
         bool freeing;
 };
@@ -129,6 +141,59 @@ static void exchange_resume(HttpExchange *x) {
         x->suspended = false;
         MHD_resume_connection(x->connection);
         server_run_soon(x->server);
+}
+
+/* ---- connections ---- */
+
+static void server_on_connection(
+                void *userdata,
+                struct MHD_Connection *connection,
+                void **context,
+                enum MHD_ConnectionNotificationCode code) {
+
+        HttpServer *s = userdata;
+        HttpConnection *c = *context;
+
+        if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+                const union MHD_ConnectionInfo *info =
+                                MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+                c = info ? new0(HttpConnection, 1) : NULL;
+                *context = c;
+                if (!c)
+                        return;
+                c->fd = info->connect_fd;
+                c->deadline = usec_add(now(CLOCK_BOOTTIME), HEADERS_TIME);
+                LIST_PREPEND(connections, s->connections, c);
+        } else if (c) {
+                LIST_REMOVE(connections, s->connections, c);
+                free(c);
+                *context = NULL;
+        }
+}
+
+/* For what is expected next; USEC_INFINITY: nothing, it is our turn. */
+static void connection_expect_within(struct MHD_Connection *connection, usec_t span) {
+        const union MHD_ConnectionInfo *info =
+                        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+        HttpConnection *c = info ? info->socket_context : NULL;
+
+        if (c)
+                c->deadline = span == USEC_INFINITY ? span : usec_add(now(CLOCK_BOOTTIME), span);
+}
+
+static int server_on_sweep(sd_event_source *source, uint64_t usec, void *userdata) {
+        HttpServer *s = userdata;
+        usec_t t = now(CLOCK_BOOTTIME);
+
+        /* the library sees the end of the stream and does the rest */
+        LIST_FOREACH(connections, c, s->connections)
+                if (c->deadline <= t) {
+                        (void) shutdown(c->fd, SHUT_RDWR);
+                        c->deadline = USEC_INFINITY;
+                }
+        return event_timer_arm(
+                        s->event, &s->sweep_source, SWEEP_INTERVAL, server_on_sweep, s, "http-sweep");
 }
 
 /* ---- what an exchange says ---- */
@@ -348,6 +413,7 @@ static void server_on_completed(
                 enum MHD_RequestTerminationCode code) {
         exchange_free(*context);
         *context = NULL;
+        connection_expect_within(connection, CONNECTION_TIMEOUT_SEC * USEC_PER_SEC + HEADERS_TIME);
 }
 
 static bool method_matches(const HttpRoute *route, const char *method) {
@@ -488,6 +554,7 @@ static void exchange_take_body(HttpExchange *x, const char *data, size_t size) {
 static enum MHD_Result exchange_queue(HttpExchange *x) {
         enum MHD_Result r;
 
+        connection_expect_within(x->connection, USEC_INFINITY);
         if (!x->response)
                 return MHD_NO;               /* without memory, see exchange_answer() */
         r = MHD_queue_response(x->connection, x->status, x->response);
@@ -524,6 +591,11 @@ static enum MHD_Result server_on_access(
                 return MHD_NO;
         if (x->state == EXCHANGE_NEW) {
                 exchange_begin(x, method);
+                /* a file that somebody with a token sends may take its time */
+                connection_expect_within(
+                                connection, x->state != EXCHANGE_ANSWERED && x->route->body == HTTP_BODY_FILE ?
+                                                        USEC_INFINITY :
+                                                        JSON_REQUEST_TIME);
                 if (x->state != EXCHANGE_ANSWERED)
                         return MHD_YES;
                 x->discard_body = exchange_body_is_small(x);
@@ -546,6 +618,7 @@ static enum MHD_Result server_on_access(
         }
         if (x->state == EXCHANGE_BODY) {
                 x->state = EXCHANGE_HANDLING;
+                connection_expect_within(connection, USEC_INFINITY);
                 x->route->handle(x, x->server->userdata);
         }
         if (x->state == EXCHANGE_ANSWERED)
@@ -612,7 +685,9 @@ int http_server_new(HttpServer **ret, sd_event *event, const HttpServerOptions *
                         MHD_OPTION_HTTPS_PRIORITIES, TLS_PRIORITIES,
                         MHD_OPTION_URI_LOG_CALLBACK, server_on_uri, s,
                         MHD_OPTION_NOTIFY_COMPLETED, server_on_completed, s,
+                        MHD_OPTION_NOTIFY_CONNECTION, server_on_connection, s,
                         MHD_OPTION_CONNECTION_LIMIT, options->connections_max,
+                        MHD_OPTION_PER_IP_CONNECTION_LIMIT, options->connections_per_address_max,
                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) CONNECTION_MEMORY,
                         MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT_SEC,
                         MHD_OPTION_STRICT_FOR_CLIENT, 1,
@@ -621,6 +696,9 @@ int http_server_new(HttpServer **ret, sd_event *event, const HttpServerOptions *
                 return -EKEYREJECTED;
         (void) TAKE_FD(fd);                  /* the daemon closes it */
         r = server_watch(s);
+        if (r >= 0)
+                r = event_timer_arm(
+                                event, &s->sweep_source, SWEEP_INTERVAL, server_on_sweep, s, "http-sweep");
         if (r < 0)
                 return r;
         server_run(s);
@@ -653,6 +731,7 @@ HttpServer *http_server_free(HttpServer *s) {
         }
         sd_event_source_disable_unref(s->io_source);
         sd_event_source_disable_unref(s->timer_source);
+        sd_event_source_disable_unref(s->sweep_source);
         if (s->daemon)
                 MHD_stop_daemon(s->daemon);
         sd_event_source_disable_unref(s->run_source);

@@ -7,7 +7,8 @@
  * stays valid until it is answered. Answering twice is a bug. Everything on the loop's thread.
  *
  * Limits: request bodies (JSON 64 KiB; files as the route's begin() says), 64 KiB of memory a connection,
- * connections in all, 60 s without a byte, 30 s for a request of JSON. */
+ * connections in all and from one address, 60 s without a byte, 15 s for the headers of a request however
+ * they come, 30 s for its body unless it is a file. */
 
 #include <systemd/sd-event.h>
 
@@ -63,7 +64,7 @@ typedef struct HttpRoute {
 typedef struct HttpServerOptions {
         int listen_fd;                       /* taken over, also on failure */
         const char *certificate_pem, *key_pem;       /* copied */
-        unsigned connections_max;
+        unsigned connections_max, connections_per_address_max;
         const HttpRoute *routes;             /* ends with { 0 }; static */
         void *userdata;
         /* The token of an Authorization header: 0 and what it may, or negative. The record is copied. */

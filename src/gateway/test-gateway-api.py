@@ -71,7 +71,7 @@ class Gateway:
         self.config = folder / "gateway.conf"
         self.config.write_text(
             f"[Gateway]\nName=localhost 127.0.0.1\nTrustedRoot={root}\nHttpListen=127.0.0.1:{self.port}\n"
-            "AgentListen=127.0.0.1:0\nEnrollListen=127.0.0.1:0\n[Limits]\nTargetSizeMax=64M\nEventStreamsMax=3\n"
+            "AgentListen=127.0.0.1:0\nEnrollListen=127.0.0.1:0\n[Limits]\nTargetSizeMax=64M\nEventStreamsMax=3\nHttpConnectionsPerAddressMax=100\n"
         )
         self.process = None
 
@@ -352,6 +352,44 @@ class Events:
                 event[key] = value
 
 
+def test_greedy_host(gateway):
+    """One host without credentials that takes all the connections it can, and sends its headers for ever."""
+    stranger = ("127.0.0.2", 0)
+    held = [socket.create_connection(("127.0.0.1", gateway.port), 10, source_address=stranger) for _ in range(150)]
+    time.sleep(0.5)
+    refused = 0
+    for s in held:
+        s.setblocking(False)
+        try:
+            refused += s.recv(1) == b""
+        except BlockingIOError:
+            pass
+        except OSError:
+            refused += 1
+    assert refused == 50, refused
+    assert gateway.ask("GET", "/healthz", token="")[0] == 200
+    for s in held:
+        s.close()
+
+    begun = time.monotonic()
+    raw = socket.create_connection(("127.0.0.1", gateway.port), 10, source_address=stranger)
+    slow = gateway.tls.wrap_socket(raw, server_hostname="localhost")
+    slow.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+    slow.settimeout(0.5)
+    while time.monotonic() < begun + 30:
+        try:
+            slow.sendall(b"x")
+            if slow.recv(1) == b"":
+                break
+        except TimeoutError:
+            continue
+        except OSError:
+            break
+    took = time.monotonic() - begun
+    slow.close()
+    assert 14 < took < 20, f"its connection lasted {took:.1f} s"
+
+
 def test_health(gateway):
     """"ok" means that a Hello could be stored: another program that holds the database shows it."""
     time.sleep(1.1)
@@ -459,6 +497,7 @@ def main():
             (test_people, ()),
             (test_requests, ()),
             (test_health, ()),
+            (test_greedy_host, ()),
             (test_events, ()),
             (test_many_clients, ()),
             (test_killed_while_importing, (repository,)),
