@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Who is started again, and what is remembered for that. */
+/* Who is started again, what is remembered for that, and who is to blame for a self-test. */
 
+#include <signal.h>
 #include <unistd.h>
 
 #include "tests.h"
 #include "updater-agent.h"
 #include "updater-mark.h"
+#include "updater-self-test.h"
 #include "updater-tests.h"
 
 static void test_marks(void) {
@@ -37,7 +39,21 @@ static void test_needs_start(void) {
         assert_se(!agent_needs_start(root, "deactivating"));
 }
 
+static void test_self_test(void) {
+        assert_se(self_test_judge("done", CLD_EXITED, 0) == 1);
+        assert_se(self_test_judge("failed", CLD_EXITED, 1) == 0);
+        assert_se(self_test_judge("failed", CLD_DUMPED, SIGSEGV) == 0);
+        assert_se(self_test_judge("failed", CLD_KILLED, SIGTERM) == 0); /* it hung */
+        assert_se(self_test_judge("failed", CLD_EXITED, 203) == 0);     /* of another architecture */
+        assert_se(self_test_judge("failed", CLD_EXITED, 200) < 0);
+        assert_se(self_test_judge("failed", CLD_EXITED, 226) < 0);      /* no namespace */
+        assert_se(self_test_judge("failed", 0, 0) < 0);                 /* nothing was executed */
+        assert_se(self_test_judge("canceled", 0, 0) < 0);
+        assert_se(self_test_judge("dependency", 0, 0) < 0);
+}
+
 int main(void) {
+        test_self_test();
         test_marks();
         test_needs_start();
         return 0;

@@ -20,6 +20,7 @@
 #include "version.h"
 
 #define LOCK_PATIENCE USEC_PER_SEC                         /* for one who only looks, such as a rollback with nothing to do */
+#define SHOWN_MAX 200U
 
 struct Install {
         Updater *updater;
@@ -132,15 +133,30 @@ static const SignedFile *signed_file(const SignedRelease *r, const char *path, c
         return streq(path, r->updater.path) ? &r->updater : NULL;
 }
 
+/* Escaped, and no longer than fits into a message; not cut within a character. */
+static char *shown(const char *s) {
+        char *e = string_escape(s);
+        if (e && strlen(e) > SHOWN_MAX) {
+                size_t n = SHOWN_MAX;
+
+                while (n > 0 && ((uint8_t) e[n] & 0xc0) == 0x80)
+                        n--;
+                e[n] = 0;
+        }
+        return e;
+}
+
 static int add_targets(
                 Install *i, const InstallRequest *q, UpdateVerdict *reterr_verdict, char **reterr_message) {
 
         for (size_t k = 0; k < q->n_targets; k++) {
                 const char *name, *path = q->targets[k].path;
                 const SignedFile *f = signed_file(i->release, path, &name);
-                if (!f)
-                        return refuse(UPDATE_VERDICT_NOT_FOR_US, "Target '%.200s' is not part of version %s for this machine.",
-                                      path, q->version);
+                if (!f) {
+                        _cleanup_free_ char *text = shown(path);
+                        return refuse(UPDATE_VERDICT_NOT_FOR_US, "Target '%s' is not part of version %s for this machine.",
+                                      strna(text), q->version);
+                }
 
                 int r = stage_add(i->stage, name, q->targets[k].fd, f->length, f->sha256);
                 if (IN_SET(r, -EBADF, -EISDIR, -ENOTSUP))

@@ -2,6 +2,8 @@
 
 #include "updater-self-test.h"
 
+#include <signal.h>
+
 #include "alloc-util.h"
 #include "bus-util.h"
 #include "event-util.h"
@@ -12,22 +14,85 @@
 #define STOP_PATIENCE (5 * USEC_PER_SEC)
 #define OVERALL_TIMEOUT (2 * SELF_TEST_TIMEOUT + 15 * USEC_PER_SEC)
 
+/* Of systemd: below begins what it could not do before it executed a binary, and this one is about the binary. */
+#define EXIT_SYSTEMD_FIRST 200
+#define EXIT_EXEC 203
+
 struct SelfTest {
-        sd_bus_slot *job_slot, *start_slot, *subscribe_slot;
+        sd_bus_slot *job_slot, *start_slot, *subscribe_slot, *fate_slot;
+        int32_t code, status;                              /* of the last process, as in siginfo_t */
         sd_event_source *timeout_source;
         char *job;
         self_test_on_finish_t on_finish;
         void *userdata;
 };
 
+int self_test_judge(const char *job_result, int32_t code, int32_t status) {
+        if (streq(job_result, "done"))
+                return 1;
+        if (!streq(job_result, "failed") && !streq(job_result, "timeout"))
+                return -ECANCELED;
+        if (code == 0)
+                return -ECHILD;
+        return code == CLD_EXITED && status >= EXIT_SYSTEMD_FIRST && status != EXIT_EXEC ? -ECHILD : 0;
+}
+
+static int read_fate(SelfTest *t, sd_bus_message *m) {
+        const char *name;
+
+        int r = sd_bus_message_skip(m, "s");
+        if (r < 0)
+                return r;
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        if (r < 0)
+                return r;
+        while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                r = sd_bus_message_read(m, "s", &name);
+                if (r < 0)
+                        return r;
+                r = streq(name, "ExecMainCode") ? sd_bus_message_read(m, "v", "i", &t->code) :
+                        streq(name, "ExecMainStatus") ? sd_bus_message_read(m, "v", "i", &t->status) :
+                        sd_bus_message_skip(m, "v");
+                if (r < 0)
+                        return r;
+                r = sd_bus_message_exit_container(m);
+                if (r < 0)
+                        return r;
+        }
+        return r;
+}
+
+/* A unit that has failed is gone at once, so that it cannot be asked afterwards; this comes before its job's end. */
+static int on_properties(sd_bus_message *m, void *userdata, sd_bus_error *reterr_error) {
+        int r = read_fate(userdata, m);
+        if (r < 0)
+                log_debug_errno(r, "Malformed PropertiesChanged of " FLEET_SELF_TEST_UNIT ", ignoring: %m");
+        return 0;
+}
+
+static int follow_fate(SelfTest *t, sd_bus *bus) {
+        _cleanup_free_ char *path = NULL;
+
+        int r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", FLEET_SELF_TEST_UNIT, &path);
+        if (r < 0)
+                return r;
+        return sd_bus_match_signal(
+                        bus, &t->fate_slot, "org.freedesktop.systemd1", path, "org.freedesktop.DBus.Properties",
+                        "PropertiesChanged", on_properties, t);
+}
+
 static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *reterr_error) {
         const char *path, *unit, *result;
         SelfTest *t = userdata;
         uint32_t id;
 
-        if (sd_bus_message_read(m, "uoss", &id, &path, &unit, &result) < 0 || !streq_ptr(path, t->job))
+        int r = sd_bus_message_read(m, "uoss", &id, &path, &unit, &result);
+        if (r < 0 || !streq_ptr(path, t->job))
                 return 0;
-        t->on_finish(t, streq(result, "done"), t->userdata);
+        r = self_test_judge(result, t->code, t->status);
+        if (r < 0)
+                log_error(FLEET_SELF_TEST_UNIT " could not be run (%s, code %i, status %i).", result, t->code, t->status);
+        t->on_finish(t, r, t->userdata);
         return 0;
 }
 
@@ -86,6 +151,9 @@ int self_test_start(
                         "org.freedesktop.systemd1.Manager", "Subscribe", on_ignored, t, NULL);
         if (r < 0)
                 return r;
+        r = follow_fate(t, bus);
+        if (r < 0)
+                return r;
         r = unit_transient_message(bus, &m, FLEET_SELF_TEST_UNIT, fill_self_test_unit, unit);
         if (r < 0)
                 return r;
@@ -107,6 +175,7 @@ SelfTest *self_test_free(SelfTest *t) {
         sd_bus_slot_unref(t->job_slot);
         sd_bus_slot_unref(t->start_slot);
         sd_bus_slot_unref(t->subscribe_slot);
+        sd_bus_slot_unref(t->fate_slot);
         sd_event_source_disable_unref(t->timeout_source);
         free(t->job);
         free(t);

@@ -94,6 +94,17 @@ def wrong_architecture(lab: Lab) -> str:
 
 
 @case()
+def self_test_cannot_be_run(lab: Lab) -> str:
+    """This machine, not the release, is to blame: it may come again at once."""
+    faults.drop_in(lab.box, "fleet-agent-self-test.service", "[Service]\nRootDirectory=/nowhere\n")
+    lab.order("1.1.0")
+    lab.refused("1.1.0", "internal")
+    faults.no_drop_in(lab.box, "fleet-agent-self-test.service")
+    assert not faults.denylist(lab.box)
+    return "1.0.0"
+
+
+@case()
 def says_another_version(lab: Lab) -> str:
     """The binaries of 1.1.0 signed as 1.6.0: whoever signed that did not mean it."""
     pid = lab.machine.main_pid()
@@ -137,7 +148,15 @@ GROUPS = [
     ),
     Group("loop", (crash_loop, never_reaches_the_gateway), _SETTINGS, minutes=1),
     Group("hang", (hangs,), Settings(updater="ConfirmTimeoutSec=60\nSoakSec=6\n"), minutes=2),
-    Group("foreign", (wrong_architecture, says_another_version, for_another_architecture_alone)),
+    Group(
+        "foreign",
+        (
+            wrong_architecture,
+            self_test_cannot_be_run,
+            says_another_version,
+            for_another_architecture_alone,
+        ),
+    ),
     Group(
         "threeminutes",
         (never_reaches_the_gateway_in_real_time,),
