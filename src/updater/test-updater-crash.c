@@ -4,8 +4,8 @@
  * the machine to rest: it must always end with an agent that can run, the old or the new one, no transaction open, and
  * an answer for whoever asked. The page cache survives a kill, so this does not find a missing fsync().
  *
- * A second round lets the disk be full from each call on that would need room. Going back must get the link back all
- * the same; everything else must come to rest once there is room again. */
+ * A second round lets the disk be full from each call on that would need room. Going back and the commit must move
+ * their link all the same; everything else must come to rest once there is room again. */
 
 #include <fcntl.h>
 #include <signal.h>
@@ -67,6 +67,7 @@ static void prepare_staged(Updater *u) {
 static void prepare_trial(Updater *u) {
         prepare(u, UPDATE_PHASE_CONFIRMING, "1.1.0", "1.0.0");
         assert_ok(link_prepare_back(u->root->bin_fd, "1.0.0"));
+        assert_ok(link_prepare_commit(u->root->bin_fd, "1.1.0"));
 }
 
 static void prepare_adopted(Updater *u) {
@@ -238,6 +239,10 @@ static void test_step(const Step *step, Fault fault) {
                 if (fault == FAULT_FULL && step->run == run_back) {
                         assert_ok(links_read(u->root->bin_fd, &l));
                         assert_streq(l.current, "1.0.0");
+                }
+                if (fault == FAULT_FULL && step->run == run_commit) {
+                        assert_ok(links_read(u->root->bin_fd, &l));
+                        assert_streq(l.good, "1.1.0");
                 }
                 assert_ok(updater_recover(u));
                 expect_rest(step, u, n);

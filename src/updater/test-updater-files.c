@@ -40,7 +40,7 @@ static void test_links(UpdaterRoot *root) {
         assert_ok(link_set(root->bin_fd, FLEET_LINK_CURRENT, "1.1.0"));
         assert_ok(link_prepare_back(root->bin_fd, "1.1.0")); /* not where we want to go */
         assert_ok(link_go_back(root->bin_fd, "1.0.0"));
-        link_forget_back(root->bin_fd);
+        links_forget_prepared(root->bin_fd);
         links_done(&l);
         assert_ok(links_read(root->bin_fd, &l));
         assert_streq(l.current, "1.0.0");

@@ -105,7 +105,8 @@ static void test_recover(void) {
 
                 assert_ok(floor_load(root, &floor));
                 assert_se(streq_ptr(floor, streq(cases[i].result, "succeeded") ? "1.0.0" : NULL));
-                assert_se(version_is_usable(root->bin_fd, "1.1.0") == !streq(cases[i].result, "rolled-back"));
+                /* what went back or was never tried is of no use any more */
+                assert_se(version_is_usable(root->bin_fd, "1.1.0") == streq(cases[i].result, "succeeded"));
                 assert_ok(updater_recover(test_root_updater(t))); /* and once more */
                 expect_links(root, cases[i].expected);
         }
@@ -333,6 +334,7 @@ static void test_swap_and_commit(void) {
         assert_streq(l.good, "1.0.0");
         assert_se(record->attempts == 1);
         assert_se(faccessat(u->root->bin_fd, ".back", F_OK, AT_SYMLINK_NOFOLLOW) >= 0);
+        assert_se(faccessat(u->root->bin_fd, ".commit", F_OK, AT_SYMLINK_NOFOLLOW) >= 0);
 
         assert_ok(transaction_commit(u, record));
         expect_links(u->root, "1.1.0");
@@ -341,6 +343,7 @@ static void test_swap_and_commit(void) {
         assert_se(version_is_usable(u->root->bin_fd, "0.9.0"));
         assert_se(!version_is_usable(u->root->bin_fd, "0.8.0")); /* KeepVersions=3 */
         assert_se(faccessat(u->root->bin_fd, ".back", F_OK, AT_SYMLINK_NOFOLLOW) < 0);
+        assert_se(faccessat(u->root->bin_fd, ".commit", F_OK, AT_SYMLINK_NOFOLLOW) < 0);
 }
 
 int main(void) {

@@ -16,7 +16,7 @@
 
 #define LOCK_PATIENCE (10 * USEC_PER_SEC)
 #define LAUNCH_PATIENCE (10 * USEC_PER_SEC)
-#define UPDATER_STOP_PATIENCE (5 * USEC_PER_SEC)
+#define UPDATER_STOP_PATIENCE (30 * USEC_PER_SEC)         /* it may be in the middle of a call */
 #define UPDATER_ANSWER_PATIENCE (10 * USEC_PER_SEC)
 
 typedef struct Apply {
@@ -234,6 +234,15 @@ static int apply_open(Apply *a) {
         return watch_new(&a->watch, a->bus, a->transaction->to, on_observation, a);
 }
 
+/* The old one is in the way of the new one, which is not to blame for that. */
+static int stop_old_updater(Apply *a) {
+        int r = units_stop(a->updater->units, FLEET_UPDATER_UNIT, UPDATER_STOP_PATIENCE);
+        if (r < 0)
+                return log_error_errno(r, "Failed to stop " FLEET_UPDATER_UNIT ": %m");
+        (void) units_reset_failed(a->updater->units, FLEET_UPDATER_UNIT);
+        return 0;
+}
+
 /* The new updater has to answer a real activation before it becomes the one that mends things. */
 static bool new_updater_answers(Apply *a) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *get = NULL, *reply = NULL;
@@ -241,12 +250,7 @@ static bool new_updater_answers(Apply *a) {
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
         const char *version;
 
-        int r = units_stop(a->updater->units, FLEET_UPDATER_UNIT, UPDATER_STOP_PATIENCE);
-        if (r < 0)
-                log_warning_errno(r, "Failed to stop " FLEET_UPDATER_UNIT ", going on: %m");
-        (void) units_reset_failed(a->updater->units, FLEET_UPDATER_UNIT);
-
-        r = sd_bus_open_system(&bus);
+        int r = sd_bus_open_system(&bus);
         if (r >= 0)
                 r = sd_bus_message_new_method_call(
                         bus, &get, FLEET_UPDATER_BUS_NAME, FLEET_UPDATER_BUS_PATH,
@@ -298,6 +302,9 @@ static int apply_trial(Apply *a) {
 
         if (a->verdict.action == TRIAL_GO_BACK)
                 return apply_back(a, a->verdict.verdict, a->verdict.message);
+        r = stop_old_updater(a);
+        if (r < 0)
+                return apply_back(a, UPDATE_VERDICT_INTERNAL, "The old updater could not be stopped.");
         if (!new_updater_answers(a))
                 return apply_back(a, UPDATE_VERDICT_UPDATER_FAILED, "The new updater does not answer on the bus as it should.");
         return transaction_commit(u, a->transaction);

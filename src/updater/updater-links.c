@@ -19,6 +19,7 @@
 #include "version.h"
 
 #define LINK_BACK ".back"
+#define LINK_COMMIT ".commit"
 #define BINARY_MAX GIB(1)
 
 char *version_directory(const char *version) {
@@ -76,25 +77,42 @@ int link_set(int bin_fd, const char *link, const char *version) {
         return symlink_atomic_at(bin_fd, target, link);
 }
 
+static int link_move(int bin_fd, const char *prepared, const char *link, const char *version) {
+        _cleanup_free_ char *target = NULL;
+
+        int r = link_read(bin_fd, prepared, &target);
+        if (r >= 0 && streq_ptr(target, version)) {
+                r = RET_NERRNO(renameat(bin_fd, prepared, bin_fd, link));
+                if (r >= 0)
+                        return dir_fsync(bin_fd);
+        }
+        return link_set(bin_fd, link, version);
+}
+
 int link_prepare_back(int bin_fd, const char *version) {
         return link_set(bin_fd, LINK_BACK, version);
 }
 
 int link_go_back(int bin_fd, const char *version) {
-        _cleanup_free_ char *prepared = NULL;
-
-        int r = link_read(bin_fd, LINK_BACK, &prepared);
-        if (r >= 0 && streq_ptr(prepared, version)) {
-                r = RET_NERRNO(renameat(bin_fd, LINK_BACK, bin_fd, FLEET_LINK_CURRENT));
-                if (r >= 0)
-                        return dir_fsync(bin_fd);
-        }
-        return link_set(bin_fd, FLEET_LINK_CURRENT, version);
+        return link_move(bin_fd, LINK_BACK, FLEET_LINK_CURRENT, version);
 }
 
-void link_forget_back(int bin_fd) {
-        if (unlinkat(bin_fd, LINK_BACK, 0) < 0 && errno != ENOENT)
-                log_debug_errno(negative_errno(), "Failed to remove the prepared link, ignoring: %m");
+int link_prepare_commit(int bin_fd, const char *version) {
+        return link_set(bin_fd, LINK_COMMIT, version);
+}
+
+int link_commit(int bin_fd, const char *version) {
+        return link_move(bin_fd, LINK_COMMIT, FLEET_LINK_GOOD, version);
+}
+
+static void forget(int bin_fd, const char *prepared) {
+        if (unlinkat(bin_fd, prepared, 0) < 0 && errno != ENOENT)
+                log_debug_errno(negative_errno(), "Failed to remove the prepared link %s, ignoring: %m", prepared);
+}
+
+void links_forget_prepared(int bin_fd) {
+        forget(bin_fd, LINK_BACK);
+        forget(bin_fd, LINK_COMMIT);
 }
 
 static bool binary_is_usable(int bin_fd, const char *directory, const char *file) {

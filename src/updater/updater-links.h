@@ -22,7 +22,11 @@ int link_set(int bin_fd, const char *link, const char *version);
  * needs no space. link_go_back() makes do without it when it is not there or not the right one. */
 int link_prepare_back(int bin_fd, const char *version);
 int link_go_back(int bin_fd, const char *version);
-void link_forget_back(int bin_fd);
+/* The same for good at the commit: a version that has proved itself is not given up because the disk is full. */
+int link_prepare_commit(int bin_fd, const char *version);
+int link_commit(int bin_fd, const char *version);
+/* Removes what was prepared. */
+void links_forget_prepared(int bin_fd);
 
 /* Both binaries are regular, not empty and executable. */
 bool version_is_usable(int bin_fd, const char *version);

@@ -40,6 +40,9 @@ int transaction_swap(Updater *u, Transaction *t) {
         r = link_prepare_back(u->root->bin_fd, t->from);
         if (r < 0)
                 return log_error_errno(r, "Failed to prepare the way back: %m");
+        r = link_prepare_commit(u->root->bin_fd, t->to);
+        if (r < 0)
+                return log_error_errno(r, "Failed to prepare the commit: %m");
         r = link_set(u->root->bin_fd, FLEET_LINK_CURRENT, t->to);
         if (r < 0)
                 return log_error_errno(r, "Failed to switch %s/current: %m", u->root->bin_path);
@@ -77,6 +80,20 @@ static void clean_up(Updater *u) {
                 log_warning_errno(r, "Failed to remove temporary files, going on: %m");
 }
 
+/* What was put in place and never tried, unless something else may still need it. */
+static void remove_untried(Updater *u, const Transaction *t) {
+        _cleanup_free_ char *previous = NULL;
+        _cleanup_links_ Links l = {};
+
+        if (!t->staged || t->kind == TRANSACTION_ROLLBACK || links_read(u->root->bin_fd, &l) < 0 ||
+            previous_load(u->root, &previous) < 0 || streq_ptr(t->to, l.current) || streq_ptr(t->to, l.good) ||
+            streq_ptr(t->to, previous))
+                return;
+        int r = remove_version(u, t->to);
+        if (r < 0)
+                log_warning_errno(r, "Failed to remove version %s, going on: %m", t->to);
+}
+
 /* The result, then the record: whoever finds the record still there says the same again. */
 static int close_record(Updater *u, Transaction *t, UpdatePhase phase) {
         clean_up(u);
@@ -99,7 +116,7 @@ int transaction_finish_rollback(Updater *u, Transaction *t, UpdateVerdict verdic
         }
 
         /* first, since it makes room: what was on trial here is of no use any more */
-        link_forget_back(u->root->bin_fd);
+        links_forget_prepared(u->root->bin_fd);
         if (t->kind != TRANSACTION_ROLLBACK) {
                 r = remove_version(u, t->to);
                 if (r < 0)
@@ -187,7 +204,7 @@ int transaction_go_back(
 }
 
 int transaction_commit(Updater *u, Transaction *t) {
-        int r = link_set(u->root->bin_fd, FLEET_LINK_GOOD, t->to);
+        int r = link_commit(u->root->bin_fd, t->to);
         if (r < 0)
                 return log_error_errno(r, "Failed to switch %s/good: %m", u->root->bin_path);
         return transaction_finish_commit(u, t);
@@ -196,7 +213,7 @@ int transaction_commit(Updater *u, Transaction *t) {
 int transaction_finish_commit(Updater *u, Transaction *t) {
         int r;
 
-        link_forget_back(u->root->bin_fd);
+        links_forget_prepared(u->root->bin_fd);
         r = versions_prune(u->root->bin_fd, (char *const[]) { t->from, t->to, NULL }, u->conf.keep_versions);
         if (r < 0)
                 log_warning_errno(r, "Failed to remove old versions, going on: %m");
@@ -235,7 +252,8 @@ int transaction_close_failed(Updater *u, Transaction *t, UpdateVerdict verdict, 
                 if (r < 0)
                         return log_oom();
         }
-        link_forget_back(u->root->bin_fd);
+        links_forget_prepared(u->root->bin_fd);
+        remove_untried(u, t);
         r = remember_strike(u, t);
         if (r < 0)
                 log_warning_errno(r, "Failed to put version %s onto the denylist, going on: %m", t->to);
