@@ -130,11 +130,13 @@ static int adopt_newer(Updater *u, const Links *links) {
         if (r < 0)
                 return log_error_errno(r, "Failed to copy the packaged version: %m");
 
+        if (u->units) { /* else an image is being built, on a machine that may be of another kind */
+                r = adopt_self_test(u, stage, version);
+                if (r < 0)
+                        return r;
+        }
         if (!agent_is_running(u))
                 return adopt_stopped(u, stage, links, version);
-        r = adopt_self_test(u, stage, version);
-        if (r < 0)
-                return r;
         return adopt_transaction(u, stage, links, version);
 }
 
@@ -147,8 +149,8 @@ int updater_adopt(Updater *u) {
 
         int r = updater_root_lock(u->root, LOCK_PATIENCE, &lock);
         if (r == -EBUSY) {
-                log_notice("An update is going on. Run \"updater adopt\" again when it is over.");
-                return 0;
+                log_notice("An update is going on; nothing was done. Run \"updater adopt\" again when it is over.");
+                return r;
         }
         if (r < 0)
                 return log_error_errno(r, "Cannot take the updater's lock: %m");
@@ -162,8 +164,8 @@ int updater_adopt(Updater *u) {
         if (!s.good_usable || !links.current)
                 return updater_repair(u, &links, /* current_failed= */ false, /* restart_agent= */ false);
         if (links_differ(&links) || t || s.record_damaged) {
-                log_notice("An update is open. Run \"updater adopt\" again when it is over.");
-                return 0;
+                log_notice("An update is open; nothing was done. Run \"updater adopt\" again when it is over.");
+                return -EBUSY;
         }
         return adopt_newer(u, &links);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sysexits.h>
 #include <systemd/sd-event.h>
 
 #include "alloc-util.h"
@@ -127,7 +128,7 @@ int updater_run(int argc, char *argv[]) {
                 if (r < 0)
                         return log_error_errno(r, "Failed to initialise cryptography: %m"), EXIT_FAILURE;
                 r = verbs[i].with_machine ? run_on_machine(verbs[i].run) : verbs[i].run(NULL);
-                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+                return r == -EBUSY ? EX_TEMPFAIL : r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         }
         log_error("Expected exactly one verb. See \"updater --help\".");
         return 2;
