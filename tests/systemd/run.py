@@ -14,6 +14,7 @@ if __package__ in (None, ""):  # started as a file
     sys.path[0] = str(Path(__file__).resolve().parents[1])
     sys.dont_write_bytecode = True
 
+from harness.host import HostError  # noqa: E402
 from systemd.groups import GROUPS  # noqa: E402
 from systemd.suite import Group, run_groups  # noqa: E402
 
@@ -61,7 +62,11 @@ def main() -> int:
         return 2
 
     started = time.monotonic()
-    score = run_groups(chosen, options.jobs)
+    try:
+        score = run_groups(chosen, options.jobs)
+    except HostError as error:
+        print(f"tests/systemd: {error}", file=sys.stderr)
+        return 2
     for title in score.failed:
         print(f"FAILED {title}")
     print(f"{time.monotonic() - started:.0f} s")

@@ -47,13 +47,17 @@ def prunes_old_versions(lab: Lab) -> str:
     return "1.4.0"
 
 
+def _slow_downloads(lab: Lab) -> None:
+    """So that there is time for others to go and come in the middle of one."""
+    lab.box.write_file("/etc/fleet-agent/agent.conf.d/slow.conf", "[Update]\nSpeedLimit=700K\n")
+    lab.box.run(["systemctl", "restart", "fleet-agent.service"])
+    lab.machine.wait_online()
+
+
 @case(fresh=True)
 def repeated_instruction_is_done_once(lab: Lab) -> str:
     """The gateway goes and comes back twice within one update, and repeats what it asked for."""
-    # Slowly, so that there is time for the gateway to go: 2 MB a second.
-    lab.box.write_file("/etc/fleet-agent/agent.conf.d/slow.conf", "[Update]\nSpeedLimit=2M\n")
-    lab.box.run(["systemctl", "restart", "fleet-agent.service"])
-    lab.machine.wait_online()
+    _slow_downloads(lab)
     pid = lab.machine.main_pid()
     lab.order("1.1.0")
     for _ in range(2):
@@ -98,9 +102,7 @@ def final_status_is_repeated(lab: Lab) -> str:
 @case(fresh=True)
 def agent_dies_while_downloading(lab: Lab) -> str:
     """The next process goes on with what is there, under the same instruction."""
-    lab.box.write_file("/etc/fleet-agent/agent.conf.d/slow.conf", "[Update]\nSpeedLimit=2M\n")
-    lab.box.run(["systemctl", "restart", "fleet-agent.service"])
-    lab.machine.wait_online()
+    _slow_downloads(lab)
     lab.order("1.1.0")
     for _ in range(2):
         lab.events.wait_title(lab.machine.agent_id, "1.1.0", "Downloading")
