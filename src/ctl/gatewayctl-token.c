@@ -38,6 +38,8 @@ CliExit gatewayctl_token_create(char *const *arguments, void *userdata) {
         int r;
 
         r = body ? json_set_string(body, "description", c->description) : -ENOMEM;
+        if (r >= 0)
+                r = json_set_string(body, "agent", c->agent);
         if (r >= 0 && c->uses > 0)
                 r = json_set_u64(body, "uses", c->uses);
         if (r >= 0 && c->expires_in > 0)

@@ -29,6 +29,7 @@ enum {
         OPTION_LABEL,
         OPTION_DESCRIPTION,
         OPTION_ALLOW_EMPTY,
+        OPTION_AGENT,
 };
 
 static int set_output(GatewayCtl *c, const char *value, const char **reterr_why) {
@@ -126,6 +127,8 @@ static int on_option(unsigned id, const char *value, void *userdata, const char 
                 return strv_extend(&c->labels, value);
         case OPTION_DESCRIPTION:
                 return set_text(&c->description, value, reterr_why);
+        case OPTION_AGENT:
+                return set_text(&c->agent, value, reterr_why);
         case OPTION_ALLOW_EMPTY:
                 c->allow_empty = true;
                 return 0;
@@ -145,7 +148,7 @@ static const CliVerb verbs[] = {
           "Releases in the registry" },
         { "releases import", "DIRECTORY", 1, 1, 0, gatewayctl_releases_import,
           "Send a published repository; the gateway verifies it" },
-        { "token create", NULL, 0, 0, BIT(USES) | BIT(EXPIRES_IN) | BIT(LABEL) | BIT(DESCRIPTION),
+        { "token create", NULL, 0, 0, BIT(USES) | BIT(EXPIRES_IN) | BIT(LABEL) | BIT(DESCRIPTION) | BIT(AGENT),
           gatewayctl_token_create, "Make a join token for new machines" },
         { "token list", NULL, 0, 0, BIT(NO_LEGEND), gatewayctl_token_list, "Join tokens and what is left of them" },
         { "token delete", "ID", 1, 1, 0, gatewayctl_token_delete, "Make a join token worthless" },
@@ -175,6 +178,7 @@ static const CliOption options[] = {
         { OPTION_USES, 0, "uses", "N", "For so many machines (1)" },
         { OPTION_EXPIRES_IN, 0, "expires-in", "TIME", "Valid for so long (1d)" },
         { OPTION_LABEL, 0, "label", "KEY=VALUE", "Label for machines that join with it; repeatable" },
+        { OPTION_AGENT, 0, "agent", "ID", "For the machine with this id alone" },
         { OPTION_DESCRIPTION, 0, "description", "TEXT", "What it is for" },
         { 0 },
 };

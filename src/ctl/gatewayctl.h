@@ -23,7 +23,7 @@ typedef struct GatewayCtl {
         CliJson json; /* with OUTPUT_JSON */
         bool no_legend, all, retry, wait, yes, allow_empty;
         char *gateway, *ca_path, *token_path; /* then environment, ctl.conf, defaults */
-        const char *selector, *version, *description;
+        const char *selector, *version, *description, *agent;
         char **labels;
         unsigned uses;
         usec_t expires_in, timeout;

@@ -214,8 +214,8 @@ static int take_label(void *userdata, const char *key, const char *value) {
 }
 
 int join_token_request_parse(json_t *body, JoinTokenRequest *ret, RequestError *e) {
-        static const char *const known[] = { "uses", "expires_in_sec", "labels", "description", NULL };
-        const char *description = NULL;
+        static const char *const known[] = { "uses", "expires_in_sec", "labels", "description", "agent", NULL };
+        const char *description = NULL, *agent = NULL;
         int r;
 
         ret->uses = 1;
@@ -229,10 +229,17 @@ int join_token_request_parse(json_t *body, JoinTokenRequest *ret, RequestError *
                 r = each_label(body, /* may_be_empty= */ false, take_label, &ret->labels, e);
         if (r >= 0)
                 r = get_text(body, "/description", DESCRIPTION_MAX, &description, e);
+        if (r >= 0)
+                r = get_text(body, "/agent", 256, &agent, e);
+        if (r >= 0 && agent && !pki_agent_id_is_valid(agent))
+                r = refuse_member(e, "/agent", "an agent id");
+        if (r >= 0 && agent)
+                r = copy_text(&ret->agent, agent);
         return r < 0 ? r : copy_text(&ret->description, description);
 }
 
 void join_token_request_done(JoinTokenRequest *r) {
+        free(r->agent);
         labels_done(&r->labels);
         free(r->description);
         *r = (JoinTokenRequest){};

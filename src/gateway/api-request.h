@@ -30,6 +30,7 @@ typedef struct JoinTokenRequest {
         uint64_t uses, expires_in_sec;
         Labels labels;
         char *description;
+        char *agent;                         /* NULL: for whoever comes */
 } JoinTokenRequest;
 int join_token_request_parse(json_t *body, JoinTokenRequest *ret, RequestError *reterr);
 void join_token_request_done(JoinTokenRequest *r);

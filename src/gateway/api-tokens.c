@@ -93,6 +93,7 @@ static int join_fill(TokenJob *j, Gateway *g, JoinTokenRequest *q) {
         j->join.expires = usec_add(t, q->expires_in_sec * USEC_PER_SEC);
         j->join.labels = TAKE_GENERIC(q->labels, Labels, (Labels){});
         j->join.description = TAKE_PTR(q->description);
+        j->join.agent = TAKE_PTR(q->agent);
         r = token_generate("fjt1", &j->join.id, &token, &j->join.hash);
         if (r < 0)
                 return r;

@@ -28,7 +28,9 @@ enum {
         ENROLL_TOKEN_REFUSED = 1,
         ENROLL_TOKEN_EXPIRED,
         ENROLL_TOKEN_USED_UP,
+        ENROLL_TOKEN_OF_ANOTHER,
         ENROLL_AGENT_ONLINE,
+        ENROLL_AGENT_KNOWN,
         ENROLL_BAD_REQUEST,
 };
 
@@ -57,6 +59,8 @@ static int token_check(EnrollJob *j, Store *s, JoinToken *t, usec_t time) {
                 return ENROLL_TOKEN_REFUSED;
         if (t->expires <= time)
                 return ENROLL_TOKEN_EXPIRED;
+        if (t->agent && !streq(t->agent, j->agent))
+                return ENROLL_TOKEN_OF_ANOTHER;
         if (t->uses_left > 0)
                 return 0;
         r = s->ops->join_token_used(s, t->id, j->agent, NULL);
@@ -70,8 +74,27 @@ static int token_use(EnrollJob *j, Store *s, JoinToken *t) {
         return s->ops->join_token_put(s, t);
 }
 
+/* An id belongs to who has its key, connected or not. With another key only who the operators meant: by a
+ * token for this id alone, or by removing the agent first. */
+static int agent_check(EnrollJob *j, Store *s, const JoinToken *t) {
+        _cleanup_(agent_record_done) AgentRecord a = {};
+        int r;
+
+        if (j->is_online)
+                return ENROLL_AGENT_ONLINE;
+        r = s->ops->agent_get(s, j->agent, &a);
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0)
+                return r;
+        if (t->agent || streq_ptr(a.key_hash, j->key_hash) || streq_ptr(a.next_key_hash, j->key_hash))
+                return 0;
+        return ENROLL_AGENT_KNOWN;
+}
+
 static int agent_begin(EnrollJob *j, Store *s, const JoinToken *t, usec_t time) {
-        AgentRecord a = { .id = j->agent, .state = AGENT_STATE_NEVER, .enrolled = time };
+        AgentRecord a = { .id = j->agent, .state = AGENT_STATE_NEVER, .enrolled = time,
+                          .key_hash = j->key_hash };
         json_t *o;
         int r;
 
@@ -127,10 +150,9 @@ static int enroll_work(StoreJob *job, Store *s) {
         r = s->ops->join_token_used(s, t.id, j->agent, j->key_hash);
         if (r != -ENOENT)
                 return r;
-        /* Nobody may take over an agent that is there: who holds a join token is not yet anybody. */
-        if (j->is_online)
-                return ENROLL_AGENT_ONLINE;
-        r = token_use(j, s, &t);
+        r = agent_check(j, s, &t);
+        if (r == 0)
+                r = token_use(j, s, &t);
         if (r != 0)
                 return r;
         r = agent_forget_outstanding(j, s, time);
@@ -182,6 +204,22 @@ static void enroll_finish(EnrollJob *j, int r) {
                 rpc_request_refuse(
                                 j->request, RPC_STATUS_UNAUTHENTICATED,
                                 "the join token is used up; create another");
+                break;
+        case ENROLL_TOKEN_OF_ANOTHER:
+                log_warning("Enrolment of %s refused: join token %s is for another agent.", j->agent,
+                            j->token_id);
+                rpc_request_refuse(
+                                j->request, RPC_STATUS_UNAUTHENTICATED, "the join token is for another agent id");
+                break;
+        case ENROLL_AGENT_KNOWN:
+                log_warning("Enrolment of %s with join token %s refused: an agent with this id is enrolled with "
+                            "another key. If the machine was set up anew, remove the agent (fleet-gatewayctl "
+                            "agents remove) or make a token for it (fleet-gatewayctl token create --agent).",
+                            j->agent, j->token_id);
+                rpc_request_refuse(
+                                j->request, RPC_STATUS_ALREADY_EXISTS,
+                                "an agent with this id is enrolled with another key; if this machine was set up "
+                                "anew, remove it at the gateway or make a join token for this id");
                 break;
         case ENROLL_AGENT_ONLINE:
                 log_warning("Enrolment of %s refused: that agent is connected.", j->agent);

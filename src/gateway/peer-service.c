@@ -50,15 +50,16 @@ static void refuse_csr(RpcRequest *q, int error) {
                                 "the certificate request is malformed or not signed by its key");
 }
 
-static int request_agent(RpcRequest *q, char **ret) {
+int peer_identify(const RpcPeer *peer, char **ret_agent, char ret_key_hash[static PEER_KEY_HASH_HEX + 1]) {
         _cleanup_(pki_cert_freep) PkiCert *cert = NULL;
-        const RpcPeer *peer = rpc_request_peer(q);
         int r;
 
         if (!peer->certificate_pem)
                 return -EACCES;
         r = pki_cert_parse_pem(peer->certificate_pem, strlen(peer->certificate_pem), &cert);
-        return r < 0 ? r : pki_cert_agent_id(cert, ret);
+        if (r >= 0)
+                r = peer_key_hash(cert, ret_key_hash);
+        return r < 0 ? r : pki_cert_agent_id(cert, ret_agent);
 }
 
 /* ---- Probe ---- */
@@ -68,6 +69,7 @@ typedef struct ProbeJob {
         Gateway *gateway;
         RpcRequest *request;
         char *agent;
+        char key_hash[PEER_KEY_HASH_HEX + 1];
 } ProbeJob;
 
 static void probe_free(ProbeJob *j) {
@@ -75,11 +77,16 @@ static void probe_free(ProbeJob *j) {
         free(j);
 }
 
-/* What a Hello would need: that the agent is known, and that something can be written about it. */
+/* What a Hello would need: that the agent is known, with this key, and that something can be written. */
 static int probe_work(StoreJob *job, Store *s) {
         ProbeJob *j = container_of(job, ProbeJob, job);
+        _cleanup_(agent_record_done) AgentRecord a = {};
+        int r;
 
-        return s->ops->agent_seen(s, j->agent, now(CLOCK_REALTIME));
+        r = s->ops->agent_get(s, j->agent, &a);
+        if (r >= 0)
+                r = agent_record_show_key(&a, j->key_hash);
+        return r < 0 ? r : s->ops->touch(s, now(CLOCK_REALTIME));
 }
 
 /* NULL: a Hello would be welcome. */
@@ -90,6 +97,8 @@ static const char *probe_obstacle(const ProbeJob *j, int r) {
                 return "the gateway is stopping";
         if (r == -ENOENT)
                 return "this agent is not enrolled here (any more)";
+        if (r == -EKEYREJECTED)
+                return PEER_KEY_REPLACED;
         if (r == -ENOBUFS)
                 return "the gateway is busy";
         if (r < 0)
@@ -129,7 +138,7 @@ static void on_probe(RpcRequest *q, const ProtobufCMessage *message, void *userd
                 return;
         }
         *j = (ProbeJob){ .job = { .work = probe_work, .done = probe_done }, .gateway = g, .request = q };
-        if (request_agent(q, &j->agent) < 0 || !streq(j->agent, m->agent_id)) {
+        if (peer_identify(rpc_request_peer(q), &j->agent, j->key_hash) < 0 || !streq(j->agent, m->agent_id)) {
                 rpc_request_refuse(
                                 q, RPC_STATUS_PERMISSION_DENIED,
                                 "the certificate speaks for another agent id");
@@ -149,14 +158,25 @@ typedef struct RenewJob {
         RpcRequest *request;
         PkiCert *certificate;
         char *agent;
+        char key_hash[PEER_KEY_HASH_HEX + 1], next_key_hash[PEER_KEY_HASH_HEX + 1];
 } RenewJob;
 
-/* Only an agent that is still known may go on. */
+/* Only an agent that is still known, and with the key that it has, may go on. The old key is good until the
+ * new one is used: the answer may get lost. */
 static int renew_work(StoreJob *job, Store *s) {
         RenewJob *j = container_of(job, RenewJob, job);
         _cleanup_(agent_record_done) AgentRecord a = {};
+        int r;
 
-        return s->ops->agent_get(s, j->agent, &a);
+        r = s->ops->agent_get(s, j->agent, &a);
+        if (r >= 0)
+                r = agent_record_show_key(&a, j->key_hash);
+        if (r >= 0)
+                r = free_and_strdup(&a.next_key_hash,
+                                    streq(j->next_key_hash, a.key_hash) ? NULL : j->next_key_hash);
+        if (r >= 0)
+                r = s->ops->agent_put(s, &a);
+        return r;
 }
 
 static void renew_done(StoreJob *job, int r) {
@@ -168,6 +188,8 @@ static void renew_done(StoreJob *job, int r) {
                 rpc_request_refuse(
                                 j->request, RPC_STATUS_PERMISSION_DENIED,
                                 "this agent is not enrolled here; enrol it again");
+        else if (r == -EKEYREJECTED)
+                rpc_request_refuse(j->request, RPC_STATUS_PERMISSION_DENIED, PEER_KEY_REPLACED);
         else if (r < 0)
                 rpc_request_refuse(j->request, RPC_STATUS_UNAVAILABLE, "the gateway is busy, try again");
         else {
@@ -197,13 +219,16 @@ static void on_renew(RpcRequest *q, const ProtobufCMessage *message, void *userd
                 return;
         }
         *j = (RenewJob){ .job = { .work = renew_work, .done = renew_done }, .gateway = g, .request = q };
-        r = request_agent(q, &j->agent);
+        r = peer_identify(rpc_request_peer(q), &j->agent, j->key_hash);
         if (r < 0) {
                 rpc_request_refuse(q, RPC_STATUS_UNAUTHENTICATED, "the certificate speaks for no agent");
+                free(j->agent);
                 free(j);
                 return;
         }
         r = peer_issue(g, &m->csr, j->agent, &j->certificate);
+        if (r >= 0)
+                r = peer_key_hash(j->certificate, j->next_key_hash);
         if (r < 0)
                 refuse_csr(q, r);
         else {

@@ -7,6 +7,7 @@
 #include "gateway.h"
 #include "log.h"
 #include "messages.h"
+#include "peer-service.h"
 #include "string-util.h"
 #include "version.h"
 #include "view.h"
@@ -41,6 +42,7 @@ typedef struct ArriveJob {
         AgentRecord hello;                   /* what was said, nothing else */
         char *token_shown;
         char token[33];                      /* given by this Hello */
+        char key_hash[2 * SHA256_SIZE + 1];
         char address[96];
         FleetRules rules;
         FleetOrder order;
@@ -155,6 +157,9 @@ static int arrive_work(StoreJob *job, Store *s) {
         r = s->ops->agent_get(s, j->hello.id, &a);
         if (r < 0)
                 return r;
+        r = agent_record_show_key(&a, j->key_hash);
+        if (r < 0)
+                return r;
         merge_hello(&a, &j->hello);
         a.state = AGENT_STATE_ONLINE;
         a.last_seen = t;
@@ -176,10 +181,24 @@ static void arrive_done(StoreJob *job, int r) {
         ArriveJob *j = container_of(job, ArriveJob, job);
         StreamSession *s = j->session;
 
-        if (s->state == STREAM_HELLO_PENDING) {
-                if (r >= 0) {
+        if (s->state != STREAM_HELLO_PENDING) {
+                if (r >= 0)                  /* it went while that was stored */
+                        presence_leave(s);
+        } else {
+                /* only now: who is not welcome must not end the stream of who is */
+                int k = r >= 0 ? stream_registry_enter(s->gateway->streams, s) : r;
+
+                if (k >= 0) {
                         stream_session_welcome(s);
                         stream_session_order(s, &j->order);
+                } else if (r >= 0) {
+                        presence_leave(s);
+                        stream_session_close(s, RPC_STATUS_UNAVAILABLE, "the gateway is busy, try again");
+                } else if (r == -EKEYREJECTED) {
+                        log_warning("%s showed a certificate of agent %s that was replaced by a newer one, "
+                                    "refused: a copy of an old identity, or a machine that was set back?",
+                                    j->address, s->agent);
+                        stream_session_close(s, RPC_STATUS_PERMISSION_DENIED, PEER_KEY_REPLACED);
                 } else if (r == -ENOENT) {
                         log_warning("Agent %s is not enrolled here (any more), refused.", s->agent);
                         stream_session_close(
@@ -206,6 +225,7 @@ int presence_arrive(StreamSession *s, const Fleet__V1__Hello *hello) {
         j->session = stream_session_ref(s);
         gateway_rules(s->gateway, &j->rules);
         memcpy(j->token, s->token, sizeof(j->token));
+        memcpy(j->key_hash, s->key_hash, sizeof(j->key_hash));
         (void) snprintf(j->address, sizeof(j->address), "%s", strempty(rpc_session_peer(s->rpc)->address));
         r = copy_hello(j, hello);
         if (r >= 0)

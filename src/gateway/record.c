@@ -113,12 +113,29 @@ void agent_record_done(AgentRecord *a) {
         free(a->version);
         free(a->previous_version);
         free(a->session_token);
+        free(a->key_hash);
+        free(a->next_key_hash);
         free(a->transaction_id);
         free(a->config_revision);
         free(a->pinned_version);
         agent_facts_done(&a->facts);
         labels_done(&a->labels);
         *a = (AgentRecord){};
+}
+
+int agent_record_show_key(AgentRecord *a, const char *key_hash) {
+        int r;
+
+        if (streq_ptr(a->key_hash, key_hash))
+                return 0;
+        if (a->next_key_hash ? !streq(a->next_key_hash, key_hash) : !!a->key_hash)
+                return -EKEYREJECTED;
+        r = free_and_strdup(&a->key_hash, key_hash);
+        if (r < 0)
+                return r;
+        free(a->next_key_hash);
+        a->next_key_hash = NULL;
+        return 1;
 }
 
 const char *agent_record_lookup(const char *key, void *agent) {
@@ -143,6 +160,7 @@ const char *agent_record_lookup(const char *key, void *agent) {
 void join_token_done(JoinToken *t) {
         free(t->id);
         free(t->hash);
+        free(t->agent);
         free(t->description);
         labels_done(&t->labels);
         *t = (JoinToken){};

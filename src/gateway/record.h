@@ -50,6 +50,8 @@ typedef struct AgentRecord {
         char *session_token;                 /* of the last Welcome */
         uint64_t token_misses;               /* Hellos in a row that did not know it */
         bool clone_suspected;
+        char *key_hash;                      /* SHA-256 of the key it has, hex; NULL: not known yet */
+        char *next_key_hash;                 /* of the one it was given last and has not used */
         char *transaction_id, *config_revision;
         usec_t metadata_expires;
         bool pinned;
@@ -60,6 +62,10 @@ typedef struct AgentRecord {
 } AgentRecord;
 
 void agent_record_done(AgentRecord *a);
+/* May who shows this key speak for the agent? 0; 1 when the record changed by it: the first use of a new key
+ * ends the old one, and an agent enrolled before keys were kept has the one that it shows first.
+ * -EKEYREJECTED; -ENOMEM. */
+int agent_record_show_key(AgentRecord *a, const char *key_hash);
 /* A label, or "fact.os" and so on: a selector_lookup_t with an AgentRecord. */
 const char *agent_record_lookup(const char *key, void *agent);
 
@@ -67,6 +73,7 @@ typedef struct JoinToken {
         char *id, *hash;                     /* SHA-256 of the secret, hex */
         uint64_t uses, uses_left;
         usec_t created, expires;
+        char *agent;                         /* the only one it is for; NULL: whoever comes */
         char *description;
         Labels labels;
 } JoinToken;

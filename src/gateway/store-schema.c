@@ -74,6 +74,10 @@ static const char *const steps[] = {
         "  agent TEXT NOT NULL REFERENCES agents(id) ON DELETE CASCADE, key_hash TEXT NOT NULL,"
         "  PRIMARY KEY (token, agent, key_hash)) WITHOUT ROWID;"
         "CREATE INDEX join_token_uses_by_agent ON join_token_uses(agent);",
+        /* 4: with which key an agent speaks, and which may follow; a token for one agent alone */
+        "ALTER TABLE agents ADD COLUMN key_hash TEXT;"
+        "ALTER TABLE agents ADD COLUMN next_key_hash TEXT;"
+        "ALTER TABLE join_tokens ADD COLUMN agent TEXT;",
 };
 
 uint64_t store_schema_version(void) {

@@ -7,7 +7,8 @@
         "id, state, version, previous_version, session_token, token_misses, clone_suspected, " \
         "transaction_id, config_revision, metadata_expires, pinned, pinned_version, enrolled, last_seen, " \
         "hostname, os_id, " \
-        "os_version_id, os_pretty_name, kernel, architecture, boot_id, packaging"
+        "os_version_id, os_pretty_name, kernel, architecture, boot_id, packaging, " \
+        "key_hash, next_key_hash"
 
 static int agent_read(Query *q, AgentRecord *a) {
         uint64_t state;
@@ -34,6 +35,8 @@ static int agent_read(Query *q, AgentRecord *a) {
         query_get_text(q, &a->facts.architecture);
         query_get_text(q, &a->facts.boot_id);
         a->facts.packaging = query_get_u64(q);
+        query_get_text(q, &a->key_hash);
+        query_get_text(q, &a->next_key_hash);
 
         if (state >= _AGENT_STATE_MAX)
                 return -EUCLEAN;
@@ -81,7 +84,7 @@ int sqlite_agent_put(Store *s, const AgentRecord *a) {
         /* not REPLACE, which would delete the row first and with it what refers to it */
         query_begin(&q, s,
                     "INSERT INTO agents (" AGENT_COLUMNS
-                    ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+                    ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
                     "ON CONFLICT (id) DO UPDATE SET state = excluded.state, version = excluded.version, "
                     "previous_version = excluded.previous_version, session_token = excluded.session_token, "
                     "token_misses = excluded.token_misses, clone_suspected = excluded.clone_suspected, "
@@ -92,7 +95,8 @@ int sqlite_agent_put(Store *s, const AgentRecord *a) {
                     "os_version_id = excluded.os_version_id, os_pretty_name = excluded.os_pretty_name, "
                     "kernel = excluded.kernel, architecture = excluded.architecture, boot_id = "
                     "excluded.boot_id, "
-                    "packaging = excluded.packaging");
+                    "packaging = excluded.packaging, key_hash = excluded.key_hash, "
+                    "next_key_hash = excluded.next_key_hash");
         query_text(&q, a->id);
         query_u64(&q, (uint64_t) a->state);
         query_text(&q, a->version);
@@ -115,6 +119,8 @@ int sqlite_agent_put(Store *s, const AgentRecord *a) {
         query_text(&q, a->facts.architecture);
         query_text(&q, a->facts.boot_id);
         query_u64(&q, a->facts.packaging);
+        query_text(&q, a->key_hash);
+        query_text(&q, a->next_key_hash);
         r = query_run(&q);
         return r < 0 ? r : 0;
 }

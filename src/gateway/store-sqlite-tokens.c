@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store-sqlite.h"
 
-#define JOIN_TOKEN_COLUMNS "id, hash, uses, uses_left, created, expires, description"
+#define JOIN_TOKEN_COLUMNS "id, hash, uses, uses_left, created, expires, description, agent"
 
 static int join_token_read(Store *s, Query *q, JoinToken *t) {
         _cleanup_query_ Query l = {};
@@ -14,6 +14,7 @@ static int join_token_read(Store *s, Query *q, JoinToken *t) {
         t->created = query_get_u64(q);
         t->expires = query_get_u64(q);
         query_get_text(q, &t->description);
+        query_get_text(q, &t->agent);
         r = query_read(q);
         if (r < 0)
                 return r;
@@ -51,7 +52,7 @@ int sqlite_join_token_put(Store *s, const JoinToken *t) {
         int r;
 
         query_begin(&q, s,
-                    "INSERT INTO join_tokens (" JOIN_TOKEN_COLUMNS ") VALUES (?,?,?,?,?,?,?) "
+                    "INSERT INTO join_tokens (" JOIN_TOKEN_COLUMNS ") VALUES (?,?,?,?,?,?,?,?) "
                     "ON CONFLICT (id) DO UPDATE SET uses_left = excluded.uses_left");
         query_text(&q, t->id);
         query_text(&q, t->hash);
@@ -60,6 +61,7 @@ int sqlite_join_token_put(Store *s, const JoinToken *t) {
         query_u64(&q, t->created);
         query_u64(&q, t->expires);
         query_text(&q, t->description);
+        query_text(&q, t->agent);
         r = query_run(&q);
         for (size_t i = 0; r >= 0 && i < t->labels.n; i++) {
                 _cleanup_query_ Query l = {};

@@ -301,7 +301,7 @@ static void registry_close_silent(StreamRegistry *r, usec_t t) {
                 }
         }
         LIST_FOREACH_SAFE(waiting, s, r->waiting)
-                if (usec_sub(t, s->opened) > HELLO_TIMEOUT) {
+                if (s->state == STREAM_WAITS_FOR_HELLO && usec_sub(t, s->opened) > HELLO_TIMEOUT) {
                         registry_unwait(r, s);
                         stream_session_close(s, RPC_STATUS_DEADLINE_EXCEEDED, "no Hello");
                 }

@@ -5,6 +5,7 @@
 #include "gateway.h"
 #include "hex.h"
 #include "log.h"
+#include "peer-service.h"
 #include "presence.h"
 #include "status-intake.h"
 #include "string-util.h"
@@ -136,9 +137,7 @@ static void session_on_hello(StreamSession *s, const Fleet__V1__Hello *hello) {
         random_bytes(token, sizeof(token));
         hex_encode(token, sizeof(token), s->token);
         s->state = STREAM_HELLO_PENDING;
-        r = stream_registry_enter(s->gateway->streams, s);
-        if (r >= 0)
-                r = presence_arrive(s, hello);
+        r = presence_arrive(s, hello);
         if (r < 0)
                 stream_session_close(s, RPC_STATUS_UNAVAILABLE, "the gateway is busy, try again");
 }
@@ -188,16 +187,6 @@ static void session_on_message(RpcSession *rpc, const ProtobufCMessage *message,
         }
 }
 
-static int session_identify(const RpcPeer *peer, char **ret) {
-        _cleanup_(pki_cert_freep) PkiCert *cert = NULL;
-        int r;
-
-        if (!peer->certificate_pem)
-                return -EACCES;
-        r = pki_cert_parse_pem(peer->certificate_pem, strlen(peer->certificate_pem), &cert);
-        return r < 0 ? r : pki_cert_agent_id(cert, ret);
-}
-
 static void session_on_open(RpcSession *rpc, void *userdata) {
         Gateway *g = userdata;
         StreamSession *s;
@@ -215,7 +204,7 @@ static void session_on_open(RpcSession *rpc, void *userdata) {
                               .reconcile_at = USEC_INFINITY };
         s->last_heard = s->opened;
         rpc_session_set_userdata(rpc, s);
-        r = session_identify(rpc_session_peer(rpc), &s->agent);
+        r = peer_identify(rpc_session_peer(rpc), &s->agent, s->key_hash);
         if (r < 0) {
                 (void) log_warning_errno(
                                 r, "%s showed a certificate that speaks for no agent: %m",
@@ -234,7 +223,7 @@ static void session_on_closed(RpcSession *rpc, RpcStatus status, const char *tex
         s->rpc = NULL;
         s->state = STREAM_CLOSED;
         stream_registry_leave(s->gateway->streams, s);
-        if (s->entered && *s->token) {
+        if (s->entered) {
                 log_debug("Agent %s: stream ended: %s (%s)", s->agent, rpc_status_to_string(status), text);
                 presence_leave(s);
         }

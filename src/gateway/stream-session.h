@@ -4,6 +4,7 @@
 /* One agent's stream, from its certificate to its end. Counted: the rpc session holds one reference until it
  * is closed, each store job another. Loop's thread. */
 
+#include "crypto.h"
 #include "fleet.h"
 #include "list.h"
 #include "messages-pb.h"
@@ -23,6 +24,7 @@ struct StreamSession {
         RpcSession *rpc;                     /* NULL once closed */
         StreamState state;
         char *agent;                         /* what the certificate says */
+        char key_hash[2 * SHA256_SIZE + 1];  /* of its key */
         char token[33];                      /* of this session */
         usec_t opened, last_heard;           /* CLOCK_BOOTTIME */
         usec_t last_seen, last_seen_stored;  /* CLOCK_REALTIME */

@@ -267,6 +267,28 @@ static int check_event(EventRecord *e, void *userdata) {
         return 0;
 }
 
+static void test_keys(Store *s) {
+        AgentRecord a = { .id = (char *) "keyed" };
+        _cleanup_(agent_record_done) AgentRecord back = {};
+
+        /* one from before keys were kept has the first that it shows */
+        assert_se(s->ops->agent_put(s, &a) == 0);
+        assert_se(s->ops->agent_get(s, "keyed", &back) == 0 && !back.key_hash);
+        assert_se(agent_record_show_key(&back, "k1") == 1 && streq(back.key_hash, "k1"));
+        assert_se(agent_record_show_key(&back, "k1") == 0);
+        assert_se(agent_record_show_key(&back, "k2") == -EKEYREJECTED);
+
+        back.next_key_hash = strdup("k2");
+        assert_se(s->ops->agent_put(s, &back) == 0);
+        agent_record_done(&back);
+        assert_se(s->ops->agent_get(s, "keyed", &back) == 0);
+        assert_se(agent_record_show_key(&back, "k1") == 0);      /* good until the next was used */
+        assert_se(agent_record_show_key(&back, "k3") == -EKEYREJECTED);
+        assert_se(agent_record_show_key(&back, "k2") == 1 && !back.next_key_hash);
+        assert_se(agent_record_show_key(&back, "k1") == -EKEYREJECTED);
+        assert_se(s->ops->agent_delete(s, "keyed") == 0);
+}
+
 static void test_events(Store *s) {
         uint64_t last;
 
@@ -325,6 +347,33 @@ static void test_reopen(void) {
         assert_se(!s);
 }
 
+/* A fleet of the first schema is all there after the update, and has no keys yet. */
+static void test_old_fleet(void) {
+        _cleanup_free_ char *path = db_path("old.db");
+        _cleanup_(agent_record_done) AgentRecord a = {};
+        _cleanup_(join_token_done) JoinToken t = {};
+        _cleanup_(store_closep) Store *store = NULL;
+        SqliteStore s = {};
+
+        assert_se(sqlite3_open(path, &s.db) == SQLITE_OK);
+        assert_se(store_schema_update_to(&s, 1) == 0);
+        assert_se(sqlite3_exec(s.db,
+                               "INSERT INTO agents VALUES ('a', 1, '1.0.0', NULL, 'token', 0, 0, NULL, NULL, 0,"
+                               " 0, NULL, 5, 6, 'host', NULL, NULL, NULL, NULL, 'x86_64', NULL, 1);"
+                               "INSERT INTO agent_labels VALUES ('a', 'env', 'test');"
+                               "INSERT INTO join_tokens VALUES ('t', 'aa', 2, 1, 1, 9, NULL);",
+                               NULL, NULL, NULL) == SQLITE_OK);
+        for (size_t i = 0; i < s.n_statements; i++)
+                assert_se(sqlite3_finalize(s.statements[i].stmt) == SQLITE_OK);
+        assert_se(sqlite3_close(s.db) == SQLITE_OK);
+
+        assert_se(store_sqlite_open(path, &store) == 0);
+        assert_se(store->ops->agent_get(store, "a", &a) == 0);
+        assert_se(streq(a.facts.hostname, "host") && streq(a.session_token, "token") && a.last_seen == 6 &&
+                  !a.key_hash && !a.next_key_hash && streq(labels_get(&a.labels, "env"), "test"));
+        assert_se(store->ops->join_token_get(store, "t", &t) == 0 && t.uses_left == 1 && !t.agent);
+}
+
 /* Every step alone, from the empty database on. */
 static void test_migrations(void) {
         for (uint64_t v = 0; v < store_schema_version(); v++) {
@@ -354,10 +403,12 @@ int main(void) {
         test_desired(s);
         test_releases(s);
         test_tokens(s);
+        test_keys(s);
         test_events(s);
         test_transactions(s);
         s = store_close(s);
         test_reopen();
+        test_old_fleet();
         test_migrations();
         assert_se(tree_remove_at(AT_FDCWD, directory) == 0);
         return 0;

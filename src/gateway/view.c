@@ -174,6 +174,7 @@ json_t *view_join_token(const JoinToken *t) {
         SET(r, json_set_u64(o, "uses_left", t->uses_left));
         SET(r, view_set_time(o, "created", t->created));
         SET(r, view_set_time(o, "expires", t->expires));
+        SET(r, set_text(o, "agent", t->agent));
         SET(r, set_object(o, "labels", view_labels(&t->labels)));
         SET(r, set_text(o, "description", t->description));
         return finish(o, r);

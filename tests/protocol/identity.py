@@ -31,8 +31,9 @@ def issue(
     ca_key: Path,
     expired: bool = False,
     usage: str = "clientAuth",
+    own_key: Path | None = None,
 ) -> tuple[Path, Path]:
-    """Returns certificate and key. An expired one is made under a false clock."""
+    """Returns certificate and key: a new one, or the one in a file. An expired one is made under a false clock."""
     folder.mkdir(parents=True, exist_ok=True)
     key, request, certificate = folder / "key.pem", folder / "request.pem", folder / "certificate.pem"
     extensions = folder / "extensions"
@@ -40,7 +41,10 @@ def issue(
         f"subjectAltName=URI:fleet://agent/{agent_id}\nextendedKeyUsage={usage}\n"
         "keyUsage=critical,digitalSignature\nbasicConstraints=critical,CA:FALSE\n"
     )
-    execute(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(key)])
+    make = ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout"]
+    if own_key:
+        make = ["openssl", "pkey", "-in", str(own_key)]
+    execute([*make, "-out", str(key)])
     execute(["openssl", "req", "-new", "-key", str(key), "-subj", f"/CN={agent_id}", "-out", str(request)])
     sign = ["openssl", "x509", "-req", "-in", str(request), "-CA", str(ca), "-CAkey", str(ca_key)]
     sign += ["-days", "1", "-extfile", str(extensions), "-out", str(certificate)]

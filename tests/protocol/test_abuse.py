@@ -9,7 +9,7 @@ import ssl
 from harness.wait import wait_for
 
 from . import h2
-from .identity import issue
+from .identity import own
 from .loopback import Agent, Loopback
 from .test_stream import enrolled, hello
 
@@ -36,11 +36,8 @@ class Bystander:
 
 
 def _connection(loop: Loopback, agent_id: str, **how: int) -> h2.Connection:
-    folder = loop.folder / f"id-{agent_id[:8]}"
-    if (folder / "certificate.pem").exists():
-        identity = (folder / "certificate.pem", folder / "key.pem")
-    else:
-        identity = issue(folder, agent_id, ca=loop.ca, ca_key=loop.state / "ca.key")
+    (state,) = (f.parent for f in loop.folder.glob("*/state") if agent_id in (f.parent / "agent.conf").read_text())
+    identity = own(state / "state")
     return h2.Connection(loop.agent_port, ca=loop.ca, identity=identity, **how)
 
 

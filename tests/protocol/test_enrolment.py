@@ -121,6 +121,39 @@ def lost_answer() -> None:
         assert not ask(loop, token, mine, "a" * 32), "a removed agent came back with a used up token"
 
 
+def taken_over() -> None:
+    """A join token is good for new ids alone: one that is known, connected or not, belongs to who has its key."""
+    with Loopback("taken-over") as loop:
+        gateway = loop.start_gateway()
+        agent = loop.new_agent()
+        agent.start(loop.token())
+        agent.wait_online()
+        other = request(loop.folder, "other")
+        assert agent.program is not None
+        agent.program.stop()
+        wait_for(lambda: agent.seen()["state"] == "offline", 10, "the gateway to see it leave")
+        token = loop.token(uses=5)
+        assert not ask(loop, token, other, agent.id), "a stranger took the id over"
+        assert "enrolled with another key" in gateway.output()
+        (left,) = (
+            t
+            for t in json.loads(loop.ctl("token", "list", "-o", "json").stdout)["join_tokens"]
+            if t["uses"] == 5
+        )
+        assert left["uses_left"] == 5, "a refusal used the token up"
+        agent.start(token=None)
+        agent.wait_online()
+        agent.program.stop()
+        wait_for(lambda: agent.seen()["state"] == "offline", 10, "the gateway to see it leave")
+
+        bound = loop.ctl("token", "create", "--agent", agent.id).stdout.strip()
+        assert not ask(loop, bound, other, "c" * 32), "a token for one id was good for another"
+        assert ask(loop, bound, other, agent.id), "the token for this id was refused"
+        assert ask(loop, token, request(loop.folder, "third"), "c" * 32)
+        _remove(loop, "c" * 32)
+        assert ask(loop, token, request(loop.folder, "fourth"), "c" * 32), "a removed id is not free"
+
+
 def token_comes_first() -> None:
     """Without a good token nothing is verified or signed, and the log does not grow by a line for each try."""
     with Loopback("token-first") as loop:
@@ -133,4 +166,4 @@ def token_comes_first() -> None:
         assert gateway.output().count("refused") <= 20, "a line for each refusal"
 
 
-TESTS = [enrol_and_return, wrong_token, used_up_token, wrong_pin, malformed_tokens, lost_answer, token_comes_first]
+TESTS = [enrol_and_return, wrong_token, used_up_token, wrong_pin, malformed_tokens, lost_answer, taken_over, token_comes_first]

@@ -11,7 +11,7 @@ from harness.command import execute
 from harness.wait import wait_for
 
 from . import h2
-from .identity import issue, own
+from .identity import issue, own, request
 from .loopback import Agent, Loopback
 
 
@@ -46,7 +46,7 @@ def newest_wins() -> None:
         agent = enrolled(loop)
         assert agent.program is not None
         agent.program.stop()
-        identity = issue(loop.folder / "id", agent.id, ca=loop.ca, ca_key=loop.state / "ca.key")
+        identity = own(agent.state)
         old = h2.Connection(loop.agent_port, ca=loop.ca, identity=identity)
         first = old.open(1, "Connect", hello(agent.id))
         old.read(1, until_end=False)
@@ -110,9 +110,20 @@ def wrong_identity() -> None:
         assert not answer.data and (answer.ended or answer.reset or connection.closed), answer
         assert agent.seen()["state"] == "online"
 
-        expired = issue(loop.folder / "old", agent.id, ca=loop.ca, ca_key=ca_key, expired=True)
-        server = issue(loop.folder / "srv", agent.id, ca=loop.ca, ca_key=ca_key, usage="serverAuth")
-        for what, identity in (("none", None), ("expired", expired), ("a server's", server)):
+        key, _ = own(agent.state)
+        expired = issue(
+            loop.folder / "old", agent.id, ca=loop.ca, ca_key=ca_key, expired=True, own_key=key
+        )
+        server = issue(
+            loop.folder / "srv", agent.id, ca=loop.ca, ca_key=ca_key, usage="serverAuth", own_key=key
+        )
+        former = issue(loop.folder / "former", agent.id, ca=loop.ca, ca_key=ca_key)
+        for what, identity in (
+            ("none", None),
+            ("expired", expired),
+            ("a server's", server),
+            ("for another key than the agent's", former),
+        ):
             _refused(loop, agent, what, identity)
         assert agent.seen()["state"] == "online"
 
@@ -125,6 +136,48 @@ def _refused(loop: Loopback, agent: Agent, what: str, identity: tuple[Path, Path
     except OSError:
         return  # refused in the handshake
     assert not answer.data and (answer.ended or answer.reset or connection.closed), (what, answer)
+
+
+def replaced_certificate() -> None:
+    """The old certificate is good until the new one is used, so that a lost answer costs nothing; then no more,
+    neither for a stream nor for Probe and renewal. Whoever shows it does not disturb the agent."""
+    with Loopback("replaced") as loop:
+        loop.start_gateway()
+        agent = enrolled(loop)
+        assert agent.program is not None
+        agent.program.stop()
+        old = own(agent.state)
+        csr = request(loop.folder, "new")
+        connection = h2.Connection(loop.agent_port, ca=loop.ca, identity=old)
+        connection.open(1, "RenewCertificate", h2.pb_bytes(1, csr), end=True)
+        answer = connection.read(1)
+        connection.close()
+        der = answer.data[5:]
+        assert der[0] == 0x0A, answer  # field 1, more than 127 bytes and less than 16384
+        size = (der[1] & 127) | der[2] << 7
+        (loop.folder / "new.crt.der").write_bytes(der[3 : 3 + size])
+        certificate = loop.folder / "new.crt"
+        convert = ["openssl", "x509", "-inform", "DER", "-in", f"{certificate}.der", "-out", str(certificate)]
+        execute(convert)
+        new = (certificate, loop.folder / "new.key")
+
+        def welcome(identity: tuple[Path, Path], method: str, payload: bytes) -> h2.Connection | None:
+            connection = h2.Connection(loop.agent_port, ca=loop.ca, identity=identity)
+            connection.open(1, method, payload, end=method != "Connect")
+            if connection.read(1, until_end=False).data:
+                return connection
+            connection.close()
+            return None
+
+        first = welcome(old, "Connect", hello(agent.id))
+        assert first, "the old one is good until the new one was used"
+        second = welcome(new, "Connect", hello(agent.id))
+        assert second, "the new one was refused"
+        assert not welcome(old, "Connect", hello(agent.id)), "the old one is still good for a stream"
+        assert not welcome(old, "RenewCertificate", h2.pb_bytes(1, csr)), "and for another certificate"
+        assert not ready(loop, agent), "and for Probe"
+        assert second.read(1, timeout=0.5).ended is False and not second.closed
+        assert agent.seen()["state"] == "online", "the old one ended the stream of the new one"
 
 
 def strange_gateway() -> None:
@@ -177,4 +230,4 @@ def _talk_nonsense(loop: Loopback, met: threading.Event, stop: threading.Event) 
                 met.set()
 
 
-TESTS = [reconnect, newest_wins, probe_is_honest, wrong_identity, strange_gateway]
+TESTS = [reconnect, newest_wins, probe_is_honest, replaced_certificate, wrong_identity, strange_gateway]
