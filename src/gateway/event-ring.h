@@ -10,6 +10,7 @@
 #include "record.h"
 
 #define EVENT_RING_MAX 2048U
+#define EVENTS_KEPT 100000U                  /* in the store */
 #define EVENT_HEARTBEAT (15 * USEC_PER_SEC)
 
 typedef struct EventRing EventRing;

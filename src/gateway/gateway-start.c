@@ -8,7 +8,6 @@
 #include "log.h"
 #include "string-util.h"
 
-#define EVENTS_KEPT 100000U
 #define ADMIN_TOKEN_FILE "admin.token"
 
 typedef struct PrepareJob {

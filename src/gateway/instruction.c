@@ -10,6 +10,7 @@
 #include "view.h"
 
 #define EXPIRE_MAX 256U
+#define KEPT_PER_AGENT 50U
 
 void instruction_status_done(InstructionStatus *s) {
         free(s->instruction_id);
@@ -86,6 +87,8 @@ int instruction_create(
         if (!i.id || !i.agent || !i.version || !i.from_version)
                 return -ENOMEM;
         r = instruction_set_phase(j, s, &i, UPDATE_PHASE_QUEUED, now);
+        if (r >= 0)
+                r = s->ops->instructions_prune(s, i.agent, KEPT_PER_AGENT);
         if (r < 0)
                 return r;
         *ret = TAKE_GENERIC(i, InstructionRecord, (InstructionRecord){});

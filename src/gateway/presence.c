@@ -300,10 +300,13 @@ typedef struct SeenJob {
 
 static int seen_work(StoreJob *job, Store *s) {
         SeenJob *j = container_of(job, SeenJob, job);
-        int r = 0;
+        int r;
+
+        r = s->ops->events_prune(s, EVENTS_KEPT);
 
         for (size_t i = 0; i < j->n && (r >= 0 || r == -ENOENT); i++)
-                r = s->ops->agent_seen(s, j->seen[i].agent, j->seen[i].when);
+                r = s->ops->agent_seen(
+                                s, j->seen[i].agent, j->seen[i].when, j->seen[i].metadata_expires);
         return r == -ENOENT ? 0 : r;
 }
 
@@ -319,7 +322,7 @@ static void seen_done(StoreJob *job, int r) {
 }
 
 void presence_seen(Gateway *g, PresenceSeen *seen, size_t n) {
-        SeenJob *j = n > 0 ? new0(SeenJob, 1) : NULL;
+        SeenJob *j = new0(SeenJob, 1);
 
         if (!j) {
                 for (size_t i = 0; i < n; i++)

@@ -11,10 +11,10 @@
 int presence_arrive(StreamSession *s, const Fleet__V1__Hello *hello);
 /* Only if no newer session took over meanwhile. */
 void presence_leave(StreamSession *s);
-/* When agents were last heard of. Takes the array over, also on failure. */
+/* When agents were last heard of; also prunes old events. Once a minute. Takes the array over, also on failure. */
 typedef struct PresenceSeen {
         char *agent;
-        usec_t when;
+        usec_t when, metadata_expires;
 } PresenceSeen;
 void presence_seen(Gateway *g, PresenceSeen *seen, size_t n);
 

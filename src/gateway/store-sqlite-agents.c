@@ -144,11 +144,12 @@ int sqlite_agent_put_labels(Store *s, const char *id, const Labels *labels) {
         return r < 0 ? r : 0;
 }
 
-int sqlite_agent_seen(Store *s, const char *id, usec_t when) {
+int sqlite_agent_seen(Store *s, const char *id, usec_t when, usec_t metadata_expires) {
         _cleanup_query_ Query q = {};
 
-        query_begin(&q, s, "UPDATE agents SET last_seen = ? WHERE id = ?");
+        query_begin(&q, s, "UPDATE agents SET last_seen = ?, metadata_expires = ? WHERE id = ?");
         query_u64(&q, when);
+        query_u64(&q, metadata_expires);
         query_text(&q, id);
         return query_run_one(&q);
 }

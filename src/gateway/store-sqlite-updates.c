@@ -290,6 +290,22 @@ int sqlite_instructions_each(
         return r;
 }
 
+int sqlite_instructions_prune(Store *s, const char *agent, uint64_t keep) {
+        _cleanup_query_ Query q = {};
+        int r;
+
+        /* what is desired still counts its attempts */
+        query_begin(&q, s,
+                    "DELETE FROM instructions WHERE agent = ?1 AND terminal = 1 AND number <= "
+                    "(SELECT number FROM instructions WHERE agent = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2) "
+                    "AND NOT EXISTS (SELECT 1 FROM desired WHERE desired.id = instructions.desired "
+                    "AND desired.generation = instructions.generation)");
+        query_text(&q, agent);
+        query_u64(&q, keep);
+        r = query_run(&q);
+        return r < 0 ? r : 0;
+}
+
 int sqlite_instruction_next_deadline(Store *s, usec_t *ret) {
         _cleanup_query_ Query q = {};
         int r;

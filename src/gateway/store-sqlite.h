@@ -61,7 +61,7 @@ uint64_t store_schema_version(void);
 int sqlite_agent_get(Store *s, const char *id, AgentRecord *ret);
 int sqlite_agent_put(Store *s, const AgentRecord *a);
 int sqlite_agent_put_labels(Store *s, const char *id, const Labels *labels);
-int sqlite_agent_seen(Store *s, const char *id, usec_t when);
+int sqlite_agent_seen(Store *s, const char *id, usec_t when, usec_t metadata_expires);
 int sqlite_agent_delete(Store *s, const char *id);
 int sqlite_agents_each(Store *s, store_agent_t callback, void *userdata);
 int sqlite_agents_all_offline(Store *s);
@@ -92,6 +92,7 @@ int sqlite_instruction_last_for(
                 Store *s, const char *agent, uint64_t desired, uint64_t generation, InstructionRecord *ret);
 int sqlite_instructions_each(
                 Store *s, const InstructionFilter *f, store_instruction_t callback, void *userdata);
+int sqlite_instructions_prune(Store *s, const char *agent, uint64_t keep);
 int sqlite_instruction_next_deadline(Store *s, usec_t *ret);
 int sqlite_event_put(Store *s, EventRecord *e);
 int sqlite_events_each(Store *s, uint64_t after, uint64_t limit, store_event_t callback, void *userdata);

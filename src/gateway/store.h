@@ -49,7 +49,7 @@ struct StoreOps {
         int (*agent_get)(Store *s, const char *id, AgentRecord *ret);
         int (*agent_put)(Store *s, const AgentRecord *a);                 /* without the labels */
         int (*agent_put_labels)(Store *s, const char *id, const Labels *labels);
-        int (*agent_seen)(Store *s, const char *id, usec_t when);
+        int (*agent_seen)(Store *s, const char *id, usec_t when, usec_t metadata_expires);
         int (*agent_delete)(Store *s, const char *id);
         int (*agents_each)(Store *s, store_agent_t callback, void *userdata);   /* by id, with labels */
         int (*agents_all_offline)(Store *s);
@@ -91,6 +91,8 @@ struct StoreOps {
                         InstructionRecord *ret);
         int (*instructions_each)(
                         Store *s, const InstructionFilter *f, store_instruction_t callback, void *userdata);
+        /* All but the newest of one agent, those not ended, and those of a generation that is still desired. */
+        int (*instructions_prune)(Store *s, const char *agent, uint64_t keep);
         int (*instruction_next_deadline)(Store *s, usec_t *ret);          /* USEC_INFINITY: none */
 
         int (*event_put)(Store *s, EventRecord *e);                       /* fills in the id */

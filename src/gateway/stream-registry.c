@@ -16,15 +16,23 @@
 #define SEEN_INTERVAL USEC_PER_MINUTE
 #define EXPIRE_INTERVAL (5 * USEC_PER_SEC)
 #define RECONCILE_BATCH 128U
+#define HELLO_BURST 20U
+#define HELLO_INTERVAL (6 * USEC_PER_SEC)
 
 struct StreamRegistry {
         Gateway *gateway;
         Hashmap *sessions; /* agent id → StreamSession, borrowed from the rpc session's reference */
+        Hashmap *hellos;                     /* agent id → HelloCount, of the last minutes */
         LIST_HEAD(StreamSession, waiting);
         sd_event_source *tick_source, *reconcile_source;
         usec_t seen_at, expire_at;           /* CLOCK_BOOTTIME: when that is done next */
         bool expire_pending, reconcile_running;
 };
+
+/* As many intervals as there were Hellos lie between now and this; each costs writes that last. */
+typedef struct HelloCount {
+        usec_t paid_until;                   /* CLOCK_BOOTTIME */
+} HelloCount;
 
 static void registry_reconcile_kick(StreamRegistry *r);
 
@@ -61,6 +69,34 @@ void stream_registry_leave(StreamRegistry *r, StreamSession *s) {
         registry_unwait(r, s);
         if (s->agent && hashmap_get(r->sessions, s->agent) == s)
                 (void) hashmap_remove(r->sessions, s->agent);
+}
+
+bool stream_registry_is_flooded(StreamRegistry *r, const char *agent) {
+        HelloCount *c = hashmap_get(r->hellos, agent);
+        usec_t t = now(CLOCK_BOOTTIME);
+
+        if (!c) {
+                c = new0(HelloCount, 1);
+                if (!c || hashmap_put(r->hellos, agent, c) < 0) {
+                        free(c);
+                        return false;
+                }
+        }
+        c->paid_until = MAX(c->paid_until, t);
+        if (c->paid_until > t + (HELLO_BURST - 1) * HELLO_INTERVAL)
+                return true;
+        c->paid_until += HELLO_INTERVAL;
+        return false;
+}
+
+static void registry_forget_hellos(StreamRegistry *r, usec_t t) {
+        size_t cursor = 0;
+        const char *agent;
+        void *value;
+
+        while (hashmap_iterate(r->hellos, &cursor, &agent, &value))
+                if (((HelloCount *) value)->paid_until <= t)
+                        free(hashmap_remove(r->hellos, agent));
 }
 
 StreamSession *stream_registry_get(StreamRegistry *r, const char *agent) {
@@ -268,7 +304,7 @@ static void registry_store_seen(StreamRegistry *r) {
         size_t cursor = 0, n = 0;
         void *value;
 
-        seen = new0(PresenceSeen, hashmap_size(r->sessions));
+        seen = new0(PresenceSeen, hashmap_size(r->sessions) + 1);
         if (!seen) {
                 (void) log_oom();
                 return;
@@ -281,6 +317,7 @@ static void registry_store_seen(StreamRegistry *r) {
                 seen[n].agent = strdup(s->agent);
                 if (!seen[n].agent)
                         break;
+                seen[n].metadata_expires = s->metadata_expires;
                 seen[n++].when = s->last_seen_stored = s->last_seen;
         }
         presence_seen(r->gateway, seen, n);
@@ -319,6 +356,7 @@ static int registry_on_tick(sd_event_source *source, uint64_t usec, void *userda
         if (t >= r->seen_at) {
                 r->seen_at = t + SEEN_INTERVAL;
                 registry_store_seen(r);
+                registry_forget_hellos(r, t);
         }
         registry_reconcile_kick(r);
         return event_timer_arm(
@@ -336,6 +374,9 @@ int stream_registry_new(StreamRegistry **ret, Gateway *g) {
         k = hashmap_new(&r->sessions, NULL);
         if (k < 0)
                 return k;
+        k = hashmap_new(&r->hellos, free);
+        if (k < 0)
+                return k;
         k = event_timer_arm(g->event, &r->tick_source, TICK, registry_on_tick, r, "streams-tick");
         if (k < 0)
                 return k;
@@ -349,6 +390,7 @@ StreamRegistry *stream_registry_free(StreamRegistry *r) {
         sd_event_source_disable_unref(r->tick_source);
         sd_event_source_disable_unref(r->reconcile_source);
         hashmap_free(r->sessions);
+        hashmap_free(r->hellos);
         free(r);
         return NULL;
 }

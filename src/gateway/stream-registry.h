@@ -25,6 +25,8 @@ void stream_registry_await(StreamRegistry *r, StreamSession *s);
 int stream_registry_enter(StreamRegistry *r, StreamSession *s);
 void stream_registry_leave(StreamRegistry *r, StreamSession *s);
 StreamSession *stream_registry_get(StreamRegistry *r, const char *agent);
+/* A Hello of this agent comes: is it one too many? Ten a minute are fine, and twenty at once. */
+bool stream_registry_is_flooded(StreamRegistry *r, const char *agent);
 size_t stream_registry_size(const StreamRegistry *r);
 
 /* Something changed: decide again, for all that are connected or for one agent. */

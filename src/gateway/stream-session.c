@@ -12,6 +12,7 @@
 #include "version.h"
 
 #define STATUSES_PENDING_MAX 64U
+#define FLOOD_PAUSE_SEC 60U
 
 StreamSession *stream_session_ref(StreamSession *s) {
         s->n_ref++;
@@ -101,15 +102,21 @@ void stream_session_order(StreamSession *s, const FleetOrder *o) {
         }
 }
 
-void stream_session_drain(StreamSession *s, unsigned reconnect_after_sec) {
+static void session_send_drain(StreamSession *s, unsigned reconnect_after_sec, const char *reason) {
         Fleet__V1__GatewayMessage m = FLEET__V1__GATEWAY_MESSAGE__INIT;
         Fleet__V1__Drain d = FLEET__V1__DRAIN__INIT;
 
         d.reconnect_after_sec = reconnect_after_sec;
-        d.reason = (char *) "the gateway restarts";
+        d.reason = (char *) reason;
         m.message_case = FLEET__V1__GATEWAY_MESSAGE__MESSAGE_DRAIN;
         m.drain = &d;
-        session_send(s, &m);
+        if (s->rpc)                          /* also before the Welcome; who does not get it is closed anyway */
+                (void) rpc_session_send(s->rpc, &m.base, RPC_SEND_KEEP);
+}
+
+void stream_session_drain(StreamSession *s, unsigned reconnect_after_sec) {
+        if (s->state == STREAM_LIVE)
+                session_send_drain(s, reconnect_after_sec, "the gateway restarts");
 }
 
 /* ---- what comes ---- */
@@ -134,8 +141,15 @@ static void session_on_hello(StreamSession *s, const Fleet__V1__Hello *hello) {
                 stream_session_close(s, RPC_STATUS_INVALID_ARGUMENT, "the version is not SemVer");
                 return;
         }
+        if (stream_registry_is_flooded(s->gateway->streams, s->agent)) {
+                log_debug("Agent %s connects too often, sent away for a minute.", s->agent);
+                session_send_drain(s, FLOOD_PAUSE_SEC, "this agent connects too often");
+                stream_session_close(s, RPC_STATUS_UNAVAILABLE, "this agent connects too often");
+                return;
+        }
         random_bytes(token, sizeof(token));
         hex_encode(token, sizeof(token), s->token);
+        s->metadata_expires = MIN(hello->metadata_expires_usec, (usec_t) INT64_MAX);
         s->state = STREAM_HELLO_PENDING;
         r = presence_arrive(s, hello);
         if (r < 0)
@@ -174,6 +188,8 @@ static void session_on_message(RpcSession *rpc, const ProtobufCMessage *message,
         }
         switch (m->message_case) {
         case FLEET__V1__AGENT_MESSAGE__MESSAGE_HEARTBEAT:
+                s->metadata_expires = MIN(m->heartbeat->metadata_expires_usec, (usec_t) INT64_MAX);
+                break;
         case FLEET__V1__AGENT_MESSAGE__MESSAGE_ACK: /* an instruction arrived: its statuses will tell */
                 break;
         case FLEET__V1__AGENT_MESSAGE__MESSAGE_UPDATE_STATUS:

@@ -28,6 +28,7 @@ struct StreamSession {
         char token[33];                      /* of this session */
         usec_t opened, last_heard;           /* CLOCK_BOOTTIME */
         usec_t last_seen, last_seen_stored;  /* CLOCK_REALTIME */
+        usec_t metadata_expires;             /* as said last */
         usec_t reconcile_at;                 /* CLOCK_REALTIME; USEC_INFINITY: no need */
         bool reconcile_pending;              /* a job is on its way */
         bool entered;                        /* was it ever in the registry? */

@@ -74,8 +74,10 @@ static void test_agents(Store *s) {
 
         assert_se(s->ops->agents_all_offline(s) == 0);
         assert_se(s->ops->agent_get(s, "c", &back) == 0 && back.state == AGENT_STATE_OFFLINE);
-        assert_se(s->ops->agent_seen(s, "c", 77) == 0);
-        assert_se(s->ops->agent_seen(s, "d", 77) == -ENOENT);
+        assert_se(s->ops->agent_seen(s, "c", 77, 88) == 0);
+        assert_se(s->ops->agent_seen(s, "d", 77, 88) == -ENOENT);
+        agent_record_done(&back);
+        assert_se(s->ops->agent_get(s, "c", &back) == 0 && back.last_seen == 77 && back.metadata_expires == 88);
         assert_se(s->ops->agent_delete(s, "c") == 0);
         assert_se(s->ops->agent_delete(s, "c") == -ENOENT);
 }
@@ -161,8 +163,19 @@ static void test_instructions(Store *s) {
                                   count_instruction, &n) == 0 &&
                   n == 2);
 
-        assert_se(s->ops->agent_delete(s, "a") == 0);                     /* and its instructions with it */
+        assert_se(s->ops->instructions_prune(s, "b", 0) == 0);           /* not ended: it stays */
+        assert_se(s->ops->instruction_get(s, "three", &back) == 0);
+        instruction_record_done(&back);
+        assert_se(s->ops->instructions_prune(s, "a", 2) == 0);           /* there are two */
+        assert_se(s->ops->instruction_get(s, "one", &back) == 0);
+        instruction_record_done(&back);
+        assert_se(s->ops->instructions_prune(s, "a", 1) == 0);
         assert_se(s->ops->instruction_get(s, "one", &back) == -ENOENT);
+        assert_se(s->ops->instruction_get(s, "two", &back) == 0);
+        instruction_record_done(&back);
+
+        assert_se(s->ops->agent_delete(s, "a") == 0);                     /* and its instructions with it */
+        assert_se(s->ops->instruction_get(s, "two", &back) == -ENOENT);
 }
 
 static void test_desired(Store *s) {
@@ -178,6 +191,24 @@ static void test_desired(Store *s) {
         d.version = (char *) "1.2.0";
         d.generation = 2;
         assert_se(s->ops->desired_put(s, &d) == 0);
+
+        /* what counts the attempts of something desired stays, however old */
+        InstructionRecord old = instruction("old", "b"), kept = instruction("kept", "b"), last;
+        _cleanup_(instruction_record_done) InstructionRecord i = {};
+
+        assert_se(s->ops->agent_delete(s, "b") == 0);
+        assert_se(s->ops->agent_put(s, &(AgentRecord){ .id = (char *) "b" }) == 0);
+        old.phase = kept.phase = UPDATE_PHASE_FAILED;
+        old.desired = kept.desired = d.id;
+        kept.generation = 2;
+        assert_se(s->ops->instruction_put(s, &old) == 0 && s->ops->instruction_put(s, &kept) == 0);
+        last = old;
+        last.id = (char *) "last";
+        last.number = 0;
+        assert_se(s->ops->instruction_put(s, &last) == 0);
+        assert_se(s->ops->instructions_prune(s, "b", 1) == 0);
+        assert_se(s->ops->instruction_get(s, "old", &i) == -ENOENT);
+        assert_se(s->ops->instruction_get(s, "kept", &i) == 0);
         assert_se(s->ops->desired_find(s, DESIRED_KIND_SELECTOR, "env=test", &back) == 0);
         assert_se(back.id == d.id && back.generation == 2 && streq(back.version, "1.2.0"));
         assert_se(s->ops->desired_delete(s, d.id) == 0);

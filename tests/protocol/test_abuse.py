@@ -157,4 +157,23 @@ def idle_connections() -> None:
                 connection.close()
 
 
-TESTS = [garbage, oversized, slow_reader, idle_connections]
+def hello_flood() -> None:
+    """Each Hello is written down for good: one id that says it all the time is sent away for a while."""
+    with Loopback("flood") as loop:
+        loop.start_gateway()
+        bystander = Bystander(loop)
+        guest = _guest(loop)
+        welcome = drained = 0
+        for _ in range(40):
+            connection = _connection(loop, guest)
+            connection.open(1, "Connect", hello(guest))
+            answer = connection.read(1, until_end=False)
+            # the first field of the first message: 1 Welcome, 4 Drain
+            welcome += answer.data[5:6] == b"\x0a"
+            drained += answer.data[5:6] == b"\x22"
+            connection.close()
+        assert 10 <= welcome <= 25 and welcome + drained == 40, (welcome, drained)
+        bystander.check()
+
+
+TESTS = [garbage, oversized, slow_reader, idle_connections, hello_flood]
