@@ -8,8 +8,13 @@ static void events_on_wakeup(void *userdata) {
         http_stream_wakeup(userdata);
 }
 
+/* A stream lives no longer than the token that opened it: looked at with every event, and every heartbeat. */
 static ssize_t events_pull(HttpExchange *x, char *buffer, size_t size, void *userdata) {
-        return (ssize_t) event_subscriber_pull(userdata, buffer, size);
+        Gateway *g = userdata;
+
+        if (!auth_is_valid(g->auth, http_exchange_token(x)->id, now(CLOCK_REALTIME)))
+                return -EKEYEXPIRED;
+        return (ssize_t) event_subscriber_pull(http_exchange_get_context(x), buffer, size);
 }
 
 static int events_topics(HttpExchange *x, char ***ret) {
@@ -71,7 +76,7 @@ void api_events(HttpExchange *x, void *userdata) {
         http_exchange_set_context(x, subscriber);
         http_reply_header(x, "Cache-Control", "no-store");
         http_reply_header(x, "X-Accel-Buffering", "no");
-        http_reply_stream(x, "text/event-stream", events_pull, subscriber);
+        http_reply_stream(x, "text/event-stream", events_pull, g);
 }
 
 void api_events_end(HttpExchange *x, void *userdata) {

@@ -257,6 +257,7 @@ static void token_delete_after(ApiJob *a) {
         const char *id = container_of(a, TokenJob, api)->id;
 
         auth_remove(a->gateway->auth, id);
+        event_ring_wake(a->gateway->events);         /* streams that it opened end */
         log_notice("API token %s was deleted by API token %s.", id, http_exchange_token(a->exchange)->id);
 }
 

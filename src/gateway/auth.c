@@ -131,6 +131,12 @@ void auth_remove(Auth *a, const char *id) {
                 token_destroy(t);
 }
 
+bool auth_is_valid(Auth *a, const char *id, usec_t now) {
+        const ApiToken *t = hashmap_get(a->tokens, id);
+
+        return t && (t->expires == 0 || t->expires > now);
+}
+
 int auth_check(Auth *a, const char *token, usec_t now, ApiToken *ret) {
         _cleanup_free_ char *id = NULL, *hash = NULL;
         const ApiToken *t;

@@ -30,5 +30,7 @@ DEFINE_POINTER_CLEANUP(Auth, auth_free);
 
 int auth_add(Auth *a, const ApiToken *t);                    /* copies */
 void auth_remove(Auth *a, const char *id);
+/* Is what was checked once still good? */
+bool auth_is_valid(Auth *a, const char *id, usec_t now);
 /* 0 and a copy; -EINVAL malformed; -ENOENT unknown; -EKEYEXPIRED. */
 int auth_check(Auth *a, const char *token, usec_t now, ApiToken *ret);

@@ -105,10 +105,14 @@ void event_ring_set_last(EventRing *r, uint64_t last_id) {
                 r->lost_id = r->last_id;
 }
 
-void event_ring_publish(EventRing *r, EventRecord *e) {
-        ring_put(r, e);
+void event_ring_wake(EventRing *r) {
         LIST_FOREACH_SAFE(subscribers, s, r->subscribers)
                 s->wakeup(s->userdata);
+}
+
+void event_ring_publish(EventRing *r, EventRecord *e) {
+        ring_put(r, e);
+        event_ring_wake(r);
 }
 
 /* Where a subscriber begins that has seen everything up to last_id. */

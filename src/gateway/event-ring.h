@@ -25,6 +25,8 @@ DEFINE_POINTER_CLEANUP(EventRing, event_ring_free);
 int event_ring_load(EventRing *r, EventRecord *e /* taken over */);
 void event_ring_set_last(EventRing *r, uint64_t last_id);
 
+/* Has every subscriber pull, if only to see that it may not. */
+void event_ring_wake(EventRing *r);
 void event_ring_publish(EventRing *r, EventRecord *e /* taken over */);
 
 /* wakeup: there is something to pull. topics: NULL-terminated, NULL: all; agent: NULL: all; both are copied.

@@ -331,9 +331,9 @@ def test_requests(gateway):
 
 
 class Events:
-    def __init__(self, gateway, query="", last=None):
+    def __init__(self, gateway, query="", last=None, token=None):
         self.connection = gateway.connect()
-        headers = {"Authorization": f"Bearer {gateway.token}"}
+        headers = {"Authorization": f"Bearer {token or gateway.token}"}
         if last is not None:
             headers["Last-Event-ID"] = str(last)
         self.connection.request("GET", f"/api/v1/events{query}", headers=headers)
@@ -406,6 +406,14 @@ def test_health(gateway):
 
 
 def test_events(gateway):
+    made = gateway.ask("POST", "/api/v1/api-tokens", {"role": "viewer"})[1]
+    brief = Events(gateway, token=made["token"])
+    assert brief.status == 200
+    assert gateway.ask("DELETE", f"/api/v1/api-tokens/{made['id']}")[0] == 204
+    brief.connection.sock.settimeout(5)
+    assert b"data: {\"" not in brief.answer.read()   # it comes to its end
+    brief.connection.close()
+
     stream, only_agents = Events(gateway), Events(gateway, "?topics=agent")
     assert stream.status == 200 and stream.answer.getheader("Content-Type") == "text/event-stream"
     ids = []
