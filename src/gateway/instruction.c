@@ -76,7 +76,7 @@ int instruction_create(
                 .created = now,
                 .deadline = usec_add(now, lease),
         };
-        uint8_t id[16];
+        uint8_t id[INSTRUCTION_ID_SIZE];
         int r;
 
         random_bytes(id, sizeof(id));
@@ -200,10 +200,13 @@ static int expired_collect(InstructionRecord *i, void *userdata) {
         return 0;
 }
 
-int instruction_expire(StoreJob *j, Store *s, usec_t now) {
+int instruction_expire(StoreJob *j, Store *s, usec_t now, usec_t lease) {
         _cleanup_(expired_done) Expired expired = {};
         int r;
 
+        r = s->ops->instructions_cap_deadline(s, usec_add(now, lease));
+        if (r < 0)
+                return r;
         r = s->ops->instructions_each(
                         s, &(InstructionFilter){ .expired_before = now, .limit = EXPIRE_MAX },
                         expired_collect, &expired);

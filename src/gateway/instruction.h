@@ -7,6 +7,8 @@
 
 #include "store-worker.h"
 
+#define INSTRUCTION_ID_SIZE 16U              /* bytes; the id is twice as many hex digits */
+
 /* What a status said, copied from the message. */
 typedef struct InstructionStatus {
         char *instruction_id, *agent;
@@ -38,5 +40,6 @@ int instruction_request_cancel(StoreJob *j, Store *s, InstructionRecord *i, usec
  * these cases the status may be acknowledged. */
 int instruction_apply_status(StoreJob *j, Store *s, const InstructionStatus *st, usec_t now, usec_t lease);
 
-/* Ends what is past its deadline, at most 256 at a time; returns how many. */
-int instruction_expire(StoreJob *j, Store *s, usec_t now);
+/* Ends what is past its deadline, at most 256 at a time; returns how many. A deadline that lies further ahead
+ * than a lease is long, since the clock was set back, is drawn in. */
+int instruction_expire(StoreJob *j, Store *s, usec_t now, usec_t lease);

@@ -3,6 +3,7 @@
 
 #include "alloc-util.h"
 #include "gateway.h"
+#include "hex.h"
 #include "instruction.h"
 #include "log.h"
 #include "string-util.h"
@@ -17,6 +18,7 @@ typedef struct StatusJob {
         FleetRules rules;
         FleetOrder order;
         bool ended;                          /* and the next thing was decided */
+        bool unknown;                        /* no instruction of this agent */
 } StatusJob;
 
 static void status_free(StatusJob *j) {
@@ -24,6 +26,13 @@ static void status_free(StatusJob *j) {
         instruction_status_done(&j->status);
         fleet_order_done(&j->order);
         free(j);
+}
+
+/* Once a session: an agent may say as much of it as it likes. */
+static void status_strange(StreamSession *s, const char *what, const char *id) {
+        if (s->statuses_strange++ == 0)
+                log_info("Agent %s reported %s%s%s, ignoring; more of this in the same session is not logged.",
+                         s->agent, what, id ? " " : "", strempty(id));
 }
 
 static int status_decide_next(StatusJob *j, Store *s, usec_t t) {
@@ -48,8 +57,7 @@ static int status_work(StoreJob *job, Store *s) {
 
         r = instruction_apply_status(job, s, &j->status, t, j->rules.lease);
         if (r == -ENOENT) {
-                log_info("Agent %s reported about an instruction that is not known here (%s), ignoring.",
-                         j->status.agent, j->status.instruction_id);
+                j->unknown = true;
                 return 0;
         }
         return r > 0 ? status_decide_next(j, s, t) : r;
@@ -67,6 +75,8 @@ static void status_done(StoreJob *job, int r) {
                                 "the gateway cannot store anything now, try again");
         } else {
                 stream_session_ack(s, j->status.instruction_id, j->status.sequence);
+                if (j->unknown)
+                        status_strange(s, "about an instruction that is not known here:", j->status.instruction_id);
                 if (j->ended)
                         stream_session_order(s, &j->order);
         }
@@ -117,6 +127,17 @@ int status_intake(StreamSession *s, const Fleet__V1__UpdateStatus *status) {
 
         if (isempty(status->instruction_id) || phase_from_wire(status->phase) < 0) {
                 /* an update that did not come from here, or a phase of the future: nothing to keep */
+                stream_session_ack(s, status->instruction_id, status->sequence);
+                return 0;
+        }
+        /* acknowledged, or it would be repeated for ever */
+        if (!hex_is_valid(status->instruction_id, INSTRUCTION_ID_SIZE)) {
+                status_strange(s, "about something that cannot be an instruction of ours", NULL);
+                stream_session_ack(s, status->instruction_id, status->sequence);
+                return 0;
+        }
+        if (phase_from_wire(status->phase) == UPDATE_PHASE_TIMED_OUT) {
+                status_strange(s, "that an update timed out, which only the gateway can say", NULL);
                 stream_session_ack(s, status->instruction_id, status->sequence);
                 return 0;
         }

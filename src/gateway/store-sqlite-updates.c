@@ -290,6 +290,16 @@ int sqlite_instructions_each(
         return r;
 }
 
+int sqlite_instructions_cap_deadline(Store *s, usec_t latest) {
+        _cleanup_query_ Query q = {};
+        int r;
+
+        query_begin(&q, s, "UPDATE instructions SET deadline = ?1 WHERE terminal = 0 AND deadline > ?1");
+        query_u64(&q, latest);
+        r = query_run(&q);
+        return r < 0 ? r : 0;
+}
+
 int sqlite_instructions_prune(Store *s, const char *agent, uint64_t keep) {
         _cleanup_query_ Query q = {};
         int r;

@@ -93,6 +93,7 @@ static const StoreOps sqlite_ops = {
         .instruction_latest = sqlite_instruction_latest,
         .instruction_last_for = sqlite_instruction_last_for,
         .instructions_each = sqlite_instructions_each,
+        .instructions_cap_deadline = sqlite_instructions_cap_deadline,
         .instructions_prune = sqlite_instructions_prune,
         .instruction_next_deadline = sqlite_instruction_next_deadline,
         .event_put = sqlite_event_put,

@@ -92,6 +92,7 @@ int sqlite_instruction_last_for(
                 Store *s, const char *agent, uint64_t desired, uint64_t generation, InstructionRecord *ret);
 int sqlite_instructions_each(
                 Store *s, const InstructionFilter *f, store_instruction_t callback, void *userdata);
+int sqlite_instructions_cap_deadline(Store *s, usec_t latest);
 int sqlite_instructions_prune(Store *s, const char *agent, uint64_t keep);
 int sqlite_instruction_next_deadline(Store *s, usec_t *ret);
 int sqlite_event_put(Store *s, EventRecord *e);

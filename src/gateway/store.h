@@ -91,6 +91,8 @@ struct StoreOps {
                         InstructionRecord *ret);
         int (*instructions_each)(
                         Store *s, const InstructionFilter *f, store_instruction_t callback, void *userdata);
+        /* Of those not ended: no deadline later than this. */
+        int (*instructions_cap_deadline)(Store *s, usec_t latest);
         /* All but the newest of one agent, those not ended, and those of a generation that is still desired. */
         int (*instructions_prune)(Store *s, const char *agent, uint64_t keep);
         int (*instruction_next_deadline)(Store *s, usec_t *ret);          /* USEC_INFINITY: none */

@@ -258,10 +258,12 @@ void stream_registry_reconcile_soon(StreamRegistry *r, const char *agent) {
 typedef struct ExpireJob {
         StoreJob job;
         StreamRegistry *registry;
+        usec_t lease;
 } ExpireJob;
 
 static int expire_work(StoreJob *job, Store *s) {
-        return instruction_expire(job, s, now(CLOCK_REALTIME));
+        return instruction_expire(
+                        job, s, now(CLOCK_REALTIME), container_of(job, ExpireJob, job)->lease);
 }
 
 static void expire_done(StoreJob *job, int result) {
@@ -290,7 +292,9 @@ static void registry_expire(StreamRegistry *r) {
                 (void) log_oom();
                 return;
         }
-        *j = (ExpireJob){ .job = { .work = expire_work, .done = expire_done }, .registry = r };
+        *j = (ExpireJob){ .job = { .work = expire_work, .done = expire_done },
+                          .registry = r,
+                          .lease = r->gateway->conf.lease };
         if (store_worker_submit(r->gateway->worker, &j->job) < 0)
                 free(j);
         else

@@ -35,6 +35,7 @@ struct StreamSession {
         LIST_FIELDS(StreamSession, waiting);
         bool waits;                          /* in the list of those without a Hello */
         unsigned statuses_pending;
+        unsigned statuses_strange;           /* acknowledged and thrown away */
 };
 
 StreamSession *stream_session_ref(StreamSession *s);

@@ -154,7 +154,7 @@ static UpdatePhase phase_of(const char *id) {
 }
 
 static int expire(StoreJob *j, Store *s, void *when) {
-        return instruction_expire(j, s, *(usec_t *) when);
+        return instruction_expire(j, s, *(usec_t *) when, LEASE);
 }
 
 static void test_success(void) {
@@ -221,7 +221,9 @@ static void test_rolled_back_is_not_repeated(void) {
 static void test_lease(void) {
         Turn t = { .when = T0 }, soon = { .when = T0 + LEASE + 2 },
              later = { .when = T0 + LEASE + 20 * USEC_PER_SEC };
-        usec_t before = T0 + LEASE, after = T0 + LEASE + 1;
+        usec_t before = T0 + LEASE, after = T0 + LEASE + 1, set_back = T0 - 40 * USEC_PER_DAY,
+               set_back_after = set_back + LEASE + 1;
+        Turn ahead = { .when = T0 };
 
         assert_ok(do_step(put_release, (char *) "1.3.0"));
         assert_ok(do_step(desire, (char *) "1.3.0"));
@@ -243,6 +245,15 @@ static void test_lease(void) {
         assert_se(say(t.order.instruction_id, UPDATE_PHASE_SUCCEEDED, 0, 4, after + 4) == 1);
         assert_se(phase_of(t.order.instruction_id) == UPDATE_PHASE_SUCCEEDED);
         assert_se(say(later.order.instruction_id, UPDATE_PHASE_CANCELLED, 0, 1, after + 5) == 1);
+
+        /* the clock was 40 days ahead when this lease began */
+        assert_ok(do_step(desire, (char *) "1.3.0"));
+        assert_ok(do_step(reconcile, &ahead));
+        assert_se(ahead.order.is_new);
+        assert_se(do_step(expire, &set_back) == 0);
+        assert_se(do_step(expire, &set_back_after) == 1);
+        assert_se(phase_of(ahead.order.instruction_id) == UPDATE_PHASE_TIMED_OUT);
+        fleet_order_done(&ahead.order);
         fleet_order_done(&t.order);
         fleet_order_done(&soon.order);
         fleet_order_done(&later.order);

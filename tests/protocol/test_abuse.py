@@ -157,6 +157,30 @@ def idle_connections() -> None:
                 connection.close()
 
 
+def strange_statuses() -> None:
+    """What cannot be about an instruction of the gateway's is acknowledged, and does not fill its journal."""
+    with Loopback("statuses") as loop:
+        gateway = loop.start_gateway()
+        bystander = Bystander(loop)
+        guest = _guest(loop)
+        connection = _connection(loop, guest)
+        connection.open(1, "Connect", hello(guest))
+        connection.read(1, until_end=False)
+        for i in range(30):
+            for text in ("line\nfleet-gatewayd: forged", "x" * 300, f"{i:032x}"):
+                connection.send_message(1, h2.pb_bytes(3, h2.pb_bytes(1, text) + b"\x18\x03"))
+        for _ in range(5):  # TIMED_OUT is the gateway's word
+            connection.send_message(1, h2.pb_bytes(3, h2.pb_bytes(1, "0" * 32) + b"\x18\x0d"))
+        answer = connection.read(1, timeout=2)
+        assert answer.data.count(b"0" * 31) >= 6, "they were not acknowledged"
+        assert not answer.ended, "the stream was ended"
+        connection.close()
+        log = gateway.output()
+        assert "forged" not in log and "xxxx" not in log, log
+        assert log.count("ignoring") == 1, log
+        bystander.check()
+
+
 def hello_flood() -> None:
     """Each Hello is written down for good: one id that says it all the time is sent away for a while."""
     with Loopback("flood") as loop:
@@ -176,4 +200,4 @@ def hello_flood() -> None:
         bystander.check()
 
 
-TESTS = [garbage, oversized, slow_reader, idle_connections, hello_flood]
+TESTS = [garbage, oversized, slow_reader, idle_connections, strange_statuses, hello_flood]
