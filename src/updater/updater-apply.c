@@ -234,17 +234,20 @@ static int apply_open(Apply *a) {
         return watch_new(&a->watch, a->bus, a->transaction->to, on_observation, a);
 }
 
-/* The old one is in the way of the new one, which is not to blame for that. */
-static int stop_old_updater(Apply *a) {
+/* The old one is in the way of the new one, which is not to blame for that. *ret_patience: how long the new one may take
+ * to answer. */
+static int stop_old_updater(Apply *a, usec_t *ret_patience) {
         int r = units_stop(a->updater->units, FLEET_UPDATER_UNIT, UPDATER_STOP_PATIENCE);
-        if (r < 0)
+        /* -EPROTO: somebody's call has put a start job in its place, which begins when the old one has stopped */
+        *ret_patience = r == -EPROTO ? UPDATER_STOP_PATIENCE : UPDATER_ANSWER_PATIENCE;
+        if (r < 0 && r != -EPROTO)
                 return log_error_errno(r, "Failed to stop " FLEET_UPDATER_UNIT ": %m");
         (void) units_reset_failed(a->updater->units, FLEET_UPDATER_UNIT);
         return 0;
 }
 
 /* The new updater has to answer a real activation before it becomes the one that mends things. */
-static bool new_updater_answers(Apply *a) {
+static bool new_updater_answers(Apply *a, usec_t patience) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *get = NULL, *reply = NULL;
         _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL; /* the loop's is closed when the loop has ended */
         _cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -258,7 +261,7 @@ static bool new_updater_answers(Apply *a) {
         if (r >= 0)
                 r = sd_bus_message_append(get, "ss", FLEET_UPDATER_BUS_INTERFACE, "Version");
         if (r >= 0)
-                r = sd_bus_call(bus, get, UPDATER_ANSWER_PATIENCE, &error, &reply);
+                r = sd_bus_call(bus, get, patience, &error, &reply);
         if (r >= 0)
                 r = sd_bus_message_read(reply, "v", "s", &version);
         if (r < 0) {
@@ -278,6 +281,7 @@ static int apply_back(Apply *a, UpdateVerdict verdict, const char *message) {
 }
 
 static int apply_trial(Apply *a) {
+        usec_t patience = UPDATER_ANSWER_PATIENCE;
         Updater *u = a->updater;
         int r;
 
@@ -302,10 +306,10 @@ static int apply_trial(Apply *a) {
 
         if (a->verdict.action == TRIAL_GO_BACK)
                 return apply_back(a, a->verdict.verdict, a->verdict.message);
-        r = stop_old_updater(a);
+        r = stop_old_updater(a, &patience);
         if (r < 0)
                 return apply_back(a, UPDATE_VERDICT_INTERNAL, "The old updater could not be stopped.");
-        if (!new_updater_answers(a))
+        if (!new_updater_answers(a, patience))
                 return apply_back(a, UPDATE_VERDICT_UPDATER_FAILED, "The new updater does not answer on the bus as it should.");
         return transaction_commit(u, a->transaction);
 }

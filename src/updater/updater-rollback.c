@@ -38,14 +38,21 @@ static void forget_failed(Updater *u) {
         }
 }
 
+static bool trial_goes_on(Updater *u) {
+        _cleanup_free_ char *state = NULL;
+
+        return u->units && units_active_state(u->units, FLEET_UPDATE_UNIT, &state) >= 0 && streq(state, "active");
+}
+
 int updater_settle(Updater *u) {
         _cleanup_close_ int lock = -EBADF;
 
         forget_failed(u);
 
-        /* whoever ran in this unit is dead and has let go; so if the lock is taken for more than a moment, somebody else
-         * is at work (who may even wait for this unit to stop, so not for long) */
-        if (lock_or_go_on(u, SETTLE_PATIENCE, &lock) < 0)
+        /* Whoever ran in this unit is dead and has let go. So if the lock is taken, somebody else is at work, or just
+         * has a look. A trial that goes on is no look; it may even wait for this unit to stop. */
+        if (lock_or_go_on(u, 0, &lock) < 0 &&
+            (trial_goes_on(u) || lock_or_go_on(u, SETTLE_PATIENCE, &lock) < 0))
                 return log_info("Somebody else is at it already."), 0;
         return updater_mend(u, UPDATER_SETTLE);
 }
