@@ -15,6 +15,7 @@
 #include "listen.h"
 #include "log.h"
 #include "peer-service.h"
+#include "presence.h"
 #include "rpc-credentials.h"
 #include "stream-session.h"
 #include "string-util.h"
@@ -147,6 +148,7 @@ Gateway *gateway_free(Gateway *g) {
         rpc_server_free(g->agent_server);
         rpc_server_free(g->enroll_server);
         store_worker_free(g->worker);
+        presence_drop(g);
         http_server_free(g->http);
         imports_free(g->imports);
         stream_registry_free(g->streams);

@@ -11,11 +11,14 @@
 #include "gateway-ca.h"
 #include "gateway-conf.h"
 #include "http.h"
+#include "list.h"
 #include "log-limit.h"
 #include "registry-import.h"
 #include "rpc-server.h"
 #include "store-worker.h"
 #include "stream-registry.h"
+
+typedef struct PresenceLeave PresenceLeave;
 
 typedef struct Gateway {
         GatewayConf conf;
@@ -31,6 +34,7 @@ typedef struct Gateway {
         RpcQueue *queue;
         RpcServer *agent_server, *enroll_server;
         HttpServer *http;
+        LIST_HEAD(PresenceLeave, leaves);    /* could not be stored yet; presence.c's */
         LogLimit enroll_log;                 /* of refused enrolments */
         struct {
                 usec_t checked;              /* CLOCK_BOOTTIME: when the store was tried last, 0: never */

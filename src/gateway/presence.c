@@ -237,15 +237,17 @@ int presence_arrive(StreamSession *s, const Fleet__V1__Hello *hello) {
 
 /* ---- leaving and being seen ---- */
 
-typedef struct LeaveJob {
+struct PresenceLeave {
         StoreJob job;
+        Gateway *gateway;
+        LIST_FIELDS(PresenceLeave, leaves);
         char *agent;
         char token[33];
         usec_t last_seen;
-} LeaveJob;
+};
 
 static int leave_work(StoreJob *job, Store *s) {
-        LeaveJob *j = container_of(job, LeaveJob, job);
+        PresenceLeave *j = container_of(job, PresenceLeave, job);
         _cleanup_(agent_record_done) AgentRecord a = {};
         int r;
 
@@ -264,32 +266,68 @@ static int leave_work(StoreJob *job, Store *s) {
         return r;
 }
 
-static void leave_done(StoreJob *job, int r) {
-        LeaveJob *j = container_of(job, LeaveJob, job);
-
-        if (r < 0)
-                (void) log_error_errno(r, "Agent %s: failed to store that it left: %m", j->agent);
+static PresenceLeave *leave_free(PresenceLeave *j) {
         free(j->agent);
         free(j);
+        return NULL;
+}
+
+/* It must not be shown as online for ever: the registry's tick comes back to it. */
+static void leave_later(PresenceLeave *j) {
+        LIST_PREPEND(leaves, j->gateway->leaves, j);
+}
+
+static void leave_done(StoreJob *job, int r) {
+        PresenceLeave *j = container_of(job, PresenceLeave, job);
+
+        if (r >= 0) {
+                leave_free(j);
+                return;
+        }
+        (void) log_error_errno(r, "Agent %s: failed to store that it left, trying again: %m", j->agent);
+        leave_later(j);
 }
 
 void presence_leave(StreamSession *s) {
-        LeaveJob *j;
+        PresenceLeave *j;
 
-        j = new0(LeaveJob, 1);
+        j = new0(PresenceLeave, 1);
         if (!j) {
                 (void) log_oom();
                 return;
         }
         j->job = (StoreJob){ .work = leave_work, .done = leave_done };
+        j->gateway = s->gateway;
         j->agent = strdup(s->agent);
         j->last_seen = s->last_seen;
         memcpy(j->token, s->token, sizeof(j->token));
-        if (j->agent && store_worker_submit(s->gateway->worker, &j->job) >= 0)
-                return;
-        log_error("Agent %s left, but that cannot be stored now.", s->agent);
-        free(j->agent);
-        free(j);
+        if (!j->agent) {
+                (void) log_oom();
+                leave_free(j);
+        } else if (store_worker_submit(s->gateway->worker, &j->job) < 0)
+                leave_later(j);
+}
+
+void presence_retry(Gateway *g) {
+        while (g->leaves) {
+                PresenceLeave *j = g->leaves;
+
+                LIST_REMOVE(leaves, g->leaves, j);
+                j->job = (StoreJob){ .work = leave_work, .done = leave_done };
+                if (store_worker_submit(g->worker, &j->job) < 0) {
+                        leave_later(j);
+                        return;
+                }
+        }
+}
+
+void presence_drop(Gateway *g) {
+        while (g->leaves) {
+                PresenceLeave *j = g->leaves;
+
+                LIST_REMOVE(leaves, g->leaves, j);
+                leave_free(j);
+        }
 }
 
 typedef struct SeenJob {

@@ -11,6 +11,10 @@
 int presence_arrive(StreamSession *s, const Fleet__V1__Hello *hello);
 /* Only if no newer session took over meanwhile. */
 void presence_leave(StreamSession *s);
+/* Those that could not be stored when they left: once more; and at the end, when the next start sets all of
+ * them right. */
+void presence_retry(Gateway *g);
+void presence_drop(Gateway *g);
 /* When agents were last heard of; also prunes old events. Once a minute. Takes the array over, also on failure. */
 typedef struct PresenceSeen {
         char *agent;

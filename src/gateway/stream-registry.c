@@ -355,6 +355,7 @@ static int registry_on_tick(sd_event_source *source, uint64_t usec, void *userda
         registry_close_silent(r, t);
         if (t >= r->expire_at) {
                 r->expire_at = t + EXPIRE_INTERVAL;
+                presence_retry(r->gateway);
                 registry_expire(r);
         }
         if (t >= r->seen_at) {

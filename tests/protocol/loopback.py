@@ -80,7 +80,8 @@ class Agent:
         self.credentials.mkdir()
         self.program: Program | None = None
 
-    def start(self, token: str | None = None) -> Program:
+    def start(self, token: str | None = None, *, clock: str | None = None) -> Program:
+        """clock: another time than the machine's, such as "+35d"."""
         ports = self.loopback
         (self.folder / "agent.conf").write_text(
             f"[Agent]\nAgentId={self.id}\n[Gateway]\nAddress=localhost:{ports.agent_port}\n"
@@ -96,6 +97,9 @@ class Agent:
         argv = [str(agent), "--no-bus", f"--config={self.folder}/agent.conf"]
         argv.append(f"--state-directory={self.state}")
         env = {"CREDENTIALS_DIRECTORY": str(self.credentials)}
+        if clock is not None:
+            argv = ["faketime", "-f", clock, *argv]
+            env |= {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
         self.program = self.loopback.spawn(self.name, argv, env)
         return self.program
 

@@ -180,6 +180,21 @@ def replaced_certificate() -> None:
         assert agent.seen()["state"] == "online", "the old one ended the stream of the new one"
 
 
+def left_while_stuck() -> None:
+    """An agent that leaves while the store cannot be written is not shown as online for ever."""
+    with Loopback("stuck") as loop:
+        loop.start_gateway()
+        agent = enrolled(loop)
+        database = sqlite3.connect(loop.state / "gateway.db", isolation_level=None)
+        database.execute("BEGIN IMMEDIATE")
+        assert agent.program is not None and loop.gateway is not None
+        agent.program.stop(kill=True)
+        wait_for(lambda: "that it left" in loop.gateway.output(), 20, "the gateway to fail to store it")
+        database.execute("ROLLBACK")
+        database.close()
+        wait_for(lambda: agent.seen().get("state") == "offline", 20, "the gateway to store it after all")
+
+
 def strange_gateway() -> None:
     """The agent meets a server with the right certificate that talks nonsense, then the real one."""
     with Loopback("strange") as loop:
@@ -230,4 +245,4 @@ def _talk_nonsense(loop: Loopback, met: threading.Event, stop: threading.Event) 
                 met.set()
 
 
-TESTS = [reconnect, newest_wins, probe_is_honest, replaced_certificate, wrong_identity, strange_gateway]
+TESTS = [reconnect, newest_wins, probe_is_honest, replaced_certificate, left_while_stuck, wrong_identity, strange_gateway]
