@@ -256,6 +256,8 @@ def test_update(b):
     for wrong in ([], ["--all"], ["--version", "1.1.0"], [agent, "--all", "--version=1.1.0"], [agent, "--version=v1"],
                   ["--all", "-l", "a", "--version=1.1.0"], ["--all", "--version=1.1.0"], [agent, "--uses=3"], ["-l", "env=x", "--version=1.1.0"]):
         b.ctl("update", *wrong, code=2)
+    unknown = b.ctl("update", "--wrong", code=2).stderr
+    assert unknown.startswith("fleet-gatewayctl: ") and '"fleet-gatewayctl --help"' in unknown, unknown
     assert "POST /api/v1/updates" not in b.state.requests
     b.ctl("update", "--all", "--yes", "--version", "1.1.0")
     assert json.loads(b.state.bodies["/api/v1/updates"]) == {"all": True, "version": "1.1.0"}

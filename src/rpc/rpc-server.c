@@ -226,7 +226,7 @@ int rpc_server_drain(
                 next = rpc_session_next(i);
                 if (on_drain)
                         on_drain(i, userdata);
-                rpc_session_close(i, RPC_STATUS_UNAVAILABLE, "The server is going away, come back later.");
+                rpc_session_close(i, RPC_STATUS_UNAVAILABLE, "the server is going away, come back later");
         }
         return 0;
 }
@@ -407,14 +407,14 @@ static void take_call(RpcServer *s, const RpcHandler *handler, grpc_call *call) 
                 return;
         }
         if (s->shut_down) {
-                refuse(s, call, RPC_STATUS_UNAVAILABLE, "The server is going away, come back later.");
+                refuse(s, call, RPC_STATUS_UNAVAILABLE, "the server is going away, come back later");
                 return;
         }
         if (!rpc_queue_has_room(s->queue, ROOM_FOR_CALL + ROOM_FOR_REFUSALS) ||
             (handler->session ? s->n_sessions >= s->options.sessions_max :
                                 s->n_requests >= s->options.requests_max)) {
                 refuse(s, call, RPC_STATUS_RESOURCE_EXHAUSTED,
-                       "The server has too much to do, come back later.");
+                       "the server has too much to do, come back later");
                 return;
         }
         if (rpc_peer_read(call, &peer) < 0) {

@@ -268,6 +268,7 @@ static int parse_options(const CliProgram *p, int argc, char *argv[], CommandLin
 
         build_getopt(p, longs, shorts);
         optind = 0;
+        argv[0] = (char *) p->name;          /* what getopt calls us, wherever we are */
         while ((c = getopt_long(argc, argv, shorts, longs, NULL)) >= 0) {
                 if (c == 'h' || c == OPTION_HELP) {
                         ret->help = true;
@@ -279,8 +280,10 @@ static int parse_options(const CliProgram *p, int argc, char *argv[], CommandLin
                 }
                 o = c >= OPTION_FIRST ? option_by_id(p, (unsigned) (c - OPTION_FIRST)) :
                                         option_by_letter(p, c);
-                if (!o)
-                        return -EINVAL; /* getopt has said what is wrong */
+                if (!o) {                    /* getopt has said what is wrong */
+                        cli_note("\"%s --help\" lists the options.", p->name);
+                        return -EINVAL;
+                }
                 if (ret->n_given >= ELEMENTSOF(ret->given)) {
                         (void) cli_fail(CLI_USAGE, "There are more than %zu options.",
                                         ELEMENTSOF(ret->given));
