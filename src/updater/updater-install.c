@@ -221,7 +221,8 @@ static void on_self_test(SelfTest *t, int result, void *userdata) {
                 install_fail(i, UPDATE_VERDICT_SELF_TEST_FAILED,
                              "The new binaries did not pass their self-test here; the journal of fleet-agent-self-test.service says why.");
         else
-                install_fail_errno(i, result, "The self-test could not be run");
+                install_fail(i, UPDATE_VERDICT_INTERNAL,
+                             "The self-test could not be run on this machine; the journal of fleet-agent-self-test.service says why.");
 }
 
 static int on_copy(sd_event_source *source, void *userdata) {
