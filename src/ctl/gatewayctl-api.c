@@ -244,6 +244,13 @@ CliExit api_call(GatewayCtl *c, const char *method, const char *path, json_t *bo
         return CLI_OK;
 }
 
+CliExit api_delete(GatewayCtl *c, const char *path, const char *argument) {
+        _cleanup_free_ char *escaped = url_escape(argument), *whole = NULL;
+
+        whole = escaped ? strjoinf("%s/%s", path, escaped) : NULL;
+        return whole ? api_call(c, "DELETE", whole, NULL, NULL) : cli_fail(CLI_ERROR, "Out of memory.");
+}
+
 CliExit api_put(GatewayCtl *c, const char *path, const void *data, size_t size) {
         HttpOptions o = { .method = "PUT", .body = data, .body_size = size, .body_borrowed = true };
         _cleanup_(answer_done) Answer a = { 0 };

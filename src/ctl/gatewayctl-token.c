@@ -117,8 +117,5 @@ CliExit gatewayctl_token_list(char *const *arguments, void *userdata) {
 }
 
 CliExit gatewayctl_token_delete(char *const *arguments, void *userdata) {
-        _cleanup_free_ char *id = url_escape(arguments[0]), *path = NULL;
-
-        path = id ? strjoinf("/api/v1/join-tokens/%s", id) : NULL;
-        return path ? api_call(userdata, "DELETE", path, NULL, NULL) : cli_fail(CLI_ERROR, "Out of memory.");
+        return api_delete(userdata, "/api/v1/join-tokens", arguments[0]);
 }

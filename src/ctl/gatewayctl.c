@@ -30,6 +30,7 @@ enum {
         OPTION_DESCRIPTION,
         OPTION_ALLOW_EMPTY,
         OPTION_AGENT,
+        OPTION_ROLE,
 };
 
 static int set_output(GatewayCtl *c, const char *value, const char **reterr_why) {
@@ -127,6 +128,11 @@ static int on_option(unsigned id, const char *value, void *userdata, const char 
                 return strv_extend(&c->labels, value);
         case OPTION_DESCRIPTION:
                 return set_text(&c->description, value, reterr_why);
+        case OPTION_ROLE:
+                *reterr_why = "it must be viewer, operator or admin";
+                c->role = value;
+                return streq(value, "viewer") || streq(value, "operator") || streq(value, "admin") ? 0 :
+                                                                                                     -EINVAL;
         case OPTION_AGENT:
                 return set_text(&c->agent, value, reterr_why);
         case OPTION_ALLOW_EMPTY:
@@ -144,6 +150,8 @@ static const CliVerb verbs[] = {
           "Agents and their state" },
         { "agents show", "ID", 1, 1, BIT(NO_LEGEND), gatewayctl_agents_show,
           "One agent and its last updates" },
+        { "agents remove", "ID", 1, 1, BIT(YES), gatewayctl_agents_remove,
+          "Forget an agent and refuse its certificate" },
         { "releases list", NULL, 0, 0, BIT(NO_LEGEND), gatewayctl_releases_list,
           "Releases in the registry" },
         { "releases import", "DIRECTORY", 1, 1, 0, gatewayctl_releases_import,
@@ -152,6 +160,13 @@ static const CliVerb verbs[] = {
           gatewayctl_token_create, "Make a join token for new machines" },
         { "token list", NULL, 0, 0, BIT(NO_LEGEND), gatewayctl_token_list, "Join tokens and what is left of them" },
         { "token delete", "ID", 1, 1, 0, gatewayctl_token_delete, "Make a join token worthless" },
+        { "api-token create", NULL, 0, 0, BIT(ROLE) | BIT(EXPIRES_IN) | BIT(DESCRIPTION),
+          gatewayctl_api_token_create, "Make a token for a person or a program" },
+        { "api-token list", NULL, 0, 0, BIT(NO_LEGEND), gatewayctl_api_token_list, "API tokens" },
+        { "api-token delete", "ID", 1, 1, 0, gatewayctl_api_token_delete, "Make an API token worthless" },
+        { "desired list", NULL, 0, 0, BIT(NO_LEGEND), gatewayctl_desired_list, "Which versions are desired, and where" },
+        { "desired delete", "ID", 1, 1, 0, gatewayctl_desired_delete,
+          "Desire it no longer; nothing is rolled back" },
         { "update", "[AGENT]", 0, 1,
           BIT(SELECTOR) | BIT(ALL) | BIT(VERSION) | BIT(RETRY) | BIT(WAIT) | BIT(TIMEOUT) | BIT(YES) |
                           BIT(ALLOW_EMPTY),
@@ -178,6 +193,7 @@ static const CliOption options[] = {
         { OPTION_USES, 0, "uses", "N", "For so many machines (1)" },
         { OPTION_EXPIRES_IN, 0, "expires-in", "TIME", "Valid for so long (1d)" },
         { OPTION_LABEL, 0, "label", "KEY=VALUE", "Label for machines that join with it; repeatable" },
+        { OPTION_ROLE, 0, "role", "ROLE", "What the API token may do: viewer, operator or admin" },
         { OPTION_AGENT, 0, "agent", "ID", "For the machine with this id alone" },
         { OPTION_DESCRIPTION, 0, "description", "TEXT", "What it is for" },
         { 0 },

@@ -23,7 +23,7 @@ typedef struct GatewayCtl {
         CliJson json; /* with OUTPUT_JSON */
         bool no_legend, all, retry, wait, yes, allow_empty;
         char *gateway, *ca_path, *token_path; /* then environment, ctl.conf, defaults */
-        const char *selector, *version, *description, *agent;
+        const char *role, *selector, *version, *description, *agent;
         char **labels;
         unsigned uses;
         usec_t expires_in, timeout;
@@ -61,6 +61,9 @@ api_fail(const GatewayCtl *c,
          const void *body,
          size_t size);
 
+/* One of "DELETE PATH/ARGUMENT", without a body or an answer. */
+CliExit api_delete(GatewayCtl *c, const char *path, const char *argument);
+
 char *url_escape(const char *s);
 bool agent_id_is_plain(const char *s);
 
@@ -86,5 +89,11 @@ CliExit gatewayctl_releases_import(char *const *arguments, void *userdata);
 CliExit gatewayctl_token_create(char *const *arguments, void *userdata);
 CliExit gatewayctl_token_list(char *const *arguments, void *userdata);
 CliExit gatewayctl_token_delete(char *const *arguments, void *userdata);
+CliExit gatewayctl_agents_remove(char *const *arguments, void *userdata);
+CliExit gatewayctl_desired_list(char *const *arguments, void *userdata);
+CliExit gatewayctl_desired_delete(char *const *arguments, void *userdata);
+CliExit gatewayctl_api_token_create(char *const *arguments, void *userdata);
+CliExit gatewayctl_api_token_list(char *const *arguments, void *userdata);
+CliExit gatewayctl_api_token_delete(char *const *arguments, void *userdata);
 CliExit gatewayctl_update(char *const *arguments, void *userdata);
 CliExit gatewayctl_watch(char *const *arguments, void *userdata);

@@ -124,4 +124,43 @@ def exit_codes() -> None:
         assert code("agents", "list") == 1
 
 
-TESTS = (operators_view, exit_codes)
+def seldom_done() -> None:
+    """Taking back what is desired, tokens for people, and removing an agent."""
+    with Loopback("seldom") as loop:
+        loop.start_gateway()
+        repository = Repository(loop.build, loop.folder / "repository")
+        repository.release("1.0.0")
+        loop.ctl("releases", "import", str(repository.folder))
+        agent = loop.new_agent()
+        agent.start(loop.token())
+        agent.wait_online()
+
+        refused = loop.ctl("update", "-l", "env=x", "--yes", "--version", "1.0.0", check=False)
+        assert refused.returncode == 5 and "--allow-empty" in refused.stderr, refused
+        assert loop.ctl("update", "-l", "fact.oss!=x", "--yes", "--version", "1.0.0", check=False).returncode == 2
+        loop.ctl("update", "-l", "env=x", "--yes", "--allow-empty", "--version", "1.0.0")
+        number = loop.ctl("desired", "list", "-o", "name").stdout.strip()
+        assert "env=x" in loop.ctl("desired", "list").stdout and number.isdigit()
+        loop.ctl("desired", "delete", number)
+        assert not loop.ctl("desired", "list", "-o", "name").stdout
+        assert loop.ctl("desired", "delete", number, check=False).returncode == 3
+
+        assert loop.ctl("api-token", "create", check=False).returncode == 2
+        made = loop.ctl("api-token", "create", "--role", "viewer", "--description", "CI")
+        assert made.stdout.startswith("fga1_")
+        assert "CI" in loop.ctl("api-token", "list").stdout
+        (token,) = (
+            t
+            for t in json.loads(loop.ctl("api-token", "list", "-o", "json").stdout)["api_tokens"]
+            if t["role"] == "viewer"
+        )
+        loop.ctl("api-token", "delete", token["id"])
+        assert "CI" not in loop.ctl("api-token", "list").stdout
+
+        assert loop.ctl("agents", "remove", agent.id, check=False).returncode == 2
+        loop.ctl("agents", "remove", agent.id, "--yes")
+        assert not agent.seen()
+        assert loop.ctl("agents", "remove", agent.id, "--yes", check=False).returncode == 3
+
+
+TESTS = (seldom_done, operators_view, exit_codes)
