@@ -262,6 +262,14 @@ int agent_enroll_start(AgentEnroll *e) {
         return event_timer_arm(e->o.event, &e->attempt_source, 0, on_attempt_timer, e, "enroll");
 }
 
+void agent_enroll_stop(AgentEnroll *e) {
+        if (!e->running)
+                return;
+        e->running = false;
+        (void) event_timer_disarm(e->attempt_source);
+        enroll_reset(e);
+}
+
 bool agent_enroll_is_running(const AgentEnroll *e) {
         return e->running;
 }

@@ -41,4 +41,5 @@ AgentEnroll *agent_enroll_free(AgentEnroll *e);
 DEFINE_POINTER_CLEANUP(AgentEnroll, agent_enroll_free);
 
 int agent_enroll_start(AgentEnroll *e); /* also: try again at once */
+void agent_enroll_stop(AgentEnroll *e); /* not needed any more */
 bool agent_enroll_is_running(const AgentEnroll *e);

@@ -144,6 +144,7 @@ static void on_welcome(AgentStream *s, const Fleet__V1__Welcome *welcome, void *
                   "MESSAGE=Connected to the gateway at %s (version %s).", a->conf.address,
                   welcome->gateway_version, "FLEET_GATEWAY=%s", a->conf.address, "FLEET_AGENT_ID=%s",
                   a->agent_id, NULL);
+        agent_enroll_stop(a->enroll);
         agent_session_set(a->session, welcome->session_token);
         agent_set_error(a, "");
         agent_bus_changed(a->bus, "Sessions");
@@ -181,10 +182,25 @@ static int on_begin(sd_event_source *source, void *userdata) {
         return 0;
 }
 
-/* An expired certificate can only be replaced by enrolling again, which needs a token. */
-static bool agent_identity_is_usable(Agent *a) {
-        return streq_ptr(agent_identity_id(a->identity), a->agent_id) &&
-               agent_identity_expires(a->identity) > now(CLOCK_REALTIME);
+static bool agent_identity_is_ours(Agent *a) {
+        return streq_ptr(agent_identity_id(a->identity), a->agent_id);
+}
+
+/* Whether a certificate has expired is for the gateway's clock to judge: this machine's may be wrong for a
+ * while, and must not cost it its identity. Only when the gateway refuses it as well is another one asked
+ * for, beside the attempts to connect, which go on. */
+static void agent_enroll_if_expired(Agent *a, const AgentStreamEnd *end) {
+        char text[RFC3339_MAX];
+        usec_t expires = agent_identity_expires(a->identity);
+
+        if (end->failure != RPC_FAILURE_CLIENT_CERTIFICATE || expires > now(CLOCK_REALTIME) ||
+            agent_enroll_is_running(a->enroll))
+                return;
+        log_warning("By the clock of this machine its certificate expired at %s, and the gateway refuses "
+                    "it. If the clock is wrong, correct it; otherwise a join token is needed.",
+                    rfc3339_format(expires, text));
+        if (agent_enroll_start(a->enroll) < 0)
+                (void) sd_event_exit(a->event, log_oom());
 }
 
 static void on_stream_end(AgentStream *s, const AgentStreamEnd *end, void *userdata) {
@@ -217,8 +233,7 @@ static void on_stream_end(AgentStream *s, const AgentStreamEnd *end, void *userd
         agent_set_error(a, isempty(end->text) && end->failure != RPC_FAILURE_NONE ?
                                            rpc_status_to_string(end->status) :
                                            end->text);
-        if (!agent_identity_is_usable(a))
-                (void) event_defer_once(a->event, &a->again_source, on_begin, a, "enroll-again");
+        agent_enroll_if_expired(a, end);
 }
 
 static void on_stream_drained(AgentStream *s, void *userdata) {
@@ -302,15 +317,13 @@ void agent_begin(Agent *a) {
                 agent_show_status(a);
                 return;
         }
-        if (agent_identity_is_usable(a)) {
-                r = a->stream ? 0 : agent_start_stream(a);
+        if (agent_identity_is_ours(a)) {
+                /* with a stream, there is another certificate to show */
+                r = a->stream ? agent_stream_reconnect(a->stream) : agent_start_stream(a);
         } else {
                 if (agent_identity_id(a->identity))
-                        log_warning("The stored certificate is for id %s and %s; enrolling anew.",
-                                    agent_identity_id(a->identity),
-                                    agent_identity_expires(a->identity) > now(CLOCK_REALTIME) ?
-                                                    "not for this machine" :
-                                                    "has expired");
+                        log_warning("The stored certificate is for id %s, not for this machine; enrolling anew.",
+                                    agent_identity_id(a->identity));
                 a->stream = agent_stream_free(a->stream);
                 agent_set_gateway_state(a, "enrolling");
                 r = agent_enroll_is_running(a->enroll) ? 0 : agent_enroll_start(a->enroll);

@@ -270,6 +270,13 @@ int agent_identity_accept(
         if (r < 0)
                 return r;
 
+        /* A renewal must not take an identity away: neither by mistake nor on purpose. */
+        if (streq_ptr(agent_identity_id(i), id) && agent_identity_expires(i) > now(CLOCK_REALTIME) &&
+            pki_cert_not_after(leaf) <= agent_identity_expires(i)) {
+                *reterr_why = "it does not last longer than the present one";
+                return -EKEYREJECTED;
+        }
+
         *reterr_why = "it could not be stored";
         r = identity_store(i, leaf, others);
         if (r < 0)

@@ -67,7 +67,10 @@ static void on_response(RpcCall *call, const RpcResult *result, const ProtobufCM
         }
         log_info("The certificate was renewed.");
         renew_reset(r);
-        agent_renew_plan(r);
+        if (agent_identity_renew_at(r->identity) <= now(CLOCK_REALTIME))
+                renew_retry(r); /* one that is due again at once must not become a loop */
+        else
+                agent_renew_plan(r);
 }
 
 static int renew_start(AgentRenew *r) {

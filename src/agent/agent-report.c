@@ -18,6 +18,7 @@
 typedef struct Status Status;
 struct Status {
         UpdateRecord *record;
+        bool unsent; /* a final for which there was no room */
         LIST_FIELDS(Status, statuses);
 };
 
@@ -191,13 +192,14 @@ static void report_flush(AgentReport *r) {
         }
 }
 
-static void report_send_final(AgentReport *r, const UpdateRecord *u) {
+static void report_send_final(AgentReport *r, Status *s) {
         if (!r->connected)
                 return;
         report_flush(r);
-        int k = r->send(u, /* droppable= */ false, r->userdata);
-        if (k < 0 && k != -ENOTCONN) /* the next connection repeats it */
-                log_debug_errno(k, "Cannot send the final status of %s now: %m", u->instruction);
+        int k = r->send(s->record, /* droppable= */ false, r->userdata);
+        s->unsent = k == -ENOBUFS; /* then again when there is room; the next connection repeats it anyway */
+        if (k < 0 && k != -ENOTCONN)
+                log_debug_errno(k, "Cannot send the final status of %s now: %m", s->record->instruction);
 }
 
 int agent_report_phase(AgentReport *r, UpdateRecord *u) {
@@ -268,7 +270,7 @@ int agent_report_final(AgentReport *r, UpdateRecord *u) {
                 status_free(old);
         }
         finals_insert(r, s);
-        report_send_final(r, s->record);
+        report_send_final(r, s);
         finals_prune(r);
         return saved;
 }
@@ -278,7 +280,7 @@ void agent_report_on_connected(AgentReport *r) {
         report_flush(r);
         LIST_FOREACH(statuses, s, r->finals)
         if (!s->record->acked)
-                report_send_final(r, s->record);
+                report_send_final(r, s);
 }
 
 void agent_report_on_disconnected(AgentReport *r) {
@@ -287,6 +289,9 @@ void agent_report_on_disconnected(AgentReport *r) {
 
 void agent_report_on_drained(AgentReport *r) {
         report_flush(r);
+        LIST_FOREACH(statuses, s, r->finals)
+        if (s->unsent && !s->record->acked)
+                report_send_final(r, s);
 }
 
 void agent_report_on_ack(AgentReport *r, const char *instruction, uint64_t sequence) {
@@ -321,7 +326,9 @@ const UpdateRecord *agent_report_find_transaction(AgentReport *r, const char *tr
 }
 
 void agent_report_repeat(AgentReport *r, const UpdateRecord *u) {
-        report_send_final(r, u);
+        LIST_FOREACH(statuses, s, r->finals)
+        if (s->record == u)
+                report_send_final(r, s);
 }
 
 size_t agent_report_pending(AgentReport *r) {

@@ -74,11 +74,15 @@ static int on_attempt_timer(sd_event_source *source, uint64_t usec, void *userda
 
 static usec_t stream_next_pause(AgentStream *s) {
         usec_t max = s->max_hint > 0 ? s->max_hint : s->options.reconnect_max;
+        usec_t pause = agent_stream_pause(s->options.reconnect_min, max, s->urgent, s->attempt, random_u64());
+
+        /* A gateway may ask for more patience, not for less: "come back at once", said again and again, must not
+         * become a loop of handshakes. */
         if (s->drain_pause != USEC_INFINITY) {
                 usec_t window = s->urgent ? MIN(s->drain_pause, AGENT_STREAM_URGENT_MAX) : s->drain_pause;
-                return window > 0 ? random_u64() % (window + 1) : 0;
+                pause = MAX(pause, window > 0 ? random_u64() % (window + 1) : 0);
         }
-        return agent_stream_pause(s->options.reconnect_min, max, s->urgent, s->attempt, random_u64());
+        return pause;
 }
 
 /* The attempt or session is over: tell, and plan the next one. */

@@ -46,10 +46,9 @@ static bool update_is_handed_over(const AgentUpdate *u) {
         return u->record && u->record->phase >= UPDATE_PHASE_STAGING && !u->handing_over;
 }
 
-static void update_save(AgentUpdate *u) {
+static int update_save(AgentUpdate *u) {
         int r = update_record_save_at(u->record, u->o.state_fd, RECORD_FILE);
-        if (r < 0)
-                log_warning_errno(r, "Cannot store how far the update is, going on: %m");
+        return r < 0 ? log_warning_errno(r, "Cannot store how far the update is: %m") : 0;
 }
 
 /* The one place where a phase changes. Phases that the updater went through unseen are skipped. */
@@ -63,7 +62,7 @@ static void update_set_phase(AgentUpdate *u, UpdatePhase next) {
         int r = agent_report_phase(u->o.report, record);
         if (r < 0)
                 log_warning_errno(r, "Cannot report the phase of the update: %m");
-        update_save(u);
+        (void) update_save(u);
         log_event(LOG_NOTICE, FLEET_MESSAGE_UPDATE_PHASE_STR, "MESSAGE=Update to %s: %s.", record->to,
                   update_phase_title(next), "FLEET_VERSION=%s", record->to, "FLEET_PHASE=%s",
                   update_phase_to_string(next), "FLEET_INSTRUCTION=%s", record->instruction,
@@ -99,7 +98,7 @@ static void record_end(AgentUpdate *u, UpdateRecord *record, bool stored) {
                                 r,
                                 "Cannot store the final status of the update; it is sent, but not after a "
                                 "restart: %m");
-        if (stored)
+        if (stored && r >= 0) /* otherwise the next process finds out once more how it ended */
                 (void) unlink_durable_at(u->o.state_fd, RECORD_FILE);
         u->o.handlers->on_finished(u, ended, u->o.userdata);
         u->o.handlers->on_change(u, u->o.userdata);
@@ -167,7 +166,7 @@ static bool update_owns(AgentUpdate *u, const UpdaterView *view) {
                 return false;
         if (free_and_strdup(&record->transaction, view->transaction) < 0)
                 return false;
-        update_save(u);
+        (void) update_save(u);
         return true;
 }
 
@@ -263,6 +262,17 @@ static void update_hand_over(AgentUpdate *u, const UpdaterView *view) {
                 return;
         }
         agent_fetch_targets(u->fetch, targets);
+        /* From here on another process of the agent has to know about it. */
+        r = update_save(u);
+        if (r < 0) {
+                _cleanup_free_ char *message = strjoinf(
+                                "Cannot store the state of the update in the state directory: %s. Nothing was changed.",
+                                strerror(-r));
+                update_finish(u, UPDATE_PHASE_FAILED,
+                              errno_is_disk_space(r) ? UPDATE_VERDICT_DISK_FULL : UPDATE_VERDICT_INTERNAL,
+                              _UPDATE_PHASE_INVALID, strempty(message));
+                return;
+        }
         update_set_phase(u, UPDATE_PHASE_STAGING);
         r = agent_handoff_install(
                         u->o.handoff, u->record->to, metadata, targets, AGENT_FETCH_TARGETS,
@@ -284,7 +294,7 @@ void agent_update_on_install(AgentUpdate *u, int error, UpdateVerdict verdict, c
         if (error == 0) {
                 if (free_and_strdup(&u->record->transaction, text) < 0)
                         log_oom();
-                update_save(u);
+                (void) update_save(u);
                 int r = agent_report_phase(
                                 u->o.report, u->record); /* the same phase, now with its transaction */
                 if (r < 0)
@@ -503,7 +513,7 @@ void agent_update_on_stop(AgentUpdate *u) {
         if (update_is_handed_over(u) && u->record->phase == UPDATE_PHASE_STAGING && links_differ())
                 update_set_phase(u, UPDATE_PHASE_RESTARTING); /* that is why we are stopped */
         else
-                update_save(u);
+                (void) update_save(u);
 }
 
 /* ---- questions ---- */

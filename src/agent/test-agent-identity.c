@@ -47,7 +47,7 @@ static int accept_cert(AgentIdentity *i, const char *id, const PkiCert *cert, co
 int main(void) {
         _cleanup_(pki_ca_freep) PkiCa *ca = NULL, *other = NULL;
         _cleanup_(pki_cert_freep) PkiCert *good = NULL, *foreign = NULL, *expired = NULL, *stale = NULL,
-                                          *renewed = NULL;
+                                          *renewed = NULL, *short_lived = NULL;
         _cleanup_(rpc_credentials_freep) RpcCredentials *credentials = NULL;
         usec_t time = now(CLOCK_REALTIME);
         uint8_t pin[SHA256_SIZE];
@@ -108,7 +108,10 @@ int main(void) {
         assert_ok(agent_identity_request_key(i, &key));
         assert_se(!pki_cert_has_key(good, key));
         assert_error(accept_cert(i, "web-1", good, &why), EKEYREJECTED);
-        renewed = issue(i, ca, "web-1", time, USEC_PER_DAY);
+        short_lived = issue(i, ca, "web-1", time, USEC_PER_DAY);
+        assert_error(accept_cert(i, "web-1", short_lived, &why), EKEYREJECTED);
+        assert_se(strstr(why, "longer") && agent_identity_expires(i) == pki_cert_not_after(good));
+        renewed = issue(i, ca, "web-1", time, 31 * USEC_PER_DAY);
         assert_ok(accept_cert(i, "web-1", renewed, &why));
         assert_se(agent_identity_expires(i) == pki_cert_not_after(renewed));
 

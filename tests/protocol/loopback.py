@@ -80,8 +80,8 @@ class Agent:
         self.credentials.mkdir()
         self.program: Program | None = None
 
-    def start(self, token: str | None = None, *, clock: str | None = None) -> Program:
-        """clock: another time than the machine's, such as "+35d"."""
+    def start(self, token: str | None = None, *, clock_ahead: int = 0) -> Program:
+        """clock_ahead: seconds by which its wall clock is wrong."""
         ports = self.loopback
         (self.folder / "agent.conf").write_text(
             f"[Agent]\nAgentId={self.id}\n[Gateway]\nAddress=localhost:{ports.agent_port}\n"
@@ -97,9 +97,9 @@ class Agent:
         argv = [str(agent), "--no-bus", f"--config={self.folder}/agent.conf"]
         argv.append(f"--state-directory={self.state}")
         env = {"CREDENTIALS_DIRECTORY": str(self.credentials)}
-        if clock is not None:
-            argv = ["faketime", "-f", clock, *argv]
-            env |= {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
+        if clock_ahead:
+            shim = self.loopback.build.folder / "tests" / "protocol" / "libwrong-clock.so"
+            env |= {"LD_PRELOAD": str(shim), "WRONG_CLOCK_SEC": str(clock_ahead)}
         self.program = self.loopback.spawn(self.name, argv, env)
         return self.program
 

@@ -16,7 +16,7 @@ def clock_ahead() -> None:
         assert agent.program is not None
         agent.program.stop()
         wait_for(lambda: agent.seen()["state"] == "offline", 10, "the gateway to see it leave")
-        agent.start(clock="+35d")
+        agent.start(clock_ahead=35 * 86400)
         agent.wait_online()
         # and again after the gateway has been away
         assert loop.gateway is not None
