@@ -147,10 +147,11 @@ def no_room_to_close_a_transaction(lab: Lab) -> str:
         "the trial",
         0.05,
     )
-    lab.box.run(["cp", record, "/root/record"])
+    lab.box.run(["cp", record, f"{_STATE}/kept"])
     lab.machine.wait_finished("1.1.0", "succeeded")
-    lab.box.run(["cp", "/root/record", record])
     fill(lab.box, _STATE, 0)
+    # Only now: an updater that is asked something meanwhile would close it.
+    lab.box.run(["mv", f"{_STATE}/kept", record])
     _fail(lab)
     _wait_active(lab, 30)
     lab.machine.wait_online("1.1.0")
