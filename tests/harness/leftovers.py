@@ -40,10 +40,10 @@ def remove_run(run_id: str) -> None:
     unmount_below(folder)
     Network(run_id).destroy()
     for path in _nspawn_traces(run_id):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    if folder.exists():
-        # The lock goes last, and with the folder: until then the run counts as there.
-        shutil.rmtree(folder)
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    # The lock goes last, and with the folder: until then the run counts as there. Another run may be cleaning
+    # up the same one at this moment; what is left over in the end, traces() tells.
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def clean_stale_runs() -> list[str]:
@@ -55,8 +55,11 @@ def clean_stale_runs() -> list[str]:
             if not folder.is_dir():
                 continue
             lock = FileLock(folder / _LOCK_NAME)
-            if not lock.try_acquire():
-                continue
+            try:
+                if not lock.try_acquire():
+                    continue
+            except FileNotFoundError:
+                continue  # gone by itself in the meantime
             try:
                 progress(f"removing what a killed run has left: {folder.name}")
                 remove_run(folder.name)
