@@ -2,6 +2,7 @@
 """Agent and updater over the system bus of a machine, by busctl."""
 
 import json
+import time
 from typing import Any
 
 from harness import CommandError
@@ -11,14 +12,28 @@ AGENT = ("org.fleetagent.Agent1", "/org/fleetagent/Agent1", "org.fleetagent.Agen
 UPDATER = ("org.fleetagent.Updater1", "/org/fleetagent/Updater1", "org.fleetagent.Updater1")
 
 
+# An updater that is stopped, to be started in a new version, may take a question with it.
+_IN_BETWEEN = ("without replying", "was canceled", "RF-kill", "is shutting down")
+_TRIES = 5
+
+
+def _ask(machine: Machine, argv: list[str]) -> str:
+    for attempt in range(1, _TRIES + 1):
+        try:
+            return machine.container.run(["busctl", "--json=short", *argv]).stdout
+        except CommandError as error:
+            if attempt == _TRIES or not any(words in str(error) for words in _IN_BETWEEN):
+                raise
+            time.sleep(0.3)
+    raise AssertionError
+
+
 def get_property(machine: Machine, what: tuple[str, str, str], name: str) -> Any:
-    argv = ["busctl", "--json=short", "get-property", *what, name]
-    return json.loads(machine.container.run(argv).stdout)["data"]
+    return json.loads(_ask(machine, ["get-property", *what, name]))["data"]
 
 
 def call(machine: Machine, what: tuple[str, str, str], method: str, *arguments: str) -> Any:
-    argv = ["busctl", "--json=short", "call", *what, method, *arguments]
-    text = machine.container.run(argv).stdout.strip()
+    text = _ask(machine, ["call", *what, method, *arguments]).strip()
     return json.loads(text)["data"] if text else None
 
 
