@@ -4,6 +4,7 @@
 import json
 import os
 import shutil
+import signal
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -183,11 +184,14 @@ class Gateway:
         return self.inside(argv, check=False).returncode == 0
 
     def stop(self, *, kill: bool = False) -> None:
+        """Without kill it has to end by itself, and well."""
         assert self.process is not None
+        process, self.process = self.process, None
         if kill:
-            self.process.signal(9)
-        self.process.stop()
-        self.process = None
+            process.signal(signal.SIGKILL)
+        process.stop()
+        ended = process.returncode
+        assert kill or ended == 0, f"{self.name} ended with {ended}:\n{process.output()[-2000:]}"
 
     def inside(self, argv: Sequence[str], *, check: bool = True, timeout: float = 60) -> Any:
         """A command on the gateway's side of the network."""
@@ -214,7 +218,12 @@ class Gateway:
         """One call of docs/api.md; the decoded answer. An error is a CommandError."""
         token = (self.state / "admin.token").read_text().strip()
         argv = ["curl", "-sS", "--fail-with-body", "--max-time", "20", "--request", method]
-        argv += ["--cacert", str(self.state / "ca.pem"), "--header", f"Authorization: Bearer {token}"]
+        argv += [
+            "--cacert",
+            str(self.state / "ca.pem"),
+            "--header",
+            f"Authorization: Bearer {token}",
+        ]
         if body is not None:
             argv += ["--header", "Content-Type: application/json", "--data", json.dumps(body)]
         text = self.inside([*argv, f"{self.url}/api/v1{path}"]).stdout

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a case works with: a gateway and a repository of its own, and one machine at a time."""
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -114,6 +115,9 @@ class Lab:
         self._boxes += 1
         box = self.run.container(f"{self.name}{self._boxes}")
         self._machine = Machine(box, self.gateway)  # from now on it is saved and dropped with us
+        if environment := os.environ.get("FLEET_TEST_MACHINE_ENVIRONMENT"):
+            conf = f"[Manager]\nDefaultEnvironment={environment}\n"
+            box.write_file("/etc/systemd/system.conf.d/test.conf", conf)
         box.boot()
         box.wait_running()
         if self.settings.prepare is not None:

@@ -92,7 +92,16 @@ def _run_group(run: Run, build: Build, number: int, group: Group, score: Score) 
         for one in group.cases:
             _run_case(lab, group, one, score)
     finally:
+        _close(lab, group, score)
+
+
+def _close(lab: Lab, group: Group, score: Score) -> None:
+    try:
         lab.close()
+    except Exception as error:
+        traceback.print_exc()
+        progress(f"FAILED {group.name}: its gateway did not end well: {error}")
+        score.failed.append(f"{group.name}/gateway")
 
 
 def _run_case(lab: Lab, group: Group, one: Case, score: Score) -> None:
