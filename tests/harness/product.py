@@ -16,6 +16,7 @@ from .command import execute
 from .container import Container
 from .process import Process
 from .run import Run
+from .state import locked
 from .wait import wait_for
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -44,7 +45,6 @@ class Build:
         self.folder = folder or Path(os.environ.get("FLEET_TEST_BUILD", SOURCE / "build"))
         if not (self.folder / "trust").is_dir():
             raise SystemExit(f"{self.folder} is not built; run tools/build")
-        self._machine_files: Path | None = None
 
     def program(self, name: str) -> Path:
         place = {
@@ -77,20 +77,19 @@ class Build:
     def key(self) -> Path:
         return self.folder / "trust" / "key"
 
-    @property
-    def machine_files(self) -> Path:
-        """An installation tree as a package would have it, made once per process."""
+    def machine_files(self, run: Run) -> Path:
+        """An installation tree as a package would have it, made once per run."""
+        tree = run.folder / "machine-files"
         with _install_lock:
-            if self._machine_files is None:
-                tree = self.folder / "machine-files"
-                shutil.rmtree(tree, ignore_errors=True)
-                execute(
-                    ["meson", "install", "-C", str(self.folder), "--no-rebuild", "--quiet"],
-                    env={**os.environ, "DESTDIR": str(tree.resolve())},
-                    timeout=120,
-                )
-                self._machine_files = tree
-            return self._machine_files
+            if not tree.exists():
+                # Another run with the same build may be doing the same.
+                with locked(self.folder / "machine-files.lock", 300, "installing the build"):
+                    execute(
+                        ["meson", "install", "-C", str(self.folder), "--no-rebuild", "--quiet"],
+                        env={**os.environ, "DESTDIR": str(tree)},
+                        timeout=120,
+                    )
+            return tree
 
 
 class Repository:
@@ -263,8 +262,9 @@ class Machine:
     ) -> None:
         """Puts files in place and starts; the container is up."""
         box = self.container
+        files = self.build.machine_files(self.gateway.run)
         for part in ("usr", "opt", "etc"):
-            source = self.build.machine_files / part
+            source = files / part
             if source.is_dir():
                 execute(["cp", "-a", f"{source}/.", str(box.path(f"/{part}"))])
         agent, updater = self.build.payload(version)
