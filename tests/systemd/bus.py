@@ -13,7 +13,7 @@ UPDATER = ("org.fleetagent.Updater1", "/org/fleetagent/Updater1", "org.fleetagen
 
 
 # An updater that is stopped, to be started in a new version, may take a question with it.
-_IN_BETWEEN = ("without replying", "was canceled", "RF-kill", "is shutting down")
+_IN_BETWEEN = ("without replying", "was canceled", "RF-kill", "is shutting down", "timed out")
 _TRIES = 5
 
 
