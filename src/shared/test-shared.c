@@ -37,6 +37,9 @@ static void test_version(void) {
                 assert_se(version_is_valid(ascending[i]));
                 for (size_t j = 0; j < ELEMENTSOF(ascending); j++) {
                         int c = version_compare(ascending[i], ascending[j]);
+                        char key_i[VERSION_KEY_MAX], key_j[VERSION_KEY_MAX];
+                        int k = strcmp(version_sort_key(ascending[i], key_i), version_sort_key(ascending[j], key_j));
+                        assert_se((k > 0) - (k < 0) == (c > 0) - (c < 0));
                         assert_se(i < j ? c < 0 : i > j ? c > 0 : c == 0);
                 }
         }

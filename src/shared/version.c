@@ -91,3 +91,38 @@ int version_compare(const char *a, const char *b) {
         }
         return !*b - !*a; /* the longer list of identifiers wins */
 }
+
+static char *put_number(char *p, const char *digits, size_t n) {
+        *p++ = (char) ('@' + n); /* 'A' for one digit; there are at most VERSION_TEXT_MAX */
+        memcpy(p, digits, n);
+        return p + n;
+}
+
+const char *version_sort_key(const char *s, char buf[static VERSION_KEY_MAX]) {
+        char *p = buf;
+
+        for (unsigned i = 0; i < 3; i++) {
+                size_t n = strspn(s, DIGITS);
+                p = put_number(p, s, n);
+                s += n + (s[n] == '.');
+        }
+        if (!*s) {
+                *p++ = '~';
+                *p = '\0';
+                return buf;
+        }
+        while (*s) {
+                size_t n = strspn(++s, IDENTIFIER_CHARS);
+                bool numeric = strspn(s, DIGITS) >= n;
+
+                *p++ = '!'; /* before every character of an identifier: the shorter one comes first */
+                *p++ = numeric ? '0' : '1';
+                if (numeric)
+                        p = put_number(p, s, n);
+                else
+                        p = (char *) memcpy(p, s, n) + n;
+                s += n;
+        }
+        *p = '\0';
+        return buf;
+}
