@@ -81,14 +81,12 @@ DesiredChoice desired_choose(const AgentRecord *agent, const DesiredRow *rows, s
         return c;
 }
 
-/* Might the next attempt go better without anybody's help? */
-static bool is_worth_another_try(const InstructionRecord *i) {
-        if (IN_SET(i->phase, UPDATE_PHASE_TIMED_OUT, UPDATE_PHASE_CANCELLED))
+bool desired_is_worth_another_try(UpdatePhase phase, UpdateVerdict verdict) {
+        if (IN_SET(phase, UPDATE_PHASE_TIMED_OUT, UPDATE_PHASE_CANCELLED))
                 return true;
-        return IN_SET(i->verdict, UPDATE_VERDICT_NONE, UPDATE_VERDICT_DOWNLOAD_FAILED,
-                      UPDATE_VERDICT_METADATA_EXPIRED, UPDATE_VERDICT_NOT_FOUND, UPDATE_VERDICT_PINNED,
-                      UPDATE_VERDICT_DISK_FULL, UPDATE_VERDICT_BUSY, UPDATE_VERDICT_GATEWAY_UNREACHABLE,
-                      UPDATE_VERDICT_INTERRUPTED, UPDATE_VERDICT_INTERNAL);
+        return IN_SET(verdict, UPDATE_VERDICT_NONE, UPDATE_VERDICT_DOWNLOAD_FAILED, UPDATE_VERDICT_METADATA_EXPIRED,
+                      UPDATE_VERDICT_NOT_FOUND, UPDATE_VERDICT_PINNED, UPDATE_VERDICT_DISK_FULL, UPDATE_VERDICT_BUSY,
+                      UPDATE_VERDICT_GATEWAY_UNREACHABLE, UPDATE_VERDICT_INTERRUPTED, UPDATE_VERDICT_INTERNAL);
 }
 
 static usec_t pause_after(const DesiredPolicy *p, uint64_t attempt) {
@@ -135,7 +133,7 @@ static DesiredDecision decide_after(const DesiredInput *in) {
 
         if (last->phase == UPDATE_PHASE_SUCCEEDED)
                 return nothing(DESIRED_REASON_WENT_BACK);
-        if (!is_worth_another_try(last))
+        if (!desired_is_worth_another_try(last->phase, last->verdict))
                 return nothing(DESIRED_REASON_FAILED);
         if (last->attempt >= in->policy->attempts_max)
                 return nothing(DESIRED_REASON_GAVE_UP);

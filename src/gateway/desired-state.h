@@ -83,3 +83,6 @@ typedef struct DesiredDecision {
 } DesiredDecision;
 
 DesiredDecision desired_decide(const DesiredInput *in);
+
+/* Was it nobody's fault that an update ended like this, so that it may go well the next time? */
+bool desired_is_worth_another_try(UpdatePhase phase, UpdateVerdict verdict);

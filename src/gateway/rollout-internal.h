@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* For rollout-*.c alone: one step while it is being made. Pure, as all of it. */
+
+#include "rollout.h"
+
+/* A machine that has just gone may be restarting, and after a restart of the gateway all of them have: so long it is
+ * not counted as away. */
+#define ROLLOUT_AWAY_AFTER (2 * USEC_PER_MINUTE)
+
+/* Of the members of the present batch. */
+typedef struct Batch {
+        uint64_t admitted, in_flight, succeeded, failed;
+        uint64_t waiting;                    /* canaries whose turn has not come */
+        uint64_t recent;                     /* admissions of all batches within one period */
+        usec_t recent_until;                 /* when the first of them leaves the period; on the rollout's clock */
+} Batch;
+
+typedef struct Step {
+        RolloutProgress *p;
+        const RolloutInput *in;
+        RolloutOutcome *out;
+        usec_t clock;                        /* the rollout's own */
+        Batch batch;
+        bool release_gone;
+} Step;
+
+static inline uint64_t step_count(const Step *s, MemberState state) {
+        return s->out->counts.n[state];
+}
+
+static inline uint64_t minus(uint64_t a, uint64_t b) {
+        return a > b ? a - b : 0;
+}
+
+static inline bool is_share_of(uint64_t part, uint64_t whole, uint32_t share) {
+        return part * ROLLOUT_SHARE_ALL >= whole * share;
+}
+
+/* ---- rollout-member.c ---- */
+
+void member_set(const Step *s, RolloutMember *m, MemberState state, MemberReason reason);
+bool member_may_try_again(const Step *s, const RolloutMember *m);
+usec_t member_retry_pause(const Step *s, const RolloutMember *m);
+bool view_is_away(const Step *s, const RolloutView *v);
+
+/* What happened to each since the last step. */
+void step_reconcile(Step *s);
+
+/* ---- rollout-stop.c ---- */
+
+bool member_is_of_batch(const Step *s, const RolloutMember *m);
+void step_look_at_batch(Step *s);
+uint64_t batch_size(const Step *s);
+uint32_t batch_success_wanted(const Step *s);
+
+void step_pause(Step *s, RolloutReason reason);
+/* 1: it stopped by itself. */
+int step_stop_if_bad(Step *s);

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "desired-state.h"
+#include "rollout-internal.h"
+#include "string-util.h"
+
+#define RETRY_PAUSE_MAX USEC_PER_HOUR
+
+void rollout_count(const RolloutMember *members, size_t n, RolloutCounts *ret) {
+        *ret = (RolloutCounts){};
+        for (size_t i = 0; i < n; i++) {
+                ret->n[members[i].state]++;
+                ret->admitted += members[i].batch != ROLLOUT_BATCH_NONE;
+        }
+        ret->failures = ret->n[MEMBER_STATE_FAILED] + ret->n[MEMBER_STATE_ROLLED_BACK] +
+                        ret->n[MEMBER_STATE_TIMED_OUT];
+        ret->cohort = n - ret->n[MEMBER_STATE_EXCLUDED];
+}
+
+bool view_is_away(const Step *s, const RolloutView *v) {
+        return !v->exists || (!v->online && usec_sub(s->in->now, v->last_seen) >= ROLLOUT_AWAY_AFTER);
+}
+
+void member_set(const Step *s, RolloutMember *m, MemberState state, MemberReason reason) {
+        m->state = state;
+        m->reason = reason;
+        m->verdict = UPDATE_VERDICT_NONE;
+        m->updated = s->in->now;
+        m->changed = true;
+}
+
+static void member_fail(const Step *s, RolloutMember *m, MemberState state, UpdateVerdict verdict) {
+        member_set(s, m, state, MEMBER_REASON_VERDICT);
+        m->verdict = verdict;
+}
+
+usec_t member_retry_pause(const Step *s, const RolloutMember *m) {
+        usec_t pause = s->in->spec->retry_pause, most = MAX(RETRY_PAUSE_MAX, pause);
+
+        for (uint32_t i = 1; i < m->attempts && pause < most; i++)
+                pause = usec_add(pause, pause);
+        return MIN(pause, most);
+}
+
+static bool nothing_new(const Step *s) {
+        return s->p->state == ROLLOUT_STATE_ABORTING || rollout_state_is_terminal(s->p->state);
+}
+
+bool member_may_try_again(const Step *s, const RolloutMember *m) {
+        return m->attempts < s->in->spec->attempts && !nothing_new(s);
+}
+
+/* A stepping stone was reached; the rest of the way is another turn. */
+static void member_take_stone(const Step *s, RolloutMember *m) {
+        if (nothing_new(s)) {
+                member_set(s, m, MEMBER_STATE_CANCELLED, MEMBER_REASON_ABORTED);
+                return;
+        }
+        member_set(s, m, MEMBER_STATE_PENDING, MEMBER_REASON_NONE);
+        m->attempts = 0;
+        m->not_before = 0;
+}
+
+static void member_fail_or_retry(const Step *s, RolloutMember *m, const RolloutView *v) {
+        if (v->verdict == UPDATE_VERDICT_PINNED)
+                member_set(s, m, MEMBER_STATE_SKIPPED, MEMBER_REASON_PINNED);
+        else if (desired_is_worth_another_try(v->phase, v->verdict) && member_may_try_again(s, m)) {
+                member_set(s, m, MEMBER_STATE_PENDING, MEMBER_REASON_NONE);
+                m->not_before = usec_add(s->in->now, member_retry_pause(s, m));
+        } else
+                member_fail(s, m, v->phase == UPDATE_PHASE_ROLLED_BACK ? MEMBER_STATE_ROLLED_BACK : MEMBER_STATE_FAILED,
+                            v->verdict);
+}
+
+/* Its instruction has ended. */
+static void member_take_end(const Step *s, RolloutMember *m, const RolloutView *v) {
+        switch (v->phase) {
+        case UPDATE_PHASE_SUCCEEDED:
+                if (streq_ptr(v->instruction_version, m->goal))
+                        member_set(s, m, MEMBER_STATE_SUCCEEDED, MEMBER_REASON_NONE);
+                else
+                        member_take_stone(s, m);
+                break;
+        case UPDATE_PHASE_ROLLED_BACK:
+        case UPDATE_PHASE_FAILED:
+                member_fail_or_retry(s, m, v);
+                break;
+        case UPDATE_PHASE_TIMED_OUT:
+                member_fail(s, m, MEMBER_STATE_TIMED_OUT, UPDATE_VERDICT_NONE);
+                break;
+        default:                     /* withdrawn: something else is desired for it */
+                member_set(s, m, MEMBER_STATE_SKIPPED,
+                           v->desired != MEMBER_REASON_NONE ? v->desired : MEMBER_REASON_OVERRIDDEN);
+        }
+}
+
+static void reconcile_in_flight(const Step *s, RolloutMember *m, const RolloutView *v) {
+        if (!v->exists || !v->has_instruction)
+                member_set(s, m, MEMBER_STATE_SKIPPED, MEMBER_REASON_REMOVED);
+        else if (update_phase_is_terminal(v->phase))
+                member_take_end(s, m, v);
+}
+
+/* The truth may come late. One that goes on with its update after all says so at its end: until then it holds no place,
+ * since that was given to another. One that is there and says nothing gets another turn. */
+static void reconcile_timed_out(const Step *s, RolloutMember *m, const RolloutView *v) {
+        if (!v->exists || !v->has_instruction || !update_phase_is_terminal(v->phase))
+                return;
+        if (v->phase != UPDATE_PHASE_TIMED_OUT)
+                member_take_end(s, m, v);
+        else if (v->online && streq_ptr(v->version, m->goal))
+                member_set(s, m, MEMBER_STATE_SUCCEEDED, MEMBER_REASON_NONE);
+        else if (v->online && member_may_try_again(s, m) &&
+                 s->in->now >= usec_add(m->updated, member_retry_pause(s, m)))
+                member_set(s, m, MEMBER_STATE_PENDING, MEMBER_REASON_NONE);
+}
+
+static void reconcile_pending(Step *s, RolloutMember *m, const RolloutView *v) {
+        MemberReason why;
+        const char *hop;
+
+        if (nothing_new(s)) {
+                member_set(s, m, MEMBER_STATE_CANCELLED, MEMBER_REASON_ABORTED);
+                return;
+        }
+        why = rollout_judge(s->in, m, v, &hop);
+        if (why == MEMBER_REASON_NOT_RELEASED)
+                s->release_gone = true;      /* of all of them: nobody is to be skipped for it */
+        else if (why == MEMBER_REASON_UP_TO_DATE && m->attempts > 0)
+                member_set(s, m, MEMBER_STATE_SUCCEEDED, MEMBER_REASON_NONE);
+        else if (why != MEMBER_REASON_NONE)
+                member_set(s, m, MEMBER_STATE_SKIPPED, why);
+}
+
+/* Times that lie too far ahead were written before a clock was set back; nothing must wait for them. */
+static void forget_future(const Step *s, RolloutMember *m) {
+        usec_t latest = usec_add(s->in->now, MAX(RETRY_PAUSE_MAX, s->in->spec->retry_pause));
+
+        m->admitted = MIN(m->admitted, s->clock);
+        m->not_before = MIN(m->not_before, latest);
+        m->updated = MIN(m->updated, s->in->now);
+}
+
+void step_reconcile(Step *s) {
+        for (size_t i = 0; i < s->in->n; i++) {
+                RolloutMember *m = s->in->members + i;
+                const RolloutView *v = s->in->views + i;
+
+                m->instruct = NULL;
+                forget_future(s, m);
+                if (m->state == MEMBER_STATE_PENDING)
+                        reconcile_pending(s, m, v);
+                else if (m->state == MEMBER_STATE_IN_FLIGHT)
+                        reconcile_in_flight(s, m, v);
+                else if (m->state == MEMBER_STATE_TIMED_OUT)
+                        reconcile_timed_out(s, m, v);
+        }
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rollout-internal.h"
+
+int rollout_pause(RolloutProgress *p, usec_t now) {
+        if (p->state != ROLLOUT_STATE_RUNNING)
+                return -EBUSY;
+        p->state = ROLLOUT_STATE_PAUSED;
+        p->reason = ROLLOUT_REASON_OPERATOR;
+        p->paused_since = now;
+        return 0;
+}
+
+static void end_pause(RolloutProgress *p, usec_t now) {
+        if (p->paused_since > 0)
+                p->paused_total = usec_add(p->paused_total, usec_sub(now, p->paused_since));
+        p->paused_since = 0;
+}
+
+/* Whoever resumes has seen the failures: from now on only new ones count. */
+int rollout_resume(RolloutProgress *p, const RolloutCounts *counts, usec_t now) {
+        if (p->state != ROLLOUT_STATE_PAUSED)
+                return -EBUSY;
+        if (IN_SET(p->reason, ROLLOUT_REASON_SUCCESS_THRESHOLD, ROLLOUT_REASON_SOAK_FAILED))
+                p->threshold_waived = true;
+        if (p->reason == ROLLOUT_REASON_CORRELATED_FAILURES)
+                p->correlation_waived = true;
+        if (p->reason != ROLLOUT_REASON_OPERATOR) {
+                p->failures_base = counts->failures;
+                p->admitted_base = minus(counts->admitted, counts->n[MEMBER_STATE_IN_FLIGHT]);
+        }
+        end_pause(p, now);
+        p->state = ROLLOUT_STATE_RUNNING;
+        p->reason = ROLLOUT_REASON_UPDATING;
+        p->next_look = now;
+        return 0;
+}
+
+int rollout_abort(RolloutProgress *p, usec_t now) {
+        if (!IN_SET(p->state, ROLLOUT_STATE_RUNNING, ROLLOUT_STATE_PAUSED))
+                return -EBUSY;
+        end_pause(p, now);
+        p->state = ROLLOUT_STATE_ABORTING;
+        p->reason = ROLLOUT_REASON_OPERATOR;
+        p->next_look = now;
+        return 0;
+}
+
+int rollout_approve(RolloutProgress *p) {
+        if (p->state != ROLLOUT_STATE_RUNNING || p->reason != ROLLOUT_REASON_AWAITING_APPROVAL)
+                return -EBUSY;
+        p->approved = true;
+        return 0;
+}
+
+/* Again only what happens from now on counts, against those who are tried again. */
+int rollout_retry_failed(RolloutProgress *p, RolloutInput *in) {
+        RolloutCounts counts;
+        int n = 0;
+
+        if (IN_SET(p->state, ROLLOUT_STATE_ABORTING, ROLLOUT_STATE_ABORTED))
+                return -EBUSY;
+        for (size_t i = 0; i < in->n; i++) {
+                RolloutMember *m = in->members + i;
+
+                if (!member_state_is_failure(m->state) || !in->views[i].exists || in->views[i].in_other_rollout)
+                        continue;
+                *m = (RolloutMember){
+                        .agent = m->agent, .goal = m->goal, .from = m->from, .canary = m->canary, .batch = m->batch,
+                        .position = m->position, .admitted = m->admitted, .updated = in->now, .retry = true,
+                        .traits = { m->traits[0], m->traits[1], m->traits[2] },
+                        .state = MEMBER_STATE_PENDING, .changed = true,
+                };
+                n++;
+        }
+        if (n == 0)
+                return -ENOENT;
+        if (p->state == ROLLOUT_STATE_COMPLETED) {
+                p->state = ROLLOUT_STATE_RUNNING;
+                p->reason = ROLLOUT_REASON_UPDATING;
+        }
+        rollout_count(in->members, in->n, &counts);
+        p->failures_base = counts.failures;
+        p->admitted_base = minus(counts.admitted, counts.n[MEMBER_STATE_IN_FLIGHT] + (uint64_t) n);
+        p->next_look = in->now;
+        return n;
+}

@@ -1,0 +1,887 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What each rule of a rollout does, by itself. Their interplay is test-rollout-property.c's. */
+
+#include "alloc-util.h"
+#include "rollout-fixture.h"
+#include "string-util.h"
+
+#define PENDING MEMBER_STATE_PENDING
+#define IN_FLIGHT MEMBER_STATE_IN_FLIGHT
+#define SUCCEEDED MEMBER_STATE_SUCCEEDED
+
+static void expect(const TestFleet *f, RolloutState state, RolloutReason reason, uint64_t pending, uint64_t in_flight) {
+        if (f->progress.state == state && f->progress.reason == reason && fleet_count(f, PENDING) == pending &&
+            fleet_count(f, IN_FLIGHT) == in_flight)
+                return;
+        printf("%s, %s, %" PRIu64 " pending, %" PRIu64 " in flight; expected %s, %s, %" PRIu64 ", %" PRIu64 "\n",
+               rollout_state_to_string(f->progress.state), rollout_reason_to_string(f->progress.reason),
+               fleet_count(f, PENDING), fleet_count(f, IN_FLIGHT), rollout_state_to_string(state),
+               rollout_reason_to_string(reason), pending, in_flight);
+        abort();
+}
+#define expect_running(f, reason, pending, in_flight) \
+        expect((f), ROLLOUT_STATE_RUNNING, ROLLOUT_REASON_##reason, (pending), (in_flight))
+#define expect_paused(f, reason, pending, in_flight) \
+        expect((f), ROLLOUT_STATE_PAUSED, ROLLOUT_REASON_##reason, (pending), (in_flight))
+#define expect_completed(f) expect((f), ROLLOUT_STATE_COMPLETED, ROLLOUT_REASON_DONE, 0, 0)
+
+static size_t first_of(const TestFleet *f, MemberState state) {
+        for (size_t i = 0; i < f->n; i++)
+                if (f->members[i].state == state)
+                        return i;
+        abort();
+}
+
+static void fail_one(TestFleet *f) {
+        fleet_end(f, first_of(f, IN_FLIGHT), UPDATE_PHASE_ROLLED_BACK, UPDATE_VERDICT_CRASHED);
+}
+
+/* ---- names ---- */
+
+static void test_names(void) {
+        for (RolloutState s = 0; s < _ROLLOUT_STATE_MAX; s++)
+                assert_se(rollout_state_from_string(rollout_state_to_string(s)) == s);
+        for (RolloutReason r = 0; r < _ROLLOUT_REASON_MAX; r++)
+                assert_se(rollout_reason_from_string(rollout_reason_to_string(r)) == r &&
+                          !isempty(rollout_reason_explain(r)));
+        for (MemberState s = 0; s < _MEMBER_STATE_MAX; s++)
+                assert_se(member_state_from_string(member_state_to_string(s)) == s);
+        for (MemberReason r = 0; r < _MEMBER_REASON_MAX; r++)
+                assert_se(member_reason_from_string(member_reason_to_string(r)) == r && member_reason_explain(r));
+        assert_se(rollout_state_from_string("no such") < 0 && !rollout_state_to_string(_ROLLOUT_STATE_MAX));
+}
+
+/* ---- who takes part ---- */
+
+static void test_excluded(void) {
+        _cleanup_fleet_ TestFleet f;
+        static const struct {
+                RolloutView view;
+                MemberReason reason;
+        } cases[] = {
+                { { .exists = true, .online = true, .version = "1.0.0", .arch = "x86_64" }, MEMBER_REASON_NONE },
+                { { .exists = true, .online = true, .version = "1.1.0", .arch = "x86_64" }, MEMBER_REASON_UP_TO_DATE },
+                { { .exists = true, .online = true, .version = "1.2.0", .arch = "x86_64" }, MEMBER_REASON_ALREADY_NEWER },
+                { { .exists = true, .online = true, .version = "1.0.0", .arch = "riscv64" }, MEMBER_REASON_ARCH_MISSING },
+                { { .exists = true, .online = true, .version = "1.0.0", .arch = "x86_64", .pinned = true,
+                    .pinned_version = "1.0.0" }, MEMBER_REASON_PINNED },
+                { { .exists = true, .online = true, .version = "1.0.0", .arch = "x86_64", .pinned = true,
+                    .pinned_version = "1.1.0" }, MEMBER_REASON_NONE },
+                { { .exists = true, .online = true, .version = "1.0.0", .arch = "x86_64",
+                    .desired = MEMBER_REASON_OVERRIDDEN }, MEMBER_REASON_OVERRIDDEN },
+                { { .exists = true, .online = true, .version = "1.0.0", .arch = "x86_64",
+                    .desired = MEMBER_REASON_CONFLICT }, MEMBER_REASON_CONFLICT },
+                { { .exists = true, .online = true, .version = "1.0.0", .arch = "x86_64",
+                    .in_other_rollout = true }, MEMBER_REASON_OTHER_ROLLOUT },
+                { { .exists = true, .version = "1.0.0", .arch = "x86_64" }, MEMBER_REASON_OFFLINE },
+                { { .exists = true }, MEMBER_REASON_OFFLINE },
+                { { .exists = false }, MEMBER_REASON_REMOVED },
+        };
+
+        for (unsigned skip = 0; skip < 2; skip++) {
+                fleet_init(&f, ELEMENTSOF(cases));
+                f.spec.offline = skip ? ROLLOUT_OFFLINE_SKIP : ROLLOUT_OFFLINE_WAIT;
+                for (size_t i = 0; i < f.n; i++)
+                        f.views[i] = cases[i].view;
+                assert_ok(fleet_plan(&f, NULL));
+                for (size_t i = 0; i < f.n; i++) {
+                        size_t was = (size_t) atoi(f.members[i].agent + 1);
+                        MemberReason reason = cases[was].reason;
+
+                        if (reason == MEMBER_REASON_OFFLINE && !skip)
+                                reason = MEMBER_REASON_NONE;
+                        assert_se(f.members[i].reason == reason);
+                        assert_se(f.members[i].state == (reason == MEMBER_REASON_NONE ? PENDING : MEMBER_STATE_EXCLUDED));
+                        assert_se(f.members[i].position == i);
+                }
+                if (!skip)
+                        fleet_clear(&f);
+        }
+}
+
+static void test_hops(void) {
+        static char *both[] = { (char *) "x86_64", (char *) "aarch64", NULL }, *one[] = { (char *) "x86_64", NULL };
+        static const RolloutRelease releases[] = {
+                { .version = "1.0.0", .archs = both },
+                { .version = "1.5.0", .archs = one, .requires = "1.2.0" },
+                { .version = "1.2.0", .archs = both },
+                { .version = "2.0.0", .archs = both, .requires = "1.5.0" },
+                { .version = "3.0.0", .archs = both, .requires = "2.5.0" },
+                { .version = "4.0.0", .archs = both, .requires = "5.0.0" },
+                { .version = "5.0.0", .archs = both, .requires = "4.0.0" },
+        };
+        static const struct {
+                const char *from, *arch, *goal, *hop;
+                MemberReason reason;
+        } cases[] = {
+                { "1.0.0", "x86_64", "1.2.0", "1.2.0", MEMBER_REASON_NONE },
+                { "1.0.0", "x86_64", "1.5.0", "1.2.0", MEMBER_REASON_NONE },
+                { "1.0.0", "x86_64", "2.0.0", "1.2.0", MEMBER_REASON_NONE },
+                { "1.2.0", "x86_64", "2.0.0", "1.5.0", MEMBER_REASON_NONE },
+                { "1.3.0", "x86_64", "2.0.0", "1.5.0", MEMBER_REASON_NONE },
+                { "1.5.0", "x86_64", "2.0.0", "2.0.0", MEMBER_REASON_NONE },
+                { "1.2.0", "aarch64", "2.0.0", NULL, MEMBER_REASON_REQUIRES_MISSING },
+                { "1.9.0", "aarch64", "2.0.0", "2.0.0", MEMBER_REASON_NONE },
+                { "1.0.0", "s390x", "1.2.0", NULL, MEMBER_REASON_ARCH_MISSING },
+                { "1.0.0", "x86_64", "3.0.0", NULL, MEMBER_REASON_REQUIRES_MISSING },
+                { "1.0.0", "x86_64", "5.0.0", NULL, MEMBER_REASON_REQUIRES_MISSING }, /* a circle */
+                { "1.0.0", "x86_64", "9.9.9", NULL, MEMBER_REASON_NOT_RELEASED },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                const char *hop = NULL;
+
+                assert_se(rollout_next_hop(releases, ELEMENTSOF(releases), cases[i].from, cases[i].arch, cases[i].goal,
+                                           &hop) == cases[i].reason);
+                assert_se(streq_ptr(hop, cases[i].hop));
+        }
+}
+
+/* A stepping stone takes two turns, and the rollout ends only at the goal. */
+static void test_stepping_stone(void) {
+        _cleanup_fleet_ TestFleet f;
+        static char *archs[] = { (char *) "x86_64", NULL };
+
+        fleet_init(&f, 3);
+        f.releases[1].requires = "1.0.5";
+        f.releases[2] = (RolloutRelease){ .version = "1.0.5", .archs = archs };
+        f.n_releases = 3;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        assert_streq(f.members[0].instruct, "1.0.5");
+        fleet_succeed(&f);
+        expect_running(&f, FINISHING, 0, 3);
+        assert_streq(f.members[0].instruct, "1.1.0");
+        fleet_succeed(&f);
+        expect_completed(&f);
+        assert_se(fleet_count(&f, SUCCEEDED) == 3);
+}
+
+/* ---- canaries ---- */
+
+static void test_canaries_are_drawn_across(void) {
+        _cleanup_fleet_ TestFleet f;
+        bool kernels[8] = {};
+
+        /* one kernel is on 93 of 100 machines, seven others on one each */
+        fleet_init(&f, 100);
+        f.n_traits[ROLLOUT_TRAIT_OS] = 1;
+        f.n_traits[ROLLOUT_TRAIT_KERNEL] = 8;
+        for (size_t i = 0; i < f.n; i++) {
+                f.members[i].traits[ROLLOUT_TRAIT_OS] = 0;
+                f.members[i].traits[ROLLOUT_TRAIT_KERNEL] = i < 7 ? (uint32_t) i + 1 : 0;
+        }
+        f.views[3].online = false;   /* there is only one with this kernel, and it is not there */
+        f.spec.canary.amount.value = 10;
+        assert_ok(fleet_plan(&f, NULL));
+        for (size_t i = 0; i < 10; i++) {
+                assert_se(f.members[i].canary && f.views[i].online);
+                kernels[f.members[i].traits[ROLLOUT_TRAIT_KERNEL]] = true;
+        }
+        assert_se(!f.members[10].canary);
+        for (size_t k = 0; k < 8; k++)
+                assert_se(kernels[k] == (k != 4));
+        fleet_step(&f);
+        expect_running(&f, BATCH_IN_FLIGHT, 90, 10);
+}
+
+static void test_canaries_come_first(void) {
+        _cleanup_fleet_ TestFleet f;
+
+        fleet_init(&f, 20);
+        f.spec.canary.amount.value = 3;
+        f.spec.canary.soak = 5 * MINUTE;
+        f.spec.canary.approval = true;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        expect_running(&f, BATCH_IN_FLIGHT, 17, 3);
+        fleet_end(&f, 0, UPDATE_PHASE_SUCCEEDED, UPDATE_VERDICT_NONE);
+        fleet_end(&f, 1, UPDATE_PHASE_SUCCEEDED, UPDATE_VERDICT_NONE);
+        expect_running(&f, BATCH_IN_FLIGHT, 17, 1);
+        fleet_end(&f, 2, UPDATE_PHASE_SUCCEEDED, UPDATE_VERDICT_NONE);
+        expect_running(&f, SOAKING, 17, 0);
+        assert_se(f.progress.next_look == MORNING + 5 * MINUTE);
+        fleet_step_at(&f, MORNING + 5 * MINUTE - 1);
+        expect_running(&f, SOAKING, 17, 0);
+        assert_error(rollout_approve(&f.progress), EBUSY);
+        fleet_step_at(&f, MORNING + 5 * MINUTE);
+        expect_running(&f, AWAITING_APPROVAL, 17, 0);
+        assert_ok(rollout_approve(&f.progress));
+        fleet_step(&f);
+        expect_running(&f, FINISHING, 0, 17);
+        fleet_succeed(&f);
+        expect_completed(&f);
+}
+
+static void test_a_canary_fails(void) {
+        _cleanup_fleet_ TestFleet f;
+        RolloutCounts counts;
+
+        fleet_init(&f, 20);
+        f.spec.canary.amount.value = 3;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        fail_one(&f);
+        expect_paused(&f, SUCCESS_THRESHOLD, 17, 2);
+        fleet_succeed(&f);           /* what is in flight ends all the same */
+        expect_paused(&f, SUCCESS_THRESHOLD, 17, 0);
+        rollout_count(f.members, f.n, &counts);
+        assert_ok(rollout_resume(&f.progress, &counts, f.now));
+        fleet_step(&f);
+        expect_running(&f, FINISHING, 0, 17);
+}
+
+/* Named ones are taken and waited for; drawn ones that went are replaced. */
+static void test_canaries_that_go(void) {
+        _cleanup_fleet_ TestFleet f, g;
+        const char *bad = NULL;
+
+        fleet_init(&f, 10);
+        assert_ok(strv_extend(&f.spec.canary.ids, "a000004"));
+        assert_ok(strv_extend(&f.spec.canary.ids, "a000099"));
+        assert_error(fleet_plan(&f, &bad), ESRCH);
+        assert_streq(bad, "a000099");
+        free(f.spec.canary.ids[1]);
+        f.spec.canary.ids[1] = NULL;
+        assert_ok(fleet_plan(&f, &bad));
+        assert_streq(f.members[0].agent, "a000004");
+        f.views[0].online = false;
+        f.spec.offline_wait = 60 * MINUTE;
+        fleet_step_at(&f, MORNING + 10 * MINUTE);
+        expect_running(&f, WAITING_FOR_OFFLINE, 10, 0);
+        fleet_step_at(&f, MORNING + 70 * MINUTE);
+        assert_se(f.members[0].state == MEMBER_STATE_SKIPPED && f.members[0].reason == MEMBER_REASON_OFFLINE);
+        expect_paused(&f, SUCCESS_THRESHOLD, 9, 0);
+
+        fleet_init(&g, 10);
+        g.spec.canary.amount.value = 2;
+        assert_ok(fleet_plan(&g, NULL));
+        g.views[1].online = false;
+        fleet_step_at(&g, MORNING + MINUTE);         /* it may be restarting */
+        expect_running(&g, UPDATING, 9, 1);
+        fleet_step_at(&g, MORNING + 2 * MINUTE);
+        expect_running(&g, BATCH_IN_FLIGHT, 8, 2);
+        assert_se(!g.members[1].canary && g.members[0].canary);
+        fleet_succeed(&g);
+        expect_running(&g, UPDATING, 1, 7);
+}
+
+/* Canaries that had been updated and went away or back during the soak count as failures at its end. */
+static void test_soak(void) {
+        for (unsigned how = 0; how < 3; how++) {
+                _cleanup_fleet_ TestFleet f;
+
+                fleet_init(&f, 10);
+                f.spec.canary.amount.value = 2;
+                f.spec.canary.soak = 10 * MINUTE;
+                assert_ok(fleet_plan(&f, NULL));
+                fleet_step(&f);
+                fleet_succeed(&f);
+                expect_running(&f, SOAKING, 8, 0);
+                if (how == 0)                        /* away for long */
+                        f.views[0].online = false;
+                else if (how == 1)                   /* it went back by itself, later */
+                        f.views[0].version = "1.0.0";
+                else {                               /* just restarting when the soak ends */
+                        f.views[0].online = false;
+                        f.views[0].last_seen = MORNING + 10 * MINUTE - SEC;
+                }
+                fleet_step_at(&f, MORNING + 10 * MINUTE);
+                if (how < 2) {
+                        expect_paused(&f, SOAK_FAILED, 8, 0);
+                        continue;
+                }
+                expect_running(&f, SOAKING, 8, 0);
+                f.views[0].online = true;
+                fleet_step_at(&f, MORNING + 11 * MINUTE);
+                expect_running(&f, FINISHING, 0, 8);
+        }
+}
+
+/* ---- batches ---- */
+
+static void test_batches(void) {
+        _cleanup_fleet_ TestFleet f;
+
+        fleet_init(&f, 110);
+        f.spec.batch.amount.value = 50;
+        f.spec.batch.period = 10 * MINUTE;
+        f.spec.batch.success = 9000;
+        f.spec.max_in_flight = 20;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        expect_running(&f, IN_FLIGHT_LIMIT, 90, 20);
+        fleet_end(&f, first_of(&f, IN_FLIGHT), UPDATE_PHASE_SUCCEEDED, UPDATE_VERDICT_NONE);
+        expect_running(&f, IN_FLIGHT_LIMIT, 89, 20);
+        fleet_succeed(&f);
+        expect_running(&f, IN_FLIGHT_LIMIT, 69, 20);
+        fleet_succeed(&f);
+        expect_running(&f, NEXT_BATCH, 60, 9);
+        assert_se(f.progress.next_look == MORNING + 10 * MINUTE);
+        fleet_step_at(&f, MORNING + 10 * MINUTE);     /* 41 of 50 are too few */
+        expect_running(&f, BATCH_IN_FLIGHT, 60, 9);
+        for (unsigned i = 0; i < 4; i++)
+                fleet_end(&f, first_of(&f, IN_FLIGHT), UPDATE_PHASE_SUCCEEDED, UPDATE_VERDICT_NONE);
+        expect_running(&f, IN_FLIGHT_LIMIT, 45, 20);
+        fleet_succeed(&f);
+        fleet_succeed(&f);
+        fleet_succeed(&f);
+        expect_running(&f, NEXT_BATCH, 10, 0);
+        assert_se(f.progress.next_look == MORNING + 20 * MINUTE && f.progress.batch == 2);
+        fleet_step_at(&f, MORNING + 20 * MINUTE);
+        expect_running(&f, FINISHING, 0, 10);
+        fleet_succeed(&f);
+        expect_completed(&f);
+}
+
+static void test_ramp(void) {
+        _cleanup_fleet_ TestFleet f;
+
+        fleet_init(&f, 20);
+        f.spec.batch.amount.value = 8;
+        f.spec.batch.ramp[0] = 1;
+        f.spec.batch.ramp[1] = 4;
+        f.spec.batch.n_ramp = 2;
+        f.spec.batch.period = MINUTE;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        expect_running(&f, NEXT_BATCH, 19, 1);
+        fleet_step_at(&f, MORNING + MINUTE);
+        expect_running(&f, NEXT_BATCH, 15, 5);
+        fleet_step_at(&f, MORNING + 2 * MINUTE);
+        expect_running(&f, NEXT_BATCH, 7, 13);
+        fleet_step_at(&f, MORNING + 3 * MINUTE);
+        expect_running(&f, FINISHING, 0, 20);
+}
+
+/* One batch that filled slowly and one that follows at once are together not more than one. */
+static void test_period_slides(void) {
+        _cleanup_fleet_ TestFleet f;
+
+        fleet_init(&f, 20);
+        f.spec.batch.amount.value = 4;
+        f.spec.batch.period = 10 * MINUTE;
+        for (size_t i = 1; i < f.n; i++)
+                f.views[i].online = false;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        assert_se(fleet_count(&f, IN_FLIGHT) == 1);
+        for (size_t i = 0; i < f.n; i++)
+                f.views[i].online = true;
+        fleet_step_at(&f, MORNING + 9 * MINUTE);
+        expect_running(&f, NEXT_BATCH, 16, 4);
+        fleet_step_at(&f, MORNING + 10 * MINUTE);     /* 3 of the last ten minutes leave room for one */
+        expect_running(&f, NEXT_BATCH, 15, 5);
+        assert_se(f.progress.next_look == MORNING + 19 * MINUTE);
+        fleet_step_at(&f, MORNING + 19 * MINUTE);
+        expect_running(&f, NEXT_BATCH, 12, 8);
+}
+
+static void test_gate_at_every_batch(void) {
+        _cleanup_fleet_ TestFleet f;
+
+        fleet_init(&f, 4);
+        f.spec.batch.amount.value = 2;
+        f.spec.batch.soak = MINUTE;
+        f.spec.batch.approval = true;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        expect_running(&f, BATCH_IN_FLIGHT, 2, 2);
+        fleet_succeed(&f);
+        expect_running(&f, SOAKING, 2, 0);
+        fleet_step_at(&f, MORNING + MINUTE);
+        expect_running(&f, AWAITING_APPROVAL, 2, 0);
+        assert_ok(rollout_approve(&f.progress));
+        fleet_step(&f);
+        expect_running(&f, FINISHING, 0, 2);
+        assert_se(!f.progress.approved);     /* once */
+}
+
+/* ---- thresholds ---- */
+
+static void test_max_failures(void) {
+        static const struct {
+                RolloutAmount max;
+                unsigned stops_at;
+        } cases[] = {
+                { { .value = 0 }, 1 },
+                { { .value = 2 }, 3 },
+                { { .is_share = true, .value = 500 }, 6 },   /* of the 100 that were admitted */
+                { { .is_share = true, .value = 0 }, 1 },
+        };
+
+        for (size_t c = 0; c < ELEMENTSOF(cases); c++) {
+                _cleanup_fleet_ TestFleet f;
+                RolloutCounts counts;
+
+                fleet_init(&f, 200);
+                f.n_traits[ROLLOUT_TRAIT_KERNEL] = f.n_traits[ROLLOUT_TRAIT_OS] = 1; /* nothing to correlate */
+                for (size_t i = 0; i < f.n; i++)
+                        f.members[i].traits[ROLLOUT_TRAIT_KERNEL] = f.members[i].traits[ROLLOUT_TRAIT_OS] = 0;
+                f.spec.max_in_flight = 100;
+                f.spec.max_failures = cases[c].max;
+                assert_ok(fleet_plan(&f, NULL));
+                fleet_step(&f);
+                for (unsigned i = 1; i < cases[c].stops_at; i++) {
+                        fail_one(&f);
+                        assert_se(f.progress.state == ROLLOUT_STATE_RUNNING);
+                }
+                fail_one(&f);
+                assert_se(f.progress.state == ROLLOUT_STATE_PAUSED && f.progress.reason == ROLLOUT_REASON_MAX_FAILURES);
+                /* only new failures stop it again */
+                rollout_count(f.members, f.n, &counts);
+                assert_ok(rollout_resume(&f.progress, &counts, f.now));
+                fleet_step(&f);
+                assert_se(f.progress.state == ROLLOUT_STATE_RUNNING);
+        }
+}
+
+static void test_success_threshold(void) {
+        _cleanup_fleet_ TestFleet f;
+
+        fleet_init(&f, 40);
+        f.spec.batch.amount.value = 10;
+        f.spec.batch.success = 8000;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        fail_one(&f);
+        fail_one(&f);
+        expect_running(&f, BATCH_IN_FLIGHT, 30, 8);
+        f.n_traits[ROLLOUT_TRAIT_OS] = f.n_traits[ROLLOUT_TRAIT_KERNEL] = 1;
+        for (size_t i = 0; i < f.n; i++)
+                f.members[i].traits[ROLLOUT_TRAIT_OS] = f.members[i].traits[ROLLOUT_TRAIT_KERNEL] = 0;
+        fail_one(&f);
+        expect_paused(&f, SUCCESS_THRESHOLD, 30, 7);
+}
+
+static void test_correlation(void) {
+        _cleanup_fleet_ TestFleet f;
+        RolloutCounts counts;
+        unsigned failed = 0;
+
+        /* a quarter of the machines has kernel 3, and it is there that the release fails */
+        fleet_init(&f, 400);
+        f.spec.max_in_flight = 40;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        while (f.progress.state == ROLLOUT_STATE_RUNNING) {
+                size_t i = first_of(&f, IN_FLIGHT);
+
+                if (f.members[i].traits[ROLLOUT_TRAIT_KERNEL] == 3) {
+                        failed++;
+                        fleet_end(&f, i, UPDATE_PHASE_ROLLED_BACK, UPDATE_VERDICT_CRASHED);
+                } else
+                        fleet_end(&f, i, UPDATE_PHASE_SUCCEEDED, UPDATE_VERDICT_NONE);
+        }
+        assert_se(f.progress.reason == ROLLOUT_REASON_CORRELATED_FAILURES && failed == 3);
+        assert_se(f.outcome.correlated_trait == ROLLOUT_TRAIT_KERNEL && f.outcome.correlated_value == 3);
+        rollout_count(f.members, f.n, &counts);
+        assert_ok(rollout_resume(&f.progress, &counts, f.now));
+        fleet_step(&f);
+        assert_se(f.progress.state == ROLLOUT_STATE_RUNNING);
+}
+
+/* ---- leases, retries ---- */
+
+static void test_retries(void) {
+        _cleanup_fleet_ TestFleet f;
+
+        fleet_init(&f, 1);
+        f.spec.attempts = 3;
+        f.spec.retry_pause = MINUTE;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        fleet_end(&f, 0, UPDATE_PHASE_FAILED, UPDATE_VERDICT_DOWNLOAD_FAILED);
+        expect_running(&f, RETRY_PAUSE, 1, 0);
+        assert_se(f.progress.next_look == MORNING + MINUTE);
+        fleet_step_at(&f, MORNING + MINUTE);
+        expect_running(&f, FINISHING, 0, 1);
+        fleet_end(&f, 0, UPDATE_PHASE_FAILED, UPDATE_VERDICT_DISK_FULL);
+        expect_running(&f, RETRY_PAUSE, 1, 0);
+        assert_se(f.progress.next_look == MORNING + 3 * MINUTE);
+        fleet_step_at(&f, MORNING + 3 * MINUTE);
+        fleet_end(&f, 0, UPDATE_PHASE_FAILED, UPDATE_VERDICT_DISK_FULL);
+        expect_completed(&f);
+        assert_se(f.members[0].state == MEMBER_STATE_FAILED && f.members[0].verdict == UPDATE_VERDICT_DISK_FULL);
+}
+
+/* A lease that ends frees the place; the truth may come late and still counts. */
+static void test_timed_out(void) {
+        _cleanup_fleet_ TestFleet f;
+
+        fleet_init(&f, 3);
+        f.spec.max_in_flight = 1;
+        f.spec.attempts = 2;
+        f.spec.retry_pause = MINUTE;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        f.views[0].online = false;
+        fleet_end(&f, 0, UPDATE_PHASE_TIMED_OUT, UPDATE_VERDICT_NONE);
+        assert_se(f.members[0].state == MEMBER_STATE_TIMED_OUT);
+        expect_running(&f, IN_FLIGHT_LIMIT, 1, 1);
+        /* it goes on with its update after all: that takes no place from the others */
+        f.views[0].online = true;
+        f.views[0].phase = UPDATE_PHASE_RESTARTING;
+        fleet_step_at(&f, MORNING + 5 * MINUTE);
+        assert_se(f.members[0].state == MEMBER_STATE_TIMED_OUT && fleet_count(&f, IN_FLIGHT) == 1);
+        fleet_end(&f, 0, UPDATE_PHASE_SUCCEEDED, UPDATE_VERDICT_NONE);
+        assert_se(f.members[0].state == SUCCEEDED);
+
+        /* one that is there and says nothing gets another turn */
+        f.views[1].online = true;
+        fleet_end(&f, 1, UPDATE_PHASE_TIMED_OUT, UPDATE_VERDICT_NONE);
+        assert_se(f.members[1].state == MEMBER_STATE_TIMED_OUT);
+        fleet_succeed(&f);
+        expect_running(&f, RETRY_PAUSE, 0, 0);
+        fleet_step_at(&f, f.progress.next_look);
+        assert_se(f.members[1].state == IN_FLIGHT);
+        f.views[1].online = false;
+        fleet_end(&f, 1, UPDATE_PHASE_TIMED_OUT, UPDATE_VERDICT_NONE);
+        expect_completed(&f);
+        /* and comes back with the version, after the end */
+        f.views[1].online = true;
+        f.views[1].version = "1.1.0";
+        fleet_step_at(&f, f.now + MINUTE);
+        assert_se(f.members[1].state == SUCCEEDED && f.progress.state == ROLLOUT_STATE_COMPLETED);
+}
+
+static void test_retry_failed(void) {
+        _cleanup_fleet_ TestFleet f;
+        RolloutInput in;
+
+        fleet_init(&f, 10);
+        f.n_traits[ROLLOUT_TRAIT_OS] = f.n_traits[ROLLOUT_TRAIT_KERNEL] = 1;
+        for (size_t i = 0; i < f.n; i++)
+                f.members[i].traits[ROLLOUT_TRAIT_OS] = f.members[i].traits[ROLLOUT_TRAIT_KERNEL] = 0;
+        f.spec.max_failures = (RolloutAmount){ .is_share = true, .value = 5000 };
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        for (unsigned i = 0; i < 4; i++)
+                fail_one(&f);
+        fleet_succeed(&f);
+        expect_completed(&f);
+        in = fleet_input(&f);
+        f.views[first_of(&f, MEMBER_STATE_ROLLED_BACK)].in_other_rollout = true;
+        assert_se(rollout_retry_failed(&f.progress, &in) == 3);
+        fleet_step(&f);
+        expect_running(&f, FINISHING, 0, 3);
+        assert_se(f.members[first_of(&f, IN_FLIGHT)].retry);
+        fail_one(&f);
+        expect_running(&f, FINISHING, 0, 2);
+        fail_one(&f);                /* two of three: more than half of those that were tried again */
+        expect_paused(&f, MAX_FAILURES, 0, 1);
+}
+
+/* ---- who is away ---- */
+
+static void test_offline(void) {
+        _cleanup_fleet_ TestFleet f, g;
+
+        fleet_init(&f, 4);
+        f.spec.max_in_flight = 1;
+        f.spec.offline_wait = 60 * MINUTE;
+        f.views[0].online = f.views[1].online = false;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        fleet_succeed(&f);
+        fleet_succeed(&f);
+        expect_running(&f, WAITING_FOR_OFFLINE, 2, 0);
+        assert_se(f.progress.next_look == MORNING + 60 * MINUTE);
+        /* one comes back: under the same limits; and the waiting begins anew */
+        f.views[first_of(&f, PENDING)].online = true;
+        fleet_step_at(&f, MORNING + 50 * MINUTE);
+        assert_se(fleet_count(&f, IN_FLIGHT) == 1);
+        fleet_succeed(&f);
+        expect_running(&f, WAITING_FOR_OFFLINE, 1, 0);
+        fleet_step_at(&f, MORNING + 109 * MINUTE);
+        expect_running(&f, WAITING_FOR_OFFLINE, 1, 0);
+        fleet_step_at(&f, MORNING + 110 * MINUTE);
+        expect_completed(&f);
+        assert_se(fleet_count(&f, MEMBER_STATE_SKIPPED) == 1 && fleet_count(&f, SUCCEEDED) == 3);
+
+        /* who skips does not skip those who went for a moment, as in a restart of the gateway */
+        fleet_init(&g, 2);
+        g.spec.offline = ROLLOUT_OFFLINE_SKIP;
+        assert_ok(fleet_plan(&g, NULL));
+        g.views[0].online = g.views[1].online = false;
+        fleet_step(&g);
+        expect_running(&g, WAITING_FOR_OFFLINE, 2, 0);
+        g.views[0].online = true;
+        fleet_step_at(&g, MORNING + MINUTE);
+        expect_running(&g, UPDATING, 1, 1);
+        fleet_succeed(&g);
+        fleet_step_at(&g, MORNING + 12 * MINUTE);
+        expect_completed(&g);
+}
+
+/* ---- windows ---- */
+
+static void test_windows(void) {
+        _cleanup_fleet_ TestFleet f;
+
+        fleet_init(&f, 4);
+        f.spec.windows = new0(RolloutWindow, 1);
+        f.spec.n_windows = 1;
+        f.spec.windows[0] = (RolloutWindow){ .days = 1U << 3, .start = 22 * 60, .length = 2 * USEC_PER_HOUR };
+        assert_ok(timezone_load("Europe/Berlin", &f.spec.windows[0].zone));
+        f.spec.max_in_flight = 2;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        expect_running(&f, OUTSIDE_WINDOW, 4, 0);
+        assert_se(f.progress.next_look == MORNING + 11 * USEC_PER_HOUR); /* 22:00 in Berlin is 21:00 UTC */
+        fleet_step_at(&f, MORNING + 11 * USEC_PER_HOUR);
+        expect_running(&f, IN_FLIGHT_LIMIT, 2, 2);
+        f.now = MORNING + 13 * USEC_PER_HOUR;         /* closed: what is in flight ends, nothing new begins */
+        fleet_succeed(&f);
+        expect_running(&f, OUTSIDE_WINDOW, 2, 0);
+        assert_se(f.progress.next_look == MORNING + (11 + 7 * 24) * USEC_PER_HOUR);
+        f.spec.emergency = true;
+        fleet_step(&f);
+        expect_running(&f, FINISHING, 0, 2);
+}
+
+/* An emergency skips windows, soak and approvals; never the canaries, the limits and the automatic stop. */
+static void test_emergency(void) {
+        _cleanup_fleet_ TestFleet f;
+
+        fleet_init(&f, 10);
+        f.spec.emergency = true;
+        f.spec.canary.amount.value = 2;
+        f.spec.canary.soak = USEC_PER_HOUR;
+        f.spec.canary.approval = true;
+        f.spec.max_in_flight = 3;
+        f.spec.max_failures.value = 1;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        expect_running(&f, BATCH_IN_FLIGHT, 8, 2);
+        fleet_succeed(&f);
+        expect_running(&f, IN_FLIGHT_LIMIT, 5, 3);
+        fail_one(&f);
+        fail_one(&f);
+        expect_paused(&f, MAX_FAILURES, 4, 2);
+}
+
+/* ---- what people do ---- */
+
+static void test_pause(void) {
+        _cleanup_fleet_ TestFleet f;
+        RolloutCounts counts;
+
+        fleet_init(&f, 10);
+        f.spec.batch.amount.value = 5;
+        f.spec.batch.period = 10 * MINUTE;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        expect_running(&f, NEXT_BATCH, 5, 5);
+        fleet_step_at(&f, MORNING + 4 * MINUTE);
+        assert_ok(rollout_pause(&f.progress, f.now));
+        assert_error(rollout_pause(&f.progress, f.now), EBUSY);
+        fleet_step_at(&f, MORNING + 60 * MINUTE);
+        expect_paused(&f, OPERATOR, 5, 5);
+        rollout_count(f.members, f.n, &counts);
+        assert_ok(rollout_resume(&f.progress, &counts, f.now));
+        fleet_step(&f);
+        expect_running(&f, NEXT_BATCH, 5, 5);         /* the hour did not count */
+        assert_se(f.progress.next_look == MORNING + 66 * MINUTE);
+        fleet_step_at(&f, MORNING + 66 * MINUTE);
+        expect_running(&f, FINISHING, 0, 10);
+}
+
+static void test_abort(void) {
+        _cleanup_fleet_ TestFleet f;
+
+        fleet_init(&f, 10);
+        f.spec.max_in_flight = 4;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        assert_ok(rollout_abort(&f.progress, f.now));
+        fleet_step(&f);
+        expect(&f, ROLLOUT_STATE_ABORTING, ROLLOUT_REASON_OPERATOR, 0, 4);
+        assert_se(fleet_count(&f, MEMBER_STATE_CANCELLED) == 6);
+        assert_error(rollout_resume(&f.progress, &f.outcome.counts, f.now), EBUSY);
+        fail_one(&f);
+        fleet_succeed(&f);
+        expect(&f, ROLLOUT_STATE_ABORTED, ROLLOUT_REASON_OPERATOR, 0, 0);
+        assert_error(rollout_abort(&f.progress, f.now), EBUSY);
+}
+
+static void test_release_gone(void) {
+        _cleanup_fleet_ TestFleet f;
+        RolloutCounts counts;
+
+        fleet_init(&f, 4);
+        f.spec.max_in_flight = 1;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        f.n_releases = 1;
+        fleet_step(&f);
+        expect_paused(&f, RELEASE_GONE, 3, 1);        /* nobody was skipped for it */
+        f.n_releases = 2;
+        rollout_count(f.members, f.n, &counts);
+        assert_ok(rollout_resume(&f.progress, &counts, f.now));
+        fleet_step(&f);
+        expect_running(&f, IN_FLIGHT_LIMIT, 3, 1);
+}
+
+/* ---- changes from outside while it runs ---- */
+
+static void test_changes(void) {
+        _cleanup_fleet_ TestFleet f;
+
+        fleet_init(&f, 6);
+        f.spec.max_in_flight = 1;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        f.views[1].pinned = true;
+        f.views[1].pinned_version = "1.0.0";
+        f.views[2].exists = false;
+        f.views[3].version = "1.1.0";        /* updated by hand */
+        f.views[4].desired = MEMBER_REASON_OVERRIDDEN;
+        fleet_step(&f);
+        assert_se(f.members[1].reason == MEMBER_REASON_PINNED && f.members[2].reason == MEMBER_REASON_REMOVED &&
+                  f.members[3].reason == MEMBER_REASON_UP_TO_DATE && f.members[4].reason == MEMBER_REASON_OVERRIDDEN);
+        expect_running(&f, IN_FLIGHT_LIMIT, 1, 1);
+        f.views[0].exists = false;           /* removed in flight: its place is free */
+        f.views[0].has_instruction = false;
+        fleet_step(&f);
+        assert_se(f.members[5].state == IN_FLIGHT && f.members[0].state == MEMBER_STATE_SKIPPED);
+        fleet_end(&f, 5, UPDATE_PHASE_CANCELLED, UPDATE_VERDICT_NONE);
+        expect_completed(&f);
+        assert_se(f.members[5].reason == MEMBER_REASON_OVERRIDDEN);
+}
+
+static void test_new_agents(void) {
+        _cleanup_fleet_ TestFleet f;
+        RolloutInput in;
+        size_t old = 4;
+
+        fleet_init(&f, 6);
+        f.n = old;
+        f.spec.max_in_flight = 2;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        f.n = 6;
+        f.views[5].version = "1.1.0";
+        in = fleet_input(&f);
+        assert_ok(rollout_plan_more(&in, old));
+        assert_se(f.members[4].position != f.members[5].position && f.members[4].position >= 4);
+        assert_se(f.members[5].state == MEMBER_STATE_EXCLUDED && f.members[4].state == PENDING);
+        fleet_step(&f);
+        expect_running(&f, IN_FLIGHT_LIMIT, 3, 2);
+        for (unsigned i = 0; i < 4; i++)
+                fleet_succeed(&f);
+        expect_completed(&f);
+        assert_se(fleet_count(&f, SUCCEEDED) == 5);
+}
+
+static void test_rollback(void) {
+        _cleanup_fleet_ TestFleet f;
+
+        fleet_init(&f, 5);
+        f.kind = ROLLOUT_KIND_ROLLBACK;
+        for (size_t i = 0; i < f.n; i++) {
+                f.members[i].goal = "1.0.0";
+                f.views[i].version = "1.1.0";
+                f.views[i].previous_version = "1.0.0";
+        }
+        f.views[1].previous_version = "0.9.0";
+        f.views[2].version = "1.0.0";
+        f.views[3].version = "0.9.0";
+        f.releases[2] = (RolloutRelease){ .version = "1.1.1", .floor = "1.1.0" };
+        f.n_releases = 3;
+        f.views[4].version = "1.1.1";
+        assert_ok(fleet_plan(&f, NULL));
+        for (size_t i = 0; i < f.n; i++) {
+                static const MemberReason reasons[] = { MEMBER_REASON_NONE, MEMBER_REASON_VERSION_GONE,
+                                                        MEMBER_REASON_UP_TO_DATE, MEMBER_REASON_ALREADY_OLDER,
+                                                        MEMBER_REASON_BELOW_FLOOR };
+
+                assert_se(f.members[i].reason == reasons[atoi(f.members[i].agent + 1)]);
+        }
+        fleet_step(&f);
+        assert_streq(f.members[first_of(&f, IN_FLIGHT)].instruct, "1.0.0");
+        fleet_succeed(&f);
+        expect_completed(&f);
+}
+
+/* ---- clocks ---- */
+
+static void test_clock_set_back(void) {
+        _cleanup_fleet_ TestFleet f;
+
+        fleet_init(&f, 10);
+        f.spec.batch.amount.value = 2;
+        f.spec.batch.period = 10 * MINUTE;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step_at(&f, MORNING + 100 * MINUTE);
+        expect_running(&f, NEXT_BATCH, 8, 2);
+        fleet_step_at(&f, MORNING + MINUTE);
+        assert_se(f.progress.next_look <= MORNING + 11 * MINUTE);
+        fleet_step_at(&f, f.progress.next_look);
+        expect_running(&f, NEXT_BATCH, 6, 4);
+}
+
+/* ---- preview ---- */
+
+static void test_preview(void) {
+        _cleanup_fleet_ TestFleet f;
+        RolloutPreview p = {};
+        RolloutInput in;
+
+        fleet_init(&f, 2400);
+        f.spec.canary.amount.value = 10;
+        f.spec.canary.soak = 60 * SEC;
+        f.spec.batch.amount.value = 50;
+        f.spec.batch.period = 10 * MINUTE;
+        f.spec.batch.success = 9000;
+        f.spec.max_in_flight = 50;
+        for (size_t i = 0; i < 90; i++)
+                f.views[i].online = false;
+        assert_ok(fleet_plan(&f, NULL));
+        in = fleet_input(&f);
+        assert_ok(rollout_preview(&f.progress, &in, 45 * SEC, &p));
+        /* 10, then 2,300 who are online: 46 batches */
+        assert_se(p.n == 47 && !p.approximate && !p.approvals && p.waiting_offline == 90);
+        assert_se(p.batches[0].batch == 0 && p.batches[0].agents == 10 && p.batches[0].begins == MORNING);
+        assert_se(p.batches[1].begins == MORNING + 105 * SEC && p.batches[1].agents == 50);
+        assert_se(p.batches[46].begins == MORNING + 105 * SEC + 45 * 10 * MINUTE);
+        assert_se(p.ends == p.batches[46].begins + 45 * SEC);
+        /* nothing was touched */
+        assert_se(fleet_count(&f, PENDING) == 2400 && f.progress.batch == ROLLOUT_BATCH_CANARY);
+        rollout_preview_done(&p);
+}
+
+int main(void) {
+        test_names();
+        test_excluded();
+        test_hops();
+        test_stepping_stone();
+        test_canaries_are_drawn_across();
+        test_canaries_come_first();
+        test_a_canary_fails();
+        test_canaries_that_go();
+        test_soak();
+        test_batches();
+        test_ramp();
+        test_period_slides();
+        test_gate_at_every_batch();
+        test_max_failures();
+        test_success_threshold();
+        test_correlation();
+        test_retries();
+        test_timed_out();
+        test_retry_failed();
+        test_offline();
+        test_windows();
+        test_emergency();
+        test_pause();
+        test_abort();
+        test_release_gone();
+        test_changes();
+        test_new_agents();
+        test_rollback();
+        test_clock_set_back();
+        test_preview();
+        return 0;
+}
