@@ -112,6 +112,22 @@ static void replace_canaries(Step *s) {
         step_look_at_batch(s);
 }
 
+/* When the next canary that has gone counts as away. */
+static usec_t next_replacement(const Step *s) {
+        usec_t t = USEC_INFINITY;
+
+        if (s->p->batch != ROLLOUT_BATCH_CANARY || s->in->spec->canary.ids)
+                return t;
+        for (size_t i = 0; i < s->in->n; i++) {
+                const RolloutView *v = s->in->views + i;
+
+                if (s->in->members[i].state == MEMBER_STATE_PENDING && s->in->members[i].canary && !v->online &&
+                    !view_is_away(s, v))
+                        t = min_usec(t, usec_add(v->last_seen, ROLLOUT_AWAY_AFTER));
+        }
+        return t;
+}
+
 /* ---- from one batch to the next ---- */
 
 static usec_t soak_wanted(const Step *s) {
@@ -312,9 +328,7 @@ static int nobody_ready(Step *s, const Waiting *w) {
                 wait_for(s, ROLLOUT_REASON_RETRY_PAUSE, USEC_INFINITY);
         else
                 r = wait_for_offline(s, w->ready == 0);
-        /* a canary that has gone is replaced after a while */
-        if (s->p->batch == ROLLOUT_BATCH_CANARY)
-                s->p->next_look = min_usec(s->p->next_look, usec_add(s->in->now, ROLLOUT_AWAY_AFTER));
+        s->p->next_look = min_usec(s->p->next_look, next_replacement(s));
         return r;
 }
 
@@ -325,6 +339,8 @@ static int go_on(Step *s, const Waiting *w, usec_t *ret_window) {
         uint64_t room;
         int r;
 
+        if (!batch_has_settled(s))   /* also when one that had timed out got another turn */
+                s->p->settled = 0;
         if (wants_next_batch(s, w)) {
                 r = may_go_on(s);
                 if (r > 0) {

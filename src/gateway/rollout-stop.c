@@ -29,7 +29,7 @@ void step_look_at_batch(Step *s) {
                 s->batch.in_flight += m->state == MEMBER_STATE_IN_FLIGHT;
                 s->batch.succeeded += m->state == MEMBER_STATE_SUCCEEDED;
                 s->batch.failed += member_state_is_failure(m->state);
-                s->batch.waiting += m->state == MEMBER_STATE_PENDING && m->canary;
+                s->batch.waiting += m->state == MEMBER_STATE_PENDING && s->p->batch == ROLLOUT_BATCH_CANARY;
         }
 }
 

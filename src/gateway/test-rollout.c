@@ -14,7 +14,7 @@ static void expect(const TestFleet *f, RolloutState state, RolloutReason reason,
         if (f->progress.state == state && f->progress.reason == reason && fleet_count(f, PENDING) == pending &&
             fleet_count(f, IN_FLIGHT) == in_flight)
                 return;
-        printf("%s, %s, %" PRIu64 " pending, %" PRIu64 " in flight; expected %s, %s, %" PRIu64 ", %" PRIu64 "\n",
+        fprintf(stderr, "%s, %s, %" PRIu64 " pending, %" PRIu64 " in flight; expected %s, %s, %" PRIu64 ", %" PRIu64 "\n",
                rollout_state_to_string(f->progress.state), rollout_reason_to_string(f->progress.reason),
                fleet_count(f, PENDING), fleet_count(f, IN_FLIGHT), rollout_state_to_string(state),
                rollout_reason_to_string(reason), pending, in_flight);
