@@ -2,7 +2,6 @@
 #include "rollout-spec.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -147,15 +146,18 @@ static int read_flag(Reader *r, json_t *object, const char *key, bool *ret) {
 /* Hundredths of a percent at the finest. */
 static int read_share(Reader *r, json_t *object, const char *key, uint32_t low, uint32_t *ret) {
         json_t *v = json_object_get(object, key);
-        double hundredths;
+        double hundredths, rest;
+        uint32_t whole;
 
         if (!v)
                 return 0;
         hundredths = json_is_number(v) ? json_number_value(v) * 100 : -1;
-        if (!(hundredths >= low && hundredths <= ROLLOUT_SHARE_ALL) || fabs(hundredths - round(hundredths)) > 1e-6)
+        whole = hundredths >= 0 && hundredths <= ROLLOUT_SHARE_ALL ? (uint32_t) (hundredths + 0.5) : UINT32_MAX;
+        rest = hundredths - whole;
+        if (whole < low || whole > ROLLOUT_SHARE_ALL || rest > 1e-6 || rest < -1e-6)
                 return refuse(r, key, "\"%s\" must be a number from %g to 100, with two decimals at most.", key,
                               low / 100.0);
-        *ret = (uint32_t) lround(hundredths);
+        *ret = whole;
         return 1;
 }
 

@@ -371,7 +371,7 @@ static int go_on(Step *s, const Waiting *w, usec_t *ret_window) {
 
 static int step_running(Step *s) {
         usec_t window = USEC_INFINITY, chance;
-        Waiting w = { .resting_until = USEC_INFINITY };
+        Waiting w;
         int r;
 
         replace_canaries(s);
@@ -388,7 +388,6 @@ static int step_running(Step *s) {
         chance = next_second_chance(s);
         if (step_count(s, MEMBER_STATE_PENDING) > 0) {
                 s->p->next_look = min_usec(s->p->next_look, window);
-                s->p->next_look = min_usec(s->p->next_look, w.resting_until);
                 s->p->next_look = min_usec(s->p->next_look, chance);
         } else if (step_count(s, MEMBER_STATE_IN_FLIGHT) > 0)
                 wait_for(s, ROLLOUT_REASON_FINISHING, chance);

@@ -315,7 +315,7 @@ static usec_t next_event(const World *w) {
 /* ---- time ---- */
 
 static void advance(World *w, usec_t now) {
-        if (w->f.progress.paused_since == 0)
+        if (w->f.progress.state != ROLLOUT_STATE_PAUSED)
                 w->unpaused += now - w->last_now;
         w->last_now = now;
         w->f.now = now;

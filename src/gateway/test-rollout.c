@@ -242,8 +242,14 @@ static void test_canaries_that_go(void) {
         assert_ok(strv_extend(&f.spec.canary.ids, "a000099"));
         assert_error(fleet_plan(&f, &bad), ESRCH);
         assert_streq(bad, "a000099");
+        f.views[5].version = "1.1.0";
+        free(f.spec.canary.ids[1]);
+        f.spec.canary.ids[1] = strdup("a000005");
+        assert_error(fleet_plan(&f, &bad), ESRCH);
+        assert_streq(bad, "a000005");
         free(f.spec.canary.ids[1]);
         f.spec.canary.ids[1] = NULL;
+        f.views[5].version = "1.0.0";
         assert_ok(fleet_plan(&f, &bad));
         assert_streq(f.members[0].agent, "a000004");
         f.views[0].online = false;
@@ -265,6 +271,24 @@ static void test_canaries_that_go(void) {
         assert_se(!g.members[1].canary && g.members[0].canary);
         fleet_succeed(&g);
         expect_running(&g, UPDATING, 1, 7);
+}
+
+/* With nobody there to take their place, drawn canaries stay canaries; and when everybody stays away, all are skipped. */
+static void test_everybody_is_away(void) {
+        _cleanup_fleet_ TestFleet f;
+
+        fleet_init(&f, 6);
+        f.spec.canary.amount.value = 2;
+        f.spec.offline_wait = USEC_PER_HOUR;
+        for (size_t i = 0; i < f.n; i++)
+                f.views[i].online = false;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step_at(&f, MORNING + 10 * MINUTE);
+        expect_running(&f, WAITING_FOR_OFFLINE, 6, 0);
+        assert_se(f.members[0].canary && f.members[1].canary && !f.members[2].canary);
+        fleet_step_at(&f, MORNING + 70 * MINUTE);
+        expect_completed(&f);
+        assert_se(fleet_count(&f, MEMBER_STATE_SKIPPED) == 6);
 }
 
 /* Canaries that had been updated and went away or back during the soak count as failures at its end. */
@@ -455,6 +479,41 @@ static void test_success_threshold(void) {
         expect_paused(&f, SUCCESS_THRESHOLD, 30, 7);
 }
 
+/* Nothing is left to be stopped; and one latecomer alone in its batch says little. */
+static void test_small_batches(void) {
+        _cleanup_fleet_ TestFleet f, g;
+
+        fleet_init(&f, 2);
+        f.spec.batch.success = 9000;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        fail_one(&f);
+        fleet_succeed(&f);
+        expect_completed(&f);
+
+        fleet_init(&g, 10);
+        g.spec.batch.amount.value = 4;
+        g.spec.batch.success = 5000;
+        for (size_t i = 1; i < g.n; i++)
+                g.views[i].online = false;
+        assert_ok(fleet_plan(&g, NULL));
+        fleet_step(&g);
+        fail_one(&g);
+        expect_running(&g, WAITING_FOR_OFFLINE, 9, 0);
+        for (size_t i = 1; i < 4; i++)
+                g.views[i].online = true;
+        fleet_step(&g);
+        assert_se(fleet_count(&g, IN_FLIGHT) == 3);
+        g.n_traits[ROLLOUT_TRAIT_KERNEL] = g.n_traits[ROLLOUT_TRAIT_OS] = 1;
+        for (size_t i = 0; i < g.n; i++)
+                g.members[i].traits[ROLLOUT_TRAIT_KERNEL] = g.members[i].traits[ROLLOUT_TRAIT_OS] = 0;
+        fail_one(&g);
+        fail_one(&g);
+        expect_running(&g, UPDATING, 6, 1);
+        fail_one(&g);                /* three of at most four */
+        expect_paused(&g, SUCCESS_THRESHOLD, 6, 0);
+}
+
 static void test_correlation(void) {
         _cleanup_fleet_ TestFleet f;
         RolloutCounts counts;
@@ -506,6 +565,21 @@ static void test_retries(void) {
         assert_se(f.members[0].state == MEMBER_STATE_FAILED && f.members[0].verdict == UPDATE_VERDICT_DISK_FULL);
 }
 
+/* It said that the download failed, and then runs the version all the same: somebody helped. */
+static void test_helped(void) {
+        _cleanup_fleet_ TestFleet f;
+
+        fleet_init(&f, 1);
+        f.spec.attempts = 2;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        fleet_end(&f, 0, UPDATE_PHASE_FAILED, UPDATE_VERDICT_DOWNLOAD_FAILED);
+        f.views[0].version = "1.1.0";
+        fleet_step(&f);
+        expect_completed(&f);
+        assert_se(f.members[0].state == SUCCEEDED);
+}
+
 /* A lease that ends frees the place; the truth may come late and still counts. */
 static void test_timed_out(void) {
         _cleanup_fleet_ TestFleet f;
@@ -527,6 +601,13 @@ static void test_timed_out(void) {
         assert_se(f.members[0].state == MEMBER_STATE_TIMED_OUT && fleet_count(&f, IN_FLIGHT) == 1);
         fleet_end(&f, 0, UPDATE_PHASE_SUCCEEDED, UPDATE_VERDICT_NONE);
         assert_se(f.members[0].state == SUCCEEDED);
+
+        /* or it went back, after all */
+        f.views[0].version = "1.0.0";
+        f.members[0].state = MEMBER_STATE_TIMED_OUT;
+        f.views[0].online = false;
+        fleet_end(&f, 0, UPDATE_PHASE_ROLLED_BACK, UPDATE_VERDICT_CRASHED);
+        assert_se(f.members[0].state == MEMBER_STATE_ROLLED_BACK && f.members[0].verdict == UPDATE_VERDICT_CRASHED);
 
         /* one that is there and says nothing gets another turn */
         f.views[1].online = true;
@@ -632,6 +713,7 @@ static void test_windows(void) {
         assert_se(f.progress.next_look == MORNING + 11 * USEC_PER_HOUR); /* 22:00 in Berlin is 21:00 UTC */
         fleet_step_at(&f, MORNING + 11 * USEC_PER_HOUR);
         expect_running(&f, IN_FLIGHT_LIMIT, 2, 2);
+        assert_se(f.progress.next_look == MORNING + 13 * USEC_PER_HOUR);
         f.now = MORNING + 13 * USEC_PER_HOUR;         /* closed: what is in flight ends, nothing new begins */
         fleet_succeed(&f);
         expect_running(&f, OUTSIDE_WINDOW, 2, 0);
@@ -679,6 +761,7 @@ static void test_pause(void) {
         assert_error(rollout_pause(&f.progress, f.now), EBUSY);
         fleet_step_at(&f, MORNING + 60 * MINUTE);
         expect_paused(&f, OPERATOR, 5, 5);
+        assert_se(rollout_clock(&f.progress, f.now) == 1 + 4 * MINUTE);
         rollout_count(f.members, f.n, &counts);
         assert_ok(rollout_resume(&f.progress, &counts, f.now));
         fleet_step(&f);
@@ -686,6 +769,25 @@ static void test_pause(void) {
         assert_se(f.progress.next_look == MORNING + 66 * MINUTE);
         fleet_step_at(&f, MORNING + 66 * MINUTE);
         expect_running(&f, FINISHING, 0, 10);
+}
+
+/* Also when it paused by itself. */
+static void test_pause_by_itself(void) {
+        _cleanup_fleet_ TestFleet f;
+
+        fleet_init(&f, 10);
+        f.spec.batch.amount.value = 5;
+        f.spec.batch.period = 10 * MINUTE;
+        f.spec.max_failures.value = 0;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        fail_one(&f);
+        expect_paused(&f, MAX_FAILURES, 5, 4);
+        f.now += USEC_PER_HOUR;
+        assert_ok(rollout_resume(&f.progress, &f.outcome.counts, f.now));
+        fleet_step(&f);
+        expect_running(&f, NEXT_BATCH, 5, 4);
+        assert_se(f.progress.next_look == MORNING + 70 * MINUTE);
 }
 
 static void test_abort(void) {
@@ -704,6 +806,23 @@ static void test_abort(void) {
         fleet_succeed(&f);
         expect(&f, ROLLOUT_STATE_ABORTED, ROLLOUT_REASON_OPERATOR, 0, 0);
         assert_error(rollout_abort(&f.progress, f.now), EBUSY);
+}
+
+/* Who has reached a stepping stone when it is aborted goes no further. */
+static void test_abort_between_stones(void) {
+        _cleanup_fleet_ TestFleet f;
+        static char *archs[] = { (char *) "x86_64", NULL };
+
+        fleet_init(&f, 1);
+        f.releases[1].requires = "1.0.5";
+        f.releases[2] = (RolloutRelease){ .version = "1.0.5", .archs = archs };
+        f.n_releases = 3;
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        assert_ok(rollout_abort(&f.progress, f.now));
+        fleet_succeed(&f);
+        expect(&f, ROLLOUT_STATE_ABORTED, ROLLOUT_REASON_OPERATOR, 0, 0);
+        assert_se(f.members[0].state == MEMBER_STATE_CANCELLED);
 }
 
 static void test_release_gone(void) {
@@ -818,6 +937,9 @@ static void test_clock_set_back(void) {
         expect_running(&f, NEXT_BATCH, 8, 2);
         fleet_step_at(&f, MORNING + MINUTE);
         assert_se(f.progress.next_look <= MORNING + 11 * MINUTE);
+        f.progress.batch_opened = 1;          /* what was admitted before still counts in this period */
+        fleet_step_at(&f, MORNING + 10 * MINUTE + SEC);
+        expect_running(&f, NEXT_BATCH, 8, 2);
         fleet_step_at(&f, f.progress.next_look);
         expect_running(&f, NEXT_BATCH, 6, 4);
 }
@@ -861,6 +983,7 @@ int main(void) {
         test_canaries_come_first();
         test_a_canary_fails();
         test_canaries_that_go();
+        test_everybody_is_away();
         test_soak();
         test_batches();
         test_ramp();
@@ -868,15 +991,19 @@ int main(void) {
         test_gate_at_every_batch();
         test_max_failures();
         test_success_threshold();
+        test_small_batches();
         test_correlation();
         test_retries();
+        test_helped();
         test_timed_out();
         test_retry_failed();
         test_offline();
         test_windows();
         test_emergency();
         test_pause();
+        test_pause_by_itself();
         test_abort();
+        test_abort_between_stones();
         test_release_gone();
         test_changes();
         test_new_agents();
