@@ -244,6 +244,22 @@ CliExit api_call(GatewayCtl *c, const char *method, const char *path, json_t *bo
         return CLI_OK;
 }
 
+CliExit api_get_text(GatewayCtl *c, const char *path, const char *header, char **ret, size_t *ret_size) {
+        HttpOptions o = { .method = "GET" };
+        _cleanup_(answer_done) Answer a = { 0 };
+        const void *body;
+        CliExit code;
+
+        code = api_run(c, &o, path, header, &a);
+        if (code == CLI_OK)
+                code = api_check(c, &a);
+        if (code != CLI_OK)
+                return code;
+        body = http_request_body(a.request, ret_size);
+        *ret = memdup_suffix0(body, *ret_size);
+        return *ret ? CLI_OK : cli_fail(CLI_ERROR, "Out of memory.");
+}
+
 CliExit api_delete(GatewayCtl *c, const char *path, const char *argument) {
         _cleanup_free_ char *escaped = url_escape(argument), *whole = NULL;
 

@@ -7,6 +7,7 @@
 
 #include "crypto.h"
 #include "daemon.h"
+#include "hex.h"
 #include "parse-util.h"
 #include "string-util.h"
 
@@ -31,6 +32,15 @@ enum {
         OPTION_ALLOW_EMPTY,
         OPTION_AGENT,
         OPTION_ROLE,
+        OPTION_ACTOR,
+        OPTION_ACTION,
+        OPTION_TARGET,
+        OPTION_SINCE,
+        OPTION_UNTIL,
+        OPTION_LINES,
+        OPTION_FOLLOW,
+        OPTION_FROM_FILE,
+        OPTION_HEAD,
 };
 
 static int set_output(GatewayCtl *c, const char *value, const char **reterr_why) {
@@ -77,6 +87,11 @@ static int set_copy(char **target, const char *value, const char **reterr_why) {
 
         r = set_text(&ignored, value, reterr_why);
         return r < 0 ? r : MIN(free_and_strdup(target, value), 0);
+}
+
+static int set_when(usec_t *target, const char *value, const char **reterr_why) {
+        *reterr_why = "a time such as 2026-11-24T12:34:56Z, or a time span before now such as 2h, is expected";
+        return audit_parse_when(value, target);
 }
 
 static int on_option(unsigned id, const char *value, void *userdata, const char **reterr_why) {
@@ -138,6 +153,29 @@ static int on_option(unsigned id, const char *value, void *userdata, const char 
         case OPTION_ALLOW_EMPTY:
                 c->allow_empty = true;
                 return 0;
+        case OPTION_ACTOR:
+                return set_text(&c->audit.actor, value, reterr_why);
+        case OPTION_ACTION:
+                return set_text(&c->audit.action, value, reterr_why);
+        case OPTION_TARGET:
+                return set_text(&c->audit.target, value, reterr_why);
+        case OPTION_SINCE:
+                return set_when(&c->audit.since, value, reterr_why);
+        case OPTION_UNTIL:
+                return set_when(&c->audit.until, value, reterr_why);
+        case OPTION_LINES:
+                *reterr_why = "a number is expected, 0 for all";
+                c->audit.has_lines = true;
+                return parse_u32(value, &c->audit.lines);
+        case OPTION_FOLLOW:
+                c->audit.follow = true;
+                return 0;
+        case OPTION_FROM_FILE:
+                return set_text(&c->audit.from_file, value, reterr_why);
+        case OPTION_HEAD:
+                *reterr_why = "64 hexadecimal digits are expected";
+                c->audit.head = value;
+                return hex_is_valid(value, 32) ? 0 : -EINVAL;
         default:
                 return -EINVAL;
         }
@@ -171,6 +209,14 @@ static const CliVerb verbs[] = {
           BIT(SELECTOR) | BIT(ALL) | BIT(VERSION) | BIT(RETRY) | BIT(WAIT) | BIT(TIMEOUT) | BIT(YES) |
                           BIT(ALLOW_EMPTY),
           gatewayctl_update, "Set the desired version of an agent, a selection, or all" },
+        { "audit list", NULL, 0, 0,
+          BIT(ACTOR) | BIT(ACTION) | BIT(TARGET) | BIT(SINCE) | BIT(UNTIL) | BIT(LINES) | BIT(NO_LEGEND),
+          gatewayctl_audit_list, "What was changed, by whom, newest first" },
+        { "audit tail", NULL, 0, 0, BIT(LINES) | BIT(FOLLOW), gatewayctl_audit_tail,
+          "The last entries of the audit log, and those to come" },
+        { "audit verify", NULL, 0, 0, BIT(FROM_FILE) | BIT(HEAD), gatewayctl_audit_verify,
+          "Was anything changed in the audit log, or taken out of it?" },
+        { "audit export", NULL, 0, 0, 0, gatewayctl_audit_export, "The whole audit log, an entry a line" },
         { "watch", "[AGENT]", 0, 1, 0, gatewayctl_watch, "A line for each event, until interrupted" },
         { 0 },
 };
@@ -195,6 +241,15 @@ static const CliOption options[] = {
         { OPTION_LABEL, 0, "label", "KEY=VALUE", "Label for machines that join with it; repeatable" },
         { OPTION_ROLE, 0, "role", "ROLE", "What the API token may do: viewer, operator or admin" },
         { OPTION_AGENT, 0, "agent", "ID", "For the machine with this id alone" },
+        { OPTION_ACTOR, 0, "actor", "NAME", "By this actor: user:alice, token:*" },
+        { OPTION_ACTION, 0, "action", "NAME", "This action: desired.set, user.*" },
+        { OPTION_TARGET, 0, "target", "NAME", "On this target: agent:ID, user:*" },
+        { OPTION_SINCE, 0, "since", "WHEN", "Not before: 2026-11-24T12:34:56Z, or 2h for two hours ago" },
+        { OPTION_UNTIL, 0, "until", "WHEN", "Before" },
+        { OPTION_LINES, 'n', "lines", "N", "At most so many, 0 for all (list: 100, tail: 10)" },
+        { OPTION_FOLLOW, 'f', "follow", NULL, "Go on with what comes, until interrupted" },
+        { OPTION_FROM_FILE, 0, "from-file", "FILE", "Verify what audit export wrote" },
+        { OPTION_HEAD, 0, "head", "HASH", "There must be an entry with this hash" },
         { OPTION_DESCRIPTION, 0, "description", "TEXT", "What it is for" },
         { 0 },
 };

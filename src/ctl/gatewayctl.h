@@ -27,6 +27,12 @@ typedef struct GatewayCtl {
         char **labels;
         unsigned uses;
         usec_t expires_in, timeout;
+        struct {
+                const char *actor, *action, *target, *from_file, *head;
+                usec_t since, until;         /* 0: any */
+                unsigned lines;              /* 0: all */
+                bool has_lines, follow;
+        } audit;
 
         /* by api_open() */
         char *token, *ca_pem;
@@ -47,6 +53,8 @@ CliExit api_open(GatewayCtl *c);
 /* One JSON call. path: from "/api/..." on, arguments escaped. body and ret may be NULL. What goes wrong is
  * printed. */
 CliExit api_call(GatewayCtl *c, const char *method, const char *path, json_t *body, json_t **ret);
+/* GET as text, with another header. */
+CliExit api_get_text(GatewayCtl *c, const char *path, const char *header, char **ret, size_t *ret_size);
 CliExit api_put(GatewayCtl *c, const char *path, const void *data, size_t size);
 CliExit api_exists(GatewayCtl *c, const char *path, bool *ret);
 
@@ -80,6 +88,9 @@ const char *agent_name(json_t *agent); /* host name, or the id */
 char *update_line(json_t *update);
 CliStyle update_style(json_t *update);
 
+/* RFC 3339, or a span before now. */
+int audit_parse_when(const char *text, usec_t *ret);
+
 /* ---- verbs ---- */
 
 CliExit gatewayctl_agents_list(char *const *arguments, void *userdata);
@@ -95,5 +106,9 @@ CliExit gatewayctl_desired_delete(char *const *arguments, void *userdata);
 CliExit gatewayctl_api_token_create(char *const *arguments, void *userdata);
 CliExit gatewayctl_api_token_list(char *const *arguments, void *userdata);
 CliExit gatewayctl_api_token_delete(char *const *arguments, void *userdata);
+CliExit gatewayctl_audit_list(char *const *arguments, void *userdata);
+CliExit gatewayctl_audit_tail(char *const *arguments, void *userdata);
+CliExit gatewayctl_audit_verify(char *const *arguments, void *userdata);
+CliExit gatewayctl_audit_export(char *const *arguments, void *userdata);
 CliExit gatewayctl_update(char *const *arguments, void *userdata);
 CliExit gatewayctl_watch(char *const *arguments, void *userdata);

@@ -5,7 +5,6 @@
 #include "api.h"
 #include "crypto.h"
 #include "hex.h"
-#include "log.h"
 #include "pki-cert.h"
 #include "string-util.h"
 #include "view.h"
@@ -325,12 +324,38 @@ static int emit_change(StoreJob *job, Store *s, const AgentRecord *a, const char
                         now(CLOCK_REALTIME));
 }
 
+/* What each label was, and what it shall be; one that is absent is "". */
+static json_t *label_changes(const AgentRequest *q, const Labels *before) {
+        json_t *o = json_object();
+
+        for (size_t i = 0; o && i < q->n; i++) {
+                json_t *pair = json_object();
+
+                if (!pair || json_set_string(pair, "from", strempty(labels_get(before, q->changes[i].key))) < 0 ||
+                    json_set_string(pair, "to", q->changes[i].value) < 0) {
+                        json_decref(pair);
+                        json_decref(o);
+                        return NULL;
+                }
+                if (json_set_take(o, q->changes[i].key, pair) < 0) {
+                        json_decref(o);
+                        return NULL;
+                }
+        }
+        return o;
+}
+
 static int patch_run(ApiJob *a, Store *s) {
         AgentsJob *j = container_of(a, AgentsJob, api);
         _cleanup_(agent_record_done) AgentRecord agent = {};
+        _cleanup_json_ json_t *changes = NULL;
         int r;
 
         r = get_agent(j, s, &agent);
+        if (r >= 0) {
+                changes = label_changes(&j->request, &agent.labels);
+                r = changes ? 0 : -ENOMEM;
+        }
         for (size_t i = 0; r >= 0 && i < j->request.n; i++)
                 r = labels_set(&agent.labels, j->request.changes[i].key, j->request.changes[i].value);
         if (r == -E2BIG)
@@ -339,6 +364,8 @@ static int patch_run(ApiJob *a, Store *s) {
                                 LABELS_MAX);
         if (r >= 0)
                 r = s->ops->agent_put_labels(s, j->id, &agent.labels);
+        if (r >= 0)
+                r = api_audit_on(a, s, "agent.labels", "agent", j->id, 1, TAKE_PTR(changes));
         if (r >= 0)
                 r = emit_change(&a->job, s, &agent, "labels");
         return r < 0 ? r : show_agent(j, s, &agent);
@@ -374,12 +401,17 @@ void api_agents_patch(HttpExchange *x, void *userdata) {
 
 static int delete_run(ApiJob *a, Store *s) {
         AgentsJob *j = container_of(a, AgentsJob, api);
+        _cleanup_(agent_record_done) AgentRecord agent = {};
         json_t *o;
         int r;
 
-        r = s->ops->agent_delete(s, j->id);
-        if (r == -ENOENT)
-                return api_job_refuse(a, HTTP_PROBLEM_NOT_FOUND, NULL, "There is no agent \"%s\".", j->id);
+        r = get_agent(j, s, &agent);
+        if (r >= 0)
+                r = s->ops->agent_delete(s, j->id);
+        if (r < 0)
+                return r;
+        o = view_agent(&agent);
+        r = o ? api_audit_on(a, s, "agent.remove", "agent", j->id, 1, o) : -ENOMEM;
         if (r < 0)
                 return r;
         o = json_object();
@@ -396,7 +428,6 @@ static int delete_run(ApiJob *a, Store *s) {
 static void delete_after(ApiJob *a) {
         AgentsJob *j = container_of(a, AgentsJob, api);
 
-        log_notice("Agent %s was removed with API token %s.", j->id, http_exchange_token(a->exchange)->id);
         stream_registry_evict(a->gateway->streams, j->id, "this agent was removed from the gateway");
 }
 

@@ -280,17 +280,6 @@ void api_imports_put_end(HttpExchange *x, void *userdata) {
         import_upload_free(http_exchange_get_context(x));
 }
 
-static json_t *view_texts(char *const *v) {
-        json_t *list = json_array();
-
-        STRV_FOREACH(s, v)
-                if (!list || json_array_append_new(list, json_string(*s)) < 0) {
-                        json_decref(list);
-                        return NULL;
-                }
-        return list;
-}
-
 static void on_import_result(const ImportResult *result, void *userdata) {
         HttpExchange *x = userdata;
         json_t *o = NULL, *imported, *releases;
@@ -329,6 +318,7 @@ static void on_import_result(const ImportResult *result, void *userdata) {
 }
 
 void api_imports_commit(HttpExchange *x, void *userdata) {
+        _cleanup_(audit_actor_done) AuditActor actor = {};
         Import *m;
         int r;
 
@@ -337,7 +327,9 @@ void api_imports_commit(HttpExchange *x, void *userdata) {
         m = find_import(x, userdata);
         if (!m)
                 return;
-        r = import_commit(m, on_import_result, x);
+        r = api_actor(x, &actor);
+        if (r >= 0)
+                r = import_commit(m, &actor, on_import_result, x);
         if (r == -EBUSY)
                 http_reply_problem(
                                 x, HTTP_PROBLEM_CONFLICT, NULL,

@@ -69,6 +69,17 @@ static TokenJob *token_job_new_for_id(HttpExchange *x, int (*run)(ApiJob *a, Sto
         return NULL;
 }
 
+/* action: "<kind of token>.<verb>"; the detail is taken over, NULL: out of memory. */
+static int audit_token(ApiJob *a, Store *s, const char *action, const char *id, json_t *detail) {
+        _cleanup_free_ char *noun = strndup(action, strcspn(action, "."));
+
+        if (!noun || !detail) {
+                json_decref(detail);
+                return -ENOMEM;
+        }
+        return api_audit_on(a, s, action, noun, id, 1, detail);
+}
+
 /* ---- join tokens ---- */
 
 static int join_create_run(ApiJob *a, Store *s) {
@@ -76,6 +87,8 @@ static int join_create_run(ApiJob *a, Store *s) {
         int r;
 
         r = s->ops->join_token_put(s, &j->join);
+        if (r >= 0)
+                r = audit_token(a, s, "join-token.create", j->join.id, view_join_token(&j->join));
         if (r < 0)
                 return r;
         a->status = 201;
@@ -122,8 +135,6 @@ void api_join_tokens_create(HttpExchange *x, void *userdata) {
                 token_job_free(&j->api);
                 return;
         }
-        log_info("Join token %s for %" PRIu64 " machines, by API token %s.", j->join.id, j->join.uses,
-                 http_exchange_token(x)->id);
         api_submit(&j->api, userdata, x);
 }
 
@@ -152,10 +163,17 @@ static int refuse_unknown(ApiJob *a) {
 }
 
 static int join_delete_run(ApiJob *a, Store *s) {
-        int r = s->ops->join_token_delete(s, container_of(a, TokenJob, api)->id);
+        const char *id = container_of(a, TokenJob, api)->id;
+        _cleanup_(join_token_done) JoinToken t = {};
+        int r;
 
+        r = s->ops->join_token_get(s, id, &t);
+        if (r == -ENOENT)
+                return refuse_unknown(a);
+        if (r >= 0)
+                r = s->ops->join_token_delete(s, id);
         a->status = 204;
-        return r == -ENOENT ? refuse_unknown(a) : r;
+        return r < 0 ? r : audit_token(a, s, "join-token.delete", id, view_join_token(&t));
 }
 
 void api_join_tokens_delete(HttpExchange *x, void *userdata) {
@@ -172,6 +190,8 @@ static int token_create_run(ApiJob *a, Store *s) {
         int r;
 
         r = s->ops->api_token_put(s, &j->token);
+        if (r >= 0)
+                r = audit_token(a, s, "api-token.create", j->token.id, view_api_token(&j->token));
         if (r < 0)
                 return r;
         a->status = 201;
@@ -188,8 +208,6 @@ static void token_create_after(ApiJob *a) {
                 (void) log_error_errno(
                                 r, "API token %s works only after the gateway's next start: %m",
                                 j->token.id);
-        log_notice("API token %s with the role %s, by API token %s.", j->token.id,
-                   api_role_to_string(j->token.role), http_exchange_token(a->exchange)->id);
 }
 
 static int token_fill(TokenJob *j, ApiTokenRequest *q) {
@@ -247,10 +265,17 @@ void api_tokens_list(HttpExchange *x, void *userdata) {
 }
 
 static int token_delete_run(ApiJob *a, Store *s) {
-        int r = s->ops->api_token_delete(s, container_of(a, TokenJob, api)->id);
+        const char *id = container_of(a, TokenJob, api)->id;
+        _cleanup_(api_token_done) ApiToken t = {};
+        int r;
 
+        r = s->ops->api_token_get(s, id, &t);
+        if (r == -ENOENT)
+                return refuse_unknown(a);
+        if (r >= 0)
+                r = s->ops->api_token_delete(s, id);
         a->status = 204;
-        return r == -ENOENT ? refuse_unknown(a) : r;
+        return r < 0 ? r : audit_token(a, s, "api-token.delete", id, view_api_token(&t));
 }
 
 static void token_delete_after(ApiJob *a) {
@@ -258,7 +283,6 @@ static void token_delete_after(ApiJob *a) {
 
         auth_remove(a->gateway->auth, id);
         event_ring_wake(a->gateway->events);         /* streams that it opened end */
-        log_notice("API token %s was deleted by API token %s.", id, http_exchange_token(a->exchange)->id);
 }
 
 void api_tokens_delete(HttpExchange *x, void *userdata) {

@@ -3,7 +3,6 @@
 
 #include "alloc-util.h"
 #include "api.h"
-#include "log.h"
 #include "parse-util.h"
 #include "pki-cert.h"
 #include "string-util.h"
@@ -127,8 +126,30 @@ static int check_target(UpdatesJob *j, Store *s) {
         return 0;
 }
 
+static int audit_desired(UpdatesJob *j, Store *s, const DesiredRecord *d, const char *before) {
+        const char *kind = desired_kind_to_string(d->kind);
+        _cleanup_json_ json_t *detail = json_object();
+        int r;
+
+        r = detail ? json_set_u64(detail, "desired", d->id) : -ENOMEM;
+        if (r >= 0)
+                r = json_set_u64(detail, "generation", d->generation);
+        if (r >= 0)
+                r = json_set_string(detail, "version", d->version);
+        if (r >= 0)
+                r = json_set_string(detail, "before", before);
+        if (r >= 0)
+                r = json_set_bool(detail, "retry", d->retry);
+        if (r < 0)
+                return r;
+        if (d->kind == DESIRED_KIND_ALL)
+                return api_audit(&j->api, s, "desired.set", kind, j->matched, TAKE_PTR(detail));
+        return api_audit_on(&j->api, s, "desired.set", kind, d->target, j->matched, TAKE_PTR(detail));
+}
+
 static int put_desired(UpdatesJob *j, Store *s, DesiredRecord *d, bool *ret_changed) {
         const UpdateRequest *q = &j->request;
+        _cleanup_free_ char *before = NULL;
         usec_t t = now(CLOCK_REALTIME);
         int r;
 
@@ -148,11 +169,14 @@ static int put_desired(UpdatesJob *j, Store *s, DesiredRecord *d, bool *ret_chan
         d->generation++;
         d->retry = q->retry;
         d->updated = t;
+        before = TAKE_PTR(d->version);
         r = free_and_strdup(&d->version, q->version);
         if (r >= 0)
                 r = free_and_strdup(&d->actor, j->actor);
         if (r >= 0)
                 r = s->ops->desired_put(s, d);
+        if (r >= 0)
+                r = audit_desired(j, s, d, before);
         if (r >= 0)
                 r = store_job_emit(
                                 &j->api.job, s, "desired", q->kind == DESIRED_KIND_AGENT ? q->target : NULL,
@@ -174,12 +198,7 @@ static int create_run(ApiJob *a, Store *s) {
                 r = put_desired(j, s, &d, &changed);
         if (r < 0)
                 return r;
-        if (changed)
-                log_notice("Version %s is desired now for %s%s%s (desired %" PRIu64 ", generation %" PRIu64
-                           "%s), said %s.",
-                           d.version, desired_kind_to_string(d.kind), d.kind == DESIRED_KIND_ALL ? "" : " ",
-                           d.target, d.id, d.generation, d.retry ? ", retry" : "", d.actor);
-
+        a->unchanged = !changed;
         a->status = 202;
         a->answer = json_object();
         v = view_desired(&d);
@@ -264,16 +283,31 @@ void api_desired_list(HttpExchange *x, void *userdata) {
                 api_submit(&j->api, userdata, x);
 }
 
+static int audit_desired_gone(UpdatesJob *j, Store *s, const DesiredRecord *d) {
+        json_t *detail = view_desired(d);
+        char number[32];
+
+        if (!detail)
+                return -ENOMEM;
+        (void) snprintf(number, sizeof(number), "%" PRIu64, d->id);
+        return api_audit_on(&j->api, s, "desired.delete", "desired", number, 1, detail);
+}
+
 static int desired_delete_run(ApiJob *a, Store *s) {
         UpdatesJob *j = container_of(a, UpdatesJob, api);
+        _cleanup_(desired_record_done) DesiredRecord d = {};
         json_t *o;
         int r;
 
-        r = s->ops->desired_delete(s, j->desired);
+        r = s->ops->desired_get(s, j->desired, &d);
         if (r == -ENOENT)
                 return api_job_refuse(
                                 a, HTTP_PROBLEM_NOT_FOUND, NULL,
                                 "Nothing desired has the number %" PRIu64 ".", j->desired);
+        if (r >= 0)
+                r = s->ops->desired_delete(s, j->desired);
+        if (r >= 0)
+                r = audit_desired_gone(j, s, &d);
         if (r < 0)
                 return r;
         o = json_object();

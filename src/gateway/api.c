@@ -34,14 +34,60 @@ const HttpRoute api_routes[] = {
         { "GET", "/api/v1/api-tokens", API_ROLE_ADMIN, HTTP_BODY_NONE, api_tokens_list },
         { "DELETE", "/api/v1/api-tokens/{}", API_ROLE_ADMIN, HTTP_BODY_NONE, api_tokens_delete },
         { "GET", "/api/v1/me", API_ROLE_VIEWER, HTTP_BODY_NONE, api_me },
+        { "GET", "/api/v1/audit", API_ROLE_ADMIN, HTTP_BODY_NONE, api_audit_list },
         { "GET", "/api/v1/events", API_ROLE_VIEWER, HTTP_BODY_NONE, api_events, .end = api_events_end },
         {},
 };
 
-static int api_work(StoreJob *job, Store *s) {
-        ApiJob *a = container_of(job, ApiJob, job);
+int api_actor(const HttpExchange *x, AuditActor *ret) {
+        _cleanup_free_ char *name = strjoinf("token:%s", http_exchange_token(x)->id);
 
-        return a->run(a, s);
+        if (!name)
+                return -ENOMEM;
+        return audit_actor_copy(
+                        ret, &(AuditActor){ .name = name,
+                                            .method = (char *) "token",
+                                            .source = (char *) http_exchange_address(x),
+                                            .request_id = (char *) http_exchange_request_id(x) });
+}
+
+int api_audit(
+                ApiJob *a, Store *s, const char *action, const char *target, uint64_t count, json_t *detail) {
+        return audit_append(&a->job, s, &a->actor, action, target, count, detail);
+}
+
+int api_audit_on(
+                ApiJob *a,
+                Store *s,
+                const char *action,
+                const char *noun,
+                const char *name,
+                uint64_t count,
+                json_t *detail) {
+
+        _cleanup_free_ char *target = strjoinf("%s:%s", noun, name);
+
+        if (!target) {
+                json_decref(detail);
+                return -ENOMEM;
+        }
+        return api_audit(a, s, action, target, count, detail);
+}
+
+int api_job_run(ApiJob *a, Store *s) {
+        int r;
+
+        r = a->run(a, s);
+        if (r < 0 || a->reads || a->unchanged || a->job.audit)
+                return r;
+        log_error("Request %s would have changed something without an entry in the audit log, and was taken back: "
+                  "this is a bug.",
+                  strna(a->actor.request_id));
+        return -EPROTO;
+}
+
+static int api_work(StoreJob *job, Store *s) {
+        return api_job_run(container_of(job, ApiJob, job), s);
 }
 
 static void api_answer(ApiJob *a, int r) {
@@ -61,7 +107,12 @@ static void api_answer(ApiJob *a, int r) {
                         a->after(a);
                 if (a->status == 204)
                         http_reply_data(x, 204, NULL, NULL, 0);
-                else
+                else if (a->text) {
+                        size_t size = strlen(a->text);
+
+                        http_reply_header(x, "Cache-Control", "no-store");
+                        http_reply_data(x, a->status ?: 200, a->text_type, TAKE_PTR(a->text), size);
+                } else
                         http_reply_json(x, a->status ?: 200, TAKE_PTR(a->answer));
         }
 }
@@ -80,12 +131,18 @@ void api_submit(ApiJob *a, Gateway *g, HttpExchange *x) {
         a->job.done = api_done;
         a->gateway = g;
         a->exchange = x;
-        r = store_worker_submit(g->worker, &a->job);
+        a->reads = http_exchange_is_read(x);
+        r = a->reads ? 0 : api_actor(x, &a->actor);
+        if (r >= 0)
+                r = store_worker_submit(g->worker, &a->job);
         if (r >= 0)
                 return;
-        http_reply_problem(
-                        x, HTTP_PROBLEM_OVERLOADED, NULL,
-                        "Too much is waiting for the store; try again soon.");
+        if (r == -ENOMEM)
+                http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "Out of memory.");
+        else
+                http_reply_problem(
+                                x, HTTP_PROBLEM_OVERLOADED, NULL,
+                                "Too much is waiting for the store; try again soon.");
         a->free(a);
 }
 
@@ -108,7 +165,9 @@ int api_job_refuse(ApiJob *a, HttpProblem p, const char *pointer, const char *fo
 
 void api_job_done(ApiJob *a) {
         json_decref(a->answer);
+        free(a->text);
         free(a->detail);
+        audit_actor_done(&a->actor);
 }
 
 void api_reply_request_error(HttpExchange *x, int error, RequestError *e) {

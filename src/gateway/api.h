@@ -6,6 +6,7 @@
  * are in desired-state, instruction and registry. */
 
 #include "api-request.h"
+#include "audit.h"
 #include "gateway.h"
 
 extern const HttpRoute api_routes[];                 /* userdata: the Gateway */
@@ -16,16 +17,40 @@ struct ApiJob {
         StoreJob job;
         Gateway *gateway;
         HttpExchange *exchange;
+        AuditActor actor;                            /* who asks: the job's own copy */
+        bool reads;                                  /* GET or HEAD */
+        bool unchanged; /* run() found nothing to change, so that nothing is to be entered */
         int (*run)(ApiJob *a, Store *s); /* worker; leaves its answer in .answer, or api_job_refuse() */
         void (*after)(ApiJob *a);        /* loop, after success and before the answer; may be NULL */
         void (*free)(ApiJob *a);                     /* also frees the job itself */
         unsigned status;                             /* 0: 200; 204 needs no answer */
         json_t *answer;
+        char *text;                                  /* instead of the answer, of this type (static) */
+        const char *text_type;
         bool refused;
         HttpProblem problem;
         const char *pointer;
         char *detail;
 };
+
+/* Enters what run() does into the audit log: every change needs an entry, or it is taken back (audit_append(),
+ * which takes the detail over). */
+int api_audit(
+                ApiJob *a, Store *s, const char *action, const char *target, uint64_t count, json_t *detail);
+/* target: "noun:" and what follows. */
+int api_audit_on(
+                ApiJob *a,
+                Store *s,
+                const char *action,
+                const char *noun,
+                const char *name,
+                uint64_t count,
+                json_t *detail);
+/* What the worker does with a job: run(), and that no change passes without an entry. */
+int api_job_run(ApiJob *a, Store *s);
+
+/* Who asks, as the audit log names them; the strings are the caller's to free. */
+int api_actor(const HttpExchange *x, AuditActor *ret);
 
 /* Takes a, and answers when the queue is full. */
 void api_submit(ApiJob *a, Gateway *g, HttpExchange *x);
@@ -72,6 +97,8 @@ void api_tokens_create(HttpExchange *x, void *userdata);
 void api_tokens_list(HttpExchange *x, void *userdata);
 void api_tokens_delete(HttpExchange *x, void *userdata);
 void api_me(HttpExchange *x, void *userdata);
+/* api-audit.c */
+void api_audit_list(HttpExchange *x, void *userdata);
 /* api-events.c */
 void api_events(HttpExchange *x, void *userdata);
 void api_events_end(HttpExchange *x, void *userdata);

@@ -2,6 +2,7 @@
 #include "enroll-service.h"
 
 #include "alloc-util.h"
+#include "audit.h"
 #include "gateway.h"
 #include "log.h"
 #include "messages-pb.h"
@@ -21,6 +22,7 @@ typedef struct EnrollJob {
         PkiCert *certificate;
         char key_hash[PEER_KEY_HASH_HEX + 1]; /* of the certificate */
         char *agent, *token_id, *token_hash, *hostname;
+        char *address;                       /* of the peer, without the port */
         bool is_online;
 } EnrollJob;
 
@@ -43,6 +45,7 @@ static void enroll_free(EnrollJob *j) {
         free(j->token_id);
         free(j->token_hash);
         free(j->hostname);
+        free(j->address);
         free(j);
 }
 
@@ -137,6 +140,22 @@ static int agent_forget_outstanding(EnrollJob *j, Store *s, usec_t time) {
         return r;
 }
 
+static int audit_enrolment(EnrollJob *j, Store *s, const JoinToken *t) {
+        _cleanup_free_ char *name = strjoinf("join-token:%s", t->id), *target = strjoinf("agent:%s", j->agent);
+        AuditActor actor = { .name = name, .method = (char *) "join-token", .source = j->address };
+        _cleanup_json_ json_t *detail = json_object();
+        int r;
+
+        r = name && target && detail ? json_set_string(detail, "hostname", j->hostname) : -ENOMEM;
+        if (r >= 0)
+                r = json_set_string(detail, "key_sha256", j->key_hash);
+        if (r >= 0)
+                r = json_set_take(detail, "labels", view_labels(&t->labels));
+        if (r < 0)
+                return r;
+        return audit_append(&j->job, s, &actor, "agent.enroll", target, 1, TAKE_PTR(detail));
+}
+
 static int enroll_work(StoreJob *job, Store *s) {
         EnrollJob *j = container_of(job, EnrollJob, job);
         _cleanup_(join_token_done) JoinToken t = {};
@@ -160,6 +179,8 @@ static int enroll_work(StoreJob *job, Store *s) {
                 r = agent_begin(j, s, &t, time);
         if (r >= 0)
                 r = s->ops->join_token_put_used(s, t.id, j->agent, j->key_hash);
+        if (r >= 0)
+                r = audit_enrolment(j, s, &t);
         return r;
 }
 
@@ -278,6 +299,16 @@ static void check_done(StoreJob *job, int r) {
                 enroll_finish(j, r);
 }
 
+/* "192.0.2.7:41234" and "[2001:db8::1]:41234" without the port. */
+static char *host_of(const char *address) {
+        const char *colon = strrchr(address, ':');
+        size_t n = colon ? (size_t) (colon - address) : strlen(address);
+
+        if (n >= 2 && address[0] == '[' && address[n - 1] == ']')
+                return strndup(address + 1, n - 2);
+        return strndup(address, n);
+}
+
 static int enroll_submit(
                 Gateway *g, RpcRequest *q, const Fleet__V1__EnrollRequest *m, const char **reterr_why) {
         EnrollJob *j;
@@ -295,6 +326,7 @@ static int enroll_submit(
         j->job = (StoreJob){ .work = check_work, .done = check_done };
         j->gateway = g;
         j->request = q;
+        j->address = host_of(rpc_request_peer(q)->address);
         r = token_parse("fjt1", m->join_token, &j->token_id, &j->token_hash, &pin);
         if (r == -EINVAL)
                 *reterr_why = "this is no join token";
@@ -309,7 +341,7 @@ static int enroll_submit(
                 j->hostname = m->facts && string_is_safe(m->facts->hostname, 253) ?
                                               strdup(m->facts->hostname) :
                                               NULL;
-                r = j->agent && j->csr ? store_worker_submit(g->worker, &j->job) : -ENOMEM;
+                r = j->agent && j->csr && j->address ? store_worker_submit(g->worker, &j->job) : -ENOMEM;
         }
         if (r < 0)
                 enroll_free(j);

@@ -2,11 +2,13 @@
 #include "gateway-start.h"
 
 #include "alloc-util.h"
+#include "audit.h"
 #include "crypto.h"
 #include "fs-util.h"
 #include "gateway.h"
 #include "log.h"
 #include "string-util.h"
+#include "view.h"
 
 #define ADMIN_TOKEN_FILE "admin.token"
 
@@ -48,6 +50,17 @@ static int collect_event(EventRecord *e, void *userdata) {
         return 0;
 }
 
+static int audit_admin_token(PrepareJob *j, Store *s, const ApiToken *t) {
+        _cleanup_free_ char *target = strjoinf("api-token:%s", t->id);
+        json_t *detail = view_api_token(t);
+
+        if (!target || !detail) {
+                json_decref(detail);
+                return -ENOMEM;
+        }
+        return audit_append(&j->job, s, &audit_actor_gateway, "api-token.create", target, 1, detail);
+}
+
 /* The file before the commit: after a crash in between there is still no token in the store, and both are
  * made anew. */
 static int make_admin_token(PrepareJob *j, Store *s) {
@@ -68,6 +81,8 @@ static int make_admin_token(PrepareJob *j, Store *s) {
         memory_wipe(line, strlen(line));
         if (r >= 0)
                 r = s->ops->api_token_put(s, &t);
+        if (r >= 0)
+                r = audit_admin_token(j, s, &t);
         if (r >= 0)
                 r = collect_token(&t, j);
         if (r >= 0)

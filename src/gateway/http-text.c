@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http-text.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
+#include <netinet/in.h>
 #include <strings.h>
 
 #include "parse-util.h"
@@ -197,4 +199,24 @@ const char *http_bearer_token(const char *header) {
         header += 7;
         header += strspn(header, " ");
         return isempty(header) ? NULL : header;
+}
+
+void http_address_format(const struct sockaddr *address, char ret[static HTTP_ADDRESS_MAX]) {
+        const void *bytes = NULL;
+        int family = address->sa_family;
+
+        ret[0] = '\0';
+        if (family == AF_INET)
+                bytes = &((const struct sockaddr_in *) address)->sin_addr;
+        else if (family == AF_INET6) {
+                const struct in6_addr *a = &((const struct sockaddr_in6 *) address)->sin6_addr;
+
+                bytes = a;
+                if (IN6_IS_ADDR_V4MAPPED(a)) {
+                        bytes = &a->s6_addr[12];
+                        family = AF_INET;
+                }
+        }
+        if (bytes && !inet_ntop(family, bytes, ret, HTTP_ADDRESS_MAX))
+                ret[0] = '\0';
 }

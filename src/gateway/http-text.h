@@ -3,6 +3,8 @@
 
 /* What clients write in request lines and headers, decoded strictly. Pure. */
 
+#include <sys/socket.h>
+
 #include "macro.h"
 
 #define HTTP_URI_MAX 8192U
@@ -39,3 +41,7 @@ bool http_etag_listed(const char *header, const char *etag);
 
 /* The token of "Bearer TOKEN", or NULL. */
 const char *http_bearer_token(const char *header);
+
+/* An IP address without its port; IPv4 as such also where it came in through an IPv6 socket. "" for others. */
+#define HTTP_ADDRESS_MAX 48U
+void http_address_format(const struct sockaddr *address, char ret[static HTTP_ADDRESS_MAX]);

@@ -68,6 +68,7 @@ struct HttpExchange {
         size_t first_argument;
         bool is_head;
         char request_id[33];
+        char address[HTTP_ADDRESS_MAX];
         ApiToken token;
         usec_t started;
 
@@ -230,6 +231,14 @@ bool http_exchange_is_head(const HttpExchange *x) {
         return x->is_head;
 }
 
+bool http_exchange_is_read(const HttpExchange *x) {
+        return x->is_head || (x->route && streq(x->route->method, "GET"));
+}
+
+const char *http_exchange_address(const HttpExchange *x) {
+        return x->address;
+}
+
 const ApiToken *http_exchange_token(const HttpExchange *x) {
         return &x->token;
 }
@@ -387,6 +396,14 @@ static HttpExchange *exchange_free(HttpExchange *x) {
         return NULL;
 }
 
+static void exchange_learn_address(HttpExchange *x) {
+        const union MHD_ConnectionInfo *info =
+                        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+
+        if (info && info->client_addr)
+                http_address_format(info->client_addr, x->address);
+}
+
 /* The first that is heard of a request. What is returned is handed to all later callbacks. */
 static void *server_on_uri(void *userdata, const char *uri, struct MHD_Connection *connection) {
         HttpServer *s = userdata;
@@ -401,6 +418,7 @@ static void *server_on_uri(void *userdata, const char *uri, struct MHD_Connectio
         x->started = now(CLOCK_BOOTTIME);
         random_bytes(id, sizeof(id));
         hex_encode(id, sizeof(id), x->request_id);
+        exchange_learn_address(x);
         x->uri_error = http_uri_parse(uri, &x->uri);
         LIST_PREPEND(exchanges, s->exchanges, x);
         return x;

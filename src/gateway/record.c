@@ -249,3 +249,12 @@ EventRecord *event_record_free(EventRecord *e) {
         free(e);
         return NULL;
 }
+
+void audit_record_done(AuditRecord *a) {
+        free(a->actor);
+        free(a->action);
+        free(a->target);
+        free(a->text);
+        free(a->hash);
+        *a = (AuditRecord){};
+}

@@ -156,3 +156,11 @@ typedef struct EventRecord {
 void event_record_done(EventRecord *e);
 EventRecord *event_record_free(EventRecord *e);
 DEFINE_POINTER_CLEANUP(EventRecord, event_record_free);
+
+typedef struct AuditRecord {
+        uint64_t seq;                        /* from 1, without gaps */
+        usec_t time;
+        char *actor, *action, *target;
+        char *text, *hash;                   /* audit.h; the members above are in the text, too */
+} AuditRecord;
+void audit_record_done(AuditRecord *a);

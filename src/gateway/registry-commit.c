@@ -15,6 +15,7 @@
 #include "string-util.h"
 #include "tuf-refresh.h"
 #include "version.h"
+#include "view.h"
 
 #define HASH_STEP MIB(32)                    /* so much in one go, then others may use the worker */
 #define TRUST_COPY "trust"
@@ -22,6 +23,7 @@
 typedef enum CommitStage {
         COMMIT_VERIFY,
         COMMIT_TARGETS,
+        COMMIT_AUDIT,
         COMMIT_METADATA,
         COMMIT_RECORD,
 } CommitStage;
@@ -31,6 +33,7 @@ typedef struct Commit {
         StoreWorker *worker;
         Registry *registry;
         int dir_fd;                          /* borrowed */
+        AuditActor actor;
         import_on_result_t on_result;
         void *userdata;
 
@@ -50,6 +53,7 @@ static Commit *commit_free(Commit *c) {
         tuf_store_free(c->trust_copy);
         sha256_free(c->hash);
         fd_close(c->target_fd);
+        audit_actor_done(&c->actor);
         free(c->result.refusal);
         strv_free(c->result.imported);
         strv_free(c->result.releases);
@@ -320,6 +324,42 @@ static int commit_targets(Commit *c) {
         return r;
 }
 
+/* ---- audit ---- */
+
+static int audit_detail(Commit *c, char *const *versions, json_t **ret) {
+        const TufTrustedSet *set = tuf_refresh_trusted(c->refresh);
+        _cleanup_json_ json_t *o = json_object();
+        int r;
+
+        r = json_set_take(o, "versions", view_texts(versions));
+        if (r >= 0)
+                r = json_set_u64(o, "targets", tuf_trusted_set_get(set, TUF_ROLE_TARGETS)->version);
+        if (r >= 0)
+                r = json_set_u64(o, "timestamp", tuf_trusted_set_get(set, TUF_ROLE_TIMESTAMP)->version);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(o);
+        return 0;
+}
+
+/* Before the metadata is served, and in a transaction of its own: what cannot be entered does not happen. When
+ * the gateway dies between here and the record, its next start ends what was begun (registry_recover()). */
+static int commit_audit(Commit *c, Store *s) {
+        _cleanup_strv_free_ char **versions = NULL;
+        json_t *detail;
+        int r;
+
+        r = registry_new_releases(s, tuf_refresh_targets(c->refresh), &versions);
+        if (r >= 0)
+                r = audit_detail(c, versions, &detail);
+        if (r >= 0)
+                r = audit_append(
+                                &c->job, s, &c->actor, "release.import", "", strv_length(versions), detail);
+        if (r >= 0)
+                c->stage_done = true;
+        return r;
+}
+
 /* ---- metadata ---- */
 
 static int publish_bytes(Commit *c, const char *name, const void *data, size_t size) {
@@ -473,6 +513,8 @@ static int commit_work(StoreJob *job, Store *s) {
                 return commit_verify(c);
         case COMMIT_TARGETS:
                 return commit_targets(c);
+        case COMMIT_AUDIT:
+                return commit_audit(c, s);
         case COMMIT_METADATA:
                 return commit_metadata(c);
         case COMMIT_RECORD:
@@ -488,7 +530,7 @@ static void commit_done(StoreJob *job, int r) {
         if (!finished) {
                 if (c->stage_done)
                         c->stage++;
-                c->job.long_work = c->stage != COMMIT_RECORD;
+                c->job.long_work = c->stage != COMMIT_AUDIT && c->stage != COMMIT_RECORD;
                 r = store_worker_submit(c->worker, &c->job);
                 if (r >= 0)
                         return;
@@ -502,6 +544,7 @@ int registry_commit_start(
                 Registry *registry,
                 StoreWorker *worker,
                 int dir_fd,
+                const AuditActor *actor,
                 import_on_result_t on_result,
                 void *userdata) {
 
@@ -520,7 +563,9 @@ int registry_commit_start(
                 .userdata = userdata,
                 .target_fd = -EBADF,
         };
-        r = store_worker_submit(worker, &c->job);
+        r = audit_actor_copy(&c->actor, actor);
+        if (r >= 0)
+                r = store_worker_submit(worker, &c->job);
         if (r < 0)
                 commit_free(c);
         return r;

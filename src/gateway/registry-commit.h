@@ -5,10 +5,12 @@
 
 #include "registry-import.h"
 
-/* dir_fd: the upload, with metadata/ and targets/; must live until on_result, which runs on the loop. */
+/* dir_fd: the upload, with metadata/ and targets/; must live until on_result, which runs on the loop. The actor
+ * is copied. */
 int registry_commit_start(
                 Registry *registry,
                 StoreWorker *worker,
                 int dir_fd,
+                const AuditActor *actor,
                 import_on_result_t on_result,
                 void *userdata);

@@ -284,7 +284,7 @@ static void import_on_commit(const ImportResult *result, void *userdata) {
         import_destroy(m);
 }
 
-int import_commit(Import *m, import_on_result_t on_result, void *userdata) {
+int import_commit(Import *m, const AuditActor *actor, import_on_result_t on_result, void *userdata) {
         Imports *i = m->owner;
         int r;
 
@@ -292,7 +292,8 @@ int import_commit(Import *m, import_on_result_t on_result, void *userdata) {
                 return -EBUSY;
         m->on_result = on_result;
         m->userdata = userdata;
-        r = registry_commit_start(i->gateway->registry, i->gateway->worker, m->dir_fd, import_on_commit, m);
+        r = registry_commit_start(
+                        i->gateway->registry, i->gateway->worker, m->dir_fd, actor, import_on_commit, m);
         if (r >= 0)
                 i->committing = m->committing = true;
         return r;

@@ -8,6 +8,7 @@
  * whole. Loop's thread; the work of a commit is done in steps on the worker's. Bounded: imports open at
  * once, files, sizes, idle time. */
 
+#include "audit.h"
 #include "registry.h"
 
 typedef struct Gateway Gateway;
@@ -49,6 +50,6 @@ typedef struct ImportResult {
 } ImportResult;
 
 /* The result is the callback's to read only. The import is gone in either case. -EBUSY: another one is being
- * committed, or a file is still on its way. */
+ * committed, or a file is still on its way. The actor is copied. */
 typedef void (*import_on_result_t)(const ImportResult *result, void *userdata);
-int import_commit(Import *m, import_on_result_t on_result, void *userdata);
+int import_commit(Import *m, const AuditActor *actor, import_on_result_t on_result, void *userdata);

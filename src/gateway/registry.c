@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "alloc-util.h"
+#include "audit.h"
 #include "fd-util.h"
 #include "fs-util.h"
 #include "hex.h"
@@ -207,6 +208,28 @@ static int store_release(
                         time);
 }
 
+int registry_new_releases(Store *s, const TufMetadata *targets, char ***ret) {
+        _cleanup_strv_free_ char **problems = NULL, **found = NULL;
+        _cleanup_(known_done) Known known = {};
+        TufRelease **releases = NULL;
+        size_t n = 0;
+        int r;
+
+        r = s->ops->releases_each(s, known_collect, &known);
+        if (r < 0)
+                return r;
+        r = tuf_release_list(targets, &releases, &n, &problems);
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                if (!strv_contains(known.versions, releases[i]->version) &&
+                    !strv_contains(found, releases[i]->version))
+                        r = strv_extend(&found, releases[i]->version);
+        tuf_release_list_free(releases, n);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(found);
+        return 0;
+}
+
 int registry_store_releases(
                 StoreJob *j, Store *s, const TufMetadata *targets, usec_t time, char ***ret_new) {
         _cleanup_strv_free_ char **problems = NULL;
@@ -279,8 +302,20 @@ static int refresh_from_published(Registry *r, usec_t time) {
         return 0;
 }
 
+static int audit_recovered(StoreJob *j, Store *s, char *const *versions) {
+        json_t *detail = json_object();
+
+        if (json_set_take(detail, "versions", view_texts(versions)) < 0) {
+                json_decref(detail);
+                return -ENOMEM;
+        }
+        return audit_append(
+                        j, s, &audit_actor_gateway, "release.recover", "", strv_length(versions), detail);
+}
+
 int registry_recover(Registry *r, StoreJob *j, Store *s) {
         _cleanup_(tuf_trusted_set_freep) TufTrustedSet *set = NULL;
+        _cleanup_strv_free_ char **recovered = NULL;
         RegistryMetadata metadata;
         usec_t time = now(CLOCK_REALTIME);
         int k;
@@ -293,5 +328,6 @@ int registry_recover(Registry *r, StoreJob *j, Store *s) {
         k = registry_load(r, &set, &metadata);
         if (k < 0 || !set)
                 return k;
-        return registry_store_releases(j, s, tuf_trusted_set_get(set, TUF_ROLE_TARGETS), time, NULL);
+        k = registry_store_releases(j, s, tuf_trusted_set_get(set, TUF_ROLE_TARGETS), time, &recovered);
+        return k < 0 || !recovered ? k : audit_recovered(j, s, recovered);
 }

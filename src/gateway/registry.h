@@ -28,6 +28,8 @@ typedef struct RegistryMetadata {
 
 /* Worker: what trust/ holds, expired or not. *ret_set is NULL before the first import. */
 int registry_load(const Registry *r, TufTrustedSet **ret_set, RegistryMetadata *ret);
+/* Worker: versions among the targets that the store does not know yet. */
+int registry_new_releases(Store *s, const TufMetadata *targets, char ***ret);
 /* Worker, in a transaction: makes releases and artifacts what the targets say. Names of new ones in *ret_new
  * (may be NULL). */
 int registry_store_releases(StoreJob *j, Store *s, const TufMetadata *targets, usec_t time, char ***ret_new);

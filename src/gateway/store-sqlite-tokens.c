@@ -127,13 +127,41 @@ int sqlite_join_tokens_each(Store *s, store_join_token_t callback, void *userdat
         return r;
 }
 
+#define API_TOKEN_COLUMNS "id, hash, role, created, expires, description"
+
+static int api_token_read(Query *q, ApiToken *t) {
+        _cleanup_free_ char *role = NULL;
+        int r;
+
+        query_get_text(q, &t->id);
+        query_get_text(q, &t->hash);
+        query_get_text(q, &role);
+        t->created = query_get_u64(q);
+        t->expires = query_get_u64(q);
+        query_get_text(q, &t->description);
+        t->role = api_role_from_string(role);
+        r = query_read(q);
+        return r < 0 ? r : t->role < 0 ? -EUCLEAN : 0;
+}
+
+int sqlite_api_token_get(Store *s, const char *id, ApiToken *ret) {
+        _cleanup_query_ Query q = {};
+        int r;
+
+        query_begin(&q, s, "SELECT " API_TOKEN_COLUMNS " FROM api_tokens WHERE id = ?");
+        query_text(&q, id);
+        r = query_row(&q);
+        if (r <= 0)
+                return r < 0 ? r : -ENOENT;
+        return api_token_read(&q, ret);
+}
+
 int sqlite_api_token_put(Store *s, const ApiToken *t) {
         _cleanup_query_ Query q = {};
         int r;
 
         query_begin(&q, s,
-                    "INSERT INTO api_tokens (id, hash, role, created, expires, description) VALUES "
-                    "(?,?,?,?,?,?)");
+                    "INSERT INTO api_tokens (" API_TOKEN_COLUMNS ") VALUES (?,?,?,?,?,?)");
         query_text(&q, t->id);
         query_text(&q, t->hash);
         query_text(&q, api_role_to_string(t->role));
@@ -156,23 +184,13 @@ int sqlite_api_tokens_each(Store *s, store_api_token_t callback, void *userdata)
         _cleanup_query_ Query q = {};
         int r;
 
-        query_begin(&q, s,
-                    "SELECT id, hash, role, created, expires, description FROM api_tokens ORDER BY "
-                    "created, id");
+        query_begin(&q, s, "SELECT " API_TOKEN_COLUMNS " FROM api_tokens ORDER BY created, id");
         while ((r = query_row(&q)) > 0) {
                 _cleanup_(api_token_done) ApiToken t = {};
-                _cleanup_free_ char *role = NULL;
 
-                query_get_text(&q, &t.id);
-                query_get_text(&q, &t.hash);
-                query_get_text(&q, &role);
-                t.created = query_get_u64(&q);
-                t.expires = query_get_u64(&q);
-                query_get_text(&q, &t.description);
-                t.role = api_role_from_string(role);
-                r = query_read(&q);
+                r = api_token_read(&q, &t);
                 if (r >= 0)
-                        r = t.role < 0 ? -EUCLEAN : callback(&t, userdata);
+                        r = callback(&t, userdata);
                 if (r != 0)
                         return r < 0 ? r : 0;
         }

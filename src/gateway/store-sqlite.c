@@ -74,6 +74,7 @@ static const StoreOps sqlite_ops = {
         .join_token_put_used = sqlite_join_token_put_used,
         .join_token_delete = sqlite_join_token_delete,
         .join_tokens_each = sqlite_join_tokens_each,
+        .api_token_get = sqlite_api_token_get,
         .api_token_put = sqlite_api_token_put,
         .api_token_delete = sqlite_api_token_delete,
         .api_tokens_each = sqlite_api_tokens_each,
@@ -100,6 +101,9 @@ static const StoreOps sqlite_ops = {
         .events_each = sqlite_events_each,
         .events_last = sqlite_events_last,
         .events_prune = sqlite_events_prune,
+        .audit_put = sqlite_audit_put,
+        .audit_last = sqlite_audit_last,
+        .audit_each = sqlite_audit_each,
 };
 
 int store_sqlite_open(const char *path, Store **ret) {

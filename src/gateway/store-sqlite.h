@@ -10,7 +10,7 @@
 
 #include "store.h"
 
-#define SQLITE_STATEMENTS_MAX 96U
+#define SQLITE_STATEMENTS_MAX 256U
 
 typedef struct SqliteStore {
         Store base;
@@ -71,6 +71,7 @@ int sqlite_join_token_used(Store *s, const char *id, const char *agent, const ch
 int sqlite_join_token_put_used(Store *s, const char *id, const char *agent, const char *key_hash);
 int sqlite_join_token_delete(Store *s, const char *id);
 int sqlite_join_tokens_each(Store *s, store_join_token_t callback, void *userdata);
+int sqlite_api_token_get(Store *s, const char *id, ApiToken *ret);
 int sqlite_api_token_put(Store *s, const ApiToken *t);
 int sqlite_api_token_delete(Store *s, const char *id);
 int sqlite_api_tokens_each(Store *s, store_api_token_t callback, void *userdata);
@@ -99,3 +100,6 @@ int sqlite_event_put(Store *s, EventRecord *e);
 int sqlite_events_each(Store *s, uint64_t after, uint64_t limit, store_event_t callback, void *userdata);
 int sqlite_events_last(Store *s, uint64_t *ret);
 int sqlite_events_prune(Store *s, uint64_t keep);
+int sqlite_audit_put(Store *s, const AuditRecord *a);
+int sqlite_audit_last(Store *s, uint64_t *ret_seq, char **ret_hash);
+int sqlite_audit_each(Store *s, const AuditFilter *f, store_audit_t callback, void *userdata);

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "alloc-util.h"
+#include "audit.h"
 #include "log.h"
 
 struct StoreWorker {
@@ -21,14 +22,18 @@ struct StoreWorker {
         bool quit;                   /* only the loop's thread sets it */
 };
 
-static void job_drop_events(StoreJob *j, size_t keep) {
-        while (j->n_events > keep)
+static void job_drop_events(StoreJob *j) {
+        while (j->n_events > 0)
                 event_record_free(j->events[--j->n_events]);
-        if (keep == 0) {
-                free(j->events);
-                j->events = NULL;
-                j->n_events_allocated = 0;
-        }
+        free(j->events);
+        j->events = NULL;
+        j->n_events_allocated = 0;
+}
+
+/* It did not happen, so nobody is told. */
+static void job_drop_news(StoreJob *j) {
+        job_drop_events(j);
+        j->audit = audit_notes_free(j->audit);
 }
 
 int store_job_emit(
@@ -79,7 +84,7 @@ static void job_run(StoreJob *j, Store *s) {
                         return;
                 j->result = r;
         }
-        job_drop_events(j, 0);
+        job_drop_news(j);
         r = s->ops->savepoint_rollback(s);
         if (r < 0)
                 (void) log_error_errno(r, "Failed to take back a change in the store: %m");
@@ -100,7 +105,7 @@ static void batch_run(StoreWorker *w, StoreJob *first) {
         (void) log_error_errno(r, "Failed to write to the store: %m");
         s->ops->rollback(s);
         for (StoreJob *j = first; j; j = j->next) {
-                job_drop_events(j, 0);
+                job_drop_news(j);
                 j->result = r;
         }
 }
@@ -150,7 +155,8 @@ static void job_deliver(MailboxItem *item) {
         if (w->on_event)
                 for (size_t i = 0; i < j->n_events; i++)
                         w->on_event(&j->events[i], w->userdata);
-        job_drop_events(j, 0);
+        job_drop_events(j);
+        audit_notes_publish(TAKE_PTR(j->audit));
         j->done(j, j->result);
 }
 

@@ -18,6 +18,7 @@
 
 typedef struct StoreWorker StoreWorker;
 typedef struct StoreJob StoreJob;
+typedef struct AuditNote AuditNote;
 
 #define STORE_JOBS_MAX 8192U                 /* submitted and not yet done */
 #define STORE_BATCH_MAX 64U
@@ -30,6 +31,8 @@ struct StoreJob {
         /* What the job has to tell the world if it is committed: store_job_emit(). */
         EventRecord **events;
         size_t n_events, n_events_allocated;
+        /* What it has entered into the audit log: audit.h. The journal hears of it after the commit. */
+        AuditNote *audit;
 
         /* the worker's */
         StoreJob *next;

@@ -21,6 +21,7 @@ typedef int (*store_api_token_t)(ApiToken *t, void *userdata);
 typedef int (*store_release_t)(ReleaseRecord *r, void *userdata);
 typedef int (*store_artifact_t)(ArtifactRecord *a, void *userdata);
 typedef int (*store_desired_t)(DesiredRecord *d, void *userdata);
+typedef int (*store_audit_t)(AuditRecord *a, void *userdata);
 typedef int (*store_instruction_t)(InstructionRecord *i, void *userdata);
 typedef int (*store_event_t)(EventRecord *e, void *userdata);
 
@@ -31,6 +32,15 @@ typedef struct InstructionFilter {
         usec_t expired_before;       /* 0: any; only those not ended with an earlier deadline */
         uint64_t limit;
 } InstructionFilter;
+
+/* Each of the texts is NULL, a whole value, or the beginning of one and "*". Times: 0 and USEC_INFINITY: any. */
+typedef struct AuditFilter {
+        const char *actor, *action, *target;
+        usec_t since, until;
+        uint64_t after, before;              /* entries with numbers between these two */
+        bool ascending;
+        uint64_t limit;
+} AuditFilter;
 
 struct StoreOps {
         const char *name;
@@ -62,6 +72,7 @@ struct StoreOps {
         int (*join_token_delete)(Store *s, const char *id);
         int (*join_tokens_each)(Store *s, store_join_token_t callback, void *userdata);
 
+        int (*api_token_get)(Store *s, const char *id, ApiToken *ret);
         int (*api_token_put)(Store *s, const ApiToken *t);
         int (*api_token_delete)(Store *s, const char *id);
         int (*api_tokens_each)(Store *s, store_api_token_t callback, void *userdata);
@@ -101,6 +112,12 @@ struct StoreOps {
         int (*events_each)(Store *s, uint64_t after, uint64_t limit, store_event_t callback, void *userdata);
         int (*events_last)(Store *s, uint64_t *ret);
         int (*events_prune)(Store *s, uint64_t keep);                     /* the newest */
+
+        /* Only audit.c appends. *ret_seq 0: there is nothing yet. */
+        int (*audit_put)(Store *s, const AuditRecord *a);
+        int (*audit_last)(Store *s, uint64_t *ret_seq, char **ret_hash);
+        /* At most f->limit rows are looked at; what is not exact in the filter is the callback's to judge. */
+        int (*audit_each)(Store *s, const AuditFilter *f, store_audit_t callback, void *userdata);
 };
 
 struct Store {

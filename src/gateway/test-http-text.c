@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http-text.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include "string-util.h"
 #include "tests.h"
 
@@ -103,10 +106,29 @@ static void test_headers(void) {
         assert_se(!http_bearer_token(NULL));
 }
 
+static void test_address(void) {
+        struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = 7 };
+        struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = 7 };
+        char text[HTTP_ADDRESS_MAX];
+
+        assert_se(inet_pton(AF_INET, "192.0.2.7", &v4.sin_addr) == 1);
+        http_address_format((const struct sockaddr *) &v4, text);
+        assert_streq(text, "192.0.2.7");
+        assert_se(inet_pton(AF_INET6, "2001:db8::1", &v6.sin6_addr) == 1);
+        http_address_format((const struct sockaddr *) &v6, text);
+        assert_streq(text, "2001:db8::1");
+        assert_se(inet_pton(AF_INET6, "::ffff:192.0.2.7", &v6.sin6_addr) == 1);
+        http_address_format((const struct sockaddr *) &v6, text);
+        assert_streq(text, "192.0.2.7");
+        http_address_format(&(struct sockaddr){ .sa_family = AF_UNIX }, text);
+        assert_streq(text, "");
+}
+
 int main(void) {
         test_uri();
         test_match();
         test_range();
         test_headers();
+        test_address();
         return 0;
 }

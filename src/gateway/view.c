@@ -27,7 +27,7 @@ int view_set_time(json_t *object, const char *key, usec_t t) {
         return t == 0 || t == USEC_INFINITY ? 0 : json_set_string(object, key, rfc3339_format(t, buf));
 }
 
-static json_t *view_labels(const Labels *l) {
+json_t *view_labels(const Labels *l) {
         json_t *o = json_object();
         int r = o ? 0 : -ENOMEM;
 
@@ -192,6 +192,17 @@ json_t *view_api_token(const ApiToken *t) {
         SET(r, view_set_time(o, "expires", t->expires));
         SET(r, set_text(o, "description", t->description));
         return finish(o, r);
+}
+
+json_t *view_texts(char *const *v) {
+        json_t *list = json_array();
+
+        STRV_FOREACH(s, v)
+                if (!list || json_array_append_new(list, json_string(*s)) < 0) {
+                        json_decref(list);
+                        return NULL;
+                }
+        return list;
 }
 
 char *view_event_text(json_t *object) {

@@ -8,6 +8,7 @@
 #include "json.h"
 #include "record.h"
 
+json_t *view_labels(const Labels *l);
 json_t *view_agent(const AgentRecord *a);                /* without what is desired and the last update */
 json_t *view_instruction(const InstructionRecord *i);
 json_t *view_desired(const DesiredRecord *d);
@@ -15,6 +16,8 @@ json_t *view_release(const ReleaseRecord *r);            /* with an empty "artif
 json_t *view_artifact(const ArtifactRecord *a);
 json_t *view_join_token(const JoinToken *t);
 json_t *view_api_token(const ApiToken *t);
+
+json_t *view_texts(char *const *v);                      /* a list of strings */
 
 /* RFC 3339; 0: the member is left out. */
 int view_set_time(json_t *object, const char *key, usec_t t);

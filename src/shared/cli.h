@@ -20,7 +20,7 @@ typedef enum CliExit {
         CLI_AUTH = 4,     /* not allowed, or no valid credentials */
         CLI_CONFLICT = 5, /* the state of things does not allow it */
         CLI_TIMEOUT = 6,  /* the wait ended before the matter did */
-        CLI_FAILED = 7,   /* the update failed, went back, or was paused by itself */
+        CLI_FAILED = 7,   /* the update failed, went back, or was paused by itself; the audit log is broken */
 } CliExit;
 
 typedef struct CliVerb {

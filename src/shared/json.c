@@ -109,3 +109,7 @@ int json_set_bool(json_t *object, const char *key, bool v) {
 char *json_format(json_t *v, bool pretty) {
         return json_dumps(v, JSON_ENCODE_ANY | (pretty ? (size_t) JSON_INDENT(2) : (size_t) JSON_COMPACT));
 }
+
+char *json_format_sorted(json_t *v) {
+        return json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS);
+}

@@ -31,3 +31,5 @@ int json_set_take(json_t *object, const char *key, json_t *v);
 
 /* pretty: indented; else one line. Ends without a newline. NULL on lack of memory. */
 char *json_format(json_t *v, bool pretty);
+/* One line, members sorted: the same value always gives the same text. */
+char *json_format_sorted(json_t *v);

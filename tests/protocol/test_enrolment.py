@@ -17,8 +17,15 @@ def enrol_and_return() -> None:
     with Loopback("enrol") as loop:
         loop.start_gateway()
         agent = loop.new_agent()
-        agent.start(loop.token())
+        token = loop.token()
+        agent.start(token)
         agent.wait_online()
+        log = json.loads(loop.ctl("audit", "list", "--action=agent.enroll", "-o", "json").stdout)["entries"]
+        assert [(e["entry"]["target"], e["entry"]["source"]) for e in log] == [(f"agent:{agent.id}", "127.0.0.1")], log
+        number, secret = token.split("_")[1:3]
+        assert log[0]["entry"]["actor"] == f"join-token:{number}" and secret not in log[0]["text"], log
+        assert log[0]["entry"]["method"] == "join-token"
+        loop.ctl("audit", "verify")
         seen = agent.seen()
         assert seen["version"] == "1.0.0" and seen["facts"]["kernel"], seen
         for path in agent.state.rglob("*"):
