@@ -162,10 +162,12 @@ static int arrive_work(StoreJob *job, Store *s) {
                 return r;
         merge_hello(&a, &j->hello);
         a.state = AGENT_STATE_ONLINE;
-        a.last_seen = t;
+        a.last_seen = a.connected = t;
         r = note_clone(j, s, &a, t);
         if (r >= 0)
                 r = free_and_strdup(&a.session_token, j->token);
+        if (r >= 0)
+                r = free_and_strdup(&a.address, isempty(j->address) ? NULL : j->address);
         if (r >= 0)
                 r = s->ops->agent_put(s, &a);
         if (r >= 0)

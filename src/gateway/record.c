@@ -118,6 +118,8 @@ void agent_record_done(AgentRecord *a) {
         free(a->transaction_id);
         free(a->config_revision);
         free(a->pinned_version);
+        free(a->address);
+        free(a->update_version);
         agent_facts_done(&a->facts);
         labels_done(&a->labels);
         *a = (AgentRecord){};
@@ -233,6 +235,19 @@ void instruction_record_done(InstructionRecord *i) {
         free(i->from_version);
         free(i->message);
         *i = (InstructionRecord){};
+}
+
+void group_record_done(GroupRecord *g) {
+        free(g->name);
+        free(g->selector);
+        free(g->description);
+        *g = (GroupRecord){};
+}
+
+void answer_record_done(AnswerRecord *a) {
+        free(a->fingerprint);
+        free(a->body);
+        *a = (AnswerRecord){};
 }
 
 void event_record_done(EventRecord *e) {

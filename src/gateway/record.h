@@ -57,8 +57,15 @@ typedef struct AgentRecord {
         bool pinned;
         char *pinned_version;
         usec_t enrolled, last_seen;
+        usec_t connected;                    /* its last Hello; 0: none yet */
+        char *address;                       /* where that came from, as gRPC writes it */
         AgentFacts facts;
         Labels labels;
+
+        /* the store's own: not written with the rest */
+        uint64_t revision;                   /* rises when people change something, such as labels */
+        char *update_version;                /* of the newest instruction; NULL: there was none */
+        UpdatePhase update_phase;            /* and where that is */
 } AgentRecord;
 
 void agent_record_done(AgentRecord *a);
@@ -147,6 +154,24 @@ typedef struct InstructionRecord {
         usec_t created, updated, deadline, finished;
 } InstructionRecord;
 void instruction_record_done(InstructionRecord *i);
+
+typedef struct GroupRecord {
+        char *name;                          /* a label's value */
+        char *selector;                      /* in its one spelling */
+        char *description;                   /* NULL: none */
+        usec_t created, updated;
+        uint64_t revision;                   /* rises with every change */
+} GroupRecord;
+void group_record_done(GroupRecord *g);
+
+/* What was answered to a request that may be repeated. */
+typedef struct AnswerRecord {
+        char *fingerprint;                   /* of the request: SHA-256, hex */
+        uint64_t status;
+        char *body;                          /* NULL: none */
+        usec_t created;
+} AnswerRecord;
+void answer_record_done(AnswerRecord *a);
 
 typedef struct EventRecord {
         uint64_t id;                         /* 0: progress, not kept */

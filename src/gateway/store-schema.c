@@ -79,7 +79,8 @@ static const char *const steps[] = {
         "ALTER TABLE agents ADD COLUMN next_key_hash TEXT;"
         "ALTER TABLE join_tokens ADD COLUMN agent TEXT;",
         /* 5: what lists of agents are sorted and filtered by; the newest update of each agent, beside it. The
-         * version's key sorts as SemVer does (version_sort_key()); a Hello fills it in. */
+         * version's key sorts as SemVer does (version_sort_key()). One index for each order that a list may
+         * have, and one that holds all that is counted by, so that counting does not read whole rows. */
         "ALTER TABLE agents ADD COLUMN revision INTEGER NOT NULL DEFAULT 1;"
         "ALTER TABLE agents ADD COLUMN version_key TEXT NOT NULL DEFAULT '';"
         "ALTER TABLE agents ADD COLUMN connected INTEGER NOT NULL DEFAULT 0;"
@@ -93,8 +94,15 @@ static const char *const steps[] = {
         "CREATE INDEX agents_by_state ON agents(state, id);"
         "CREATE INDEX agents_by_version ON agents(version_key, id);"
         "CREATE INDEX agents_by_last_seen ON agents(last_seen, id);"
-        "CREATE INDEX agents_by_hostname ON agents(hostname, id);"
+        "CREATE INDEX agents_by_connected ON agents(connected, id);"
+        "CREATE INDEX agents_by_enrolled ON agents(enrolled, id);"
+        "CREATE INDEX agents_by_hostname ON agents(coalesce(hostname, '') COLLATE NOCASE, id);"
+        "CREATE INDEX agents_by_os ON agents(coalesce(os_id, ''), id);"
+        "CREATE INDEX agents_by_arch ON agents(coalesce(architecture, ''), id);"
+        "CREATE INDEX agents_by_kernel ON agents(coalesce(kernel, ''), id);"
         "CREATE INDEX agents_by_update ON agents(update_phase, id);"
+        "CREATE INDEX agents_facets ON agents"
+        "  (state, version_key, version, update_phase, os_id, architecture, kernel, os_version_id, hostname);"
         "CREATE INDEX agent_labels_by_key ON agent_labels(key, value, agent);",
         /* 6: groups are selectors with a name */
         "CREATE TABLE groups ("

@@ -25,6 +25,9 @@ int sqlite_error(SqliteStore *s, int code, const char *what) {
         case SQLITE_LOCKED:
                 r = -EBUSY;
                 break;
+        case SQLITE_INTERRUPT:
+                r = -EINTR;
+                break;
         case SQLITE_READONLY:
         case SQLITE_PERM:
         case SQLITE_AUTH:
@@ -70,8 +73,21 @@ void query_begin(Query *q, Store *store, const char *sql) {
         q->error = statement_get(q->store, sql, &q->stmt);
 }
 
+void query_begin_once(Query *q, Store *store, const char *sql) {
+        int r;
+
+        *q = (Query){ .store = SQLITE_STORE(store), .once = true };
+        if (!sql)
+                return;
+        r = sqlite3_prepare_v2(q->store->db, sql, -1, &q->stmt, NULL);
+        if (r != SQLITE_OK)
+                q->error = sqlite_error(q->store, r, sql);
+}
+
 void query_end(Query *q) {
-        if (q->stmt) {
+        if (q->once)
+                (void) sqlite3_finalize(q->stmt);
+        else if (q->stmt) {
                 (void) sqlite3_reset(q->stmt);
                 (void) sqlite3_clear_bindings(q->stmt);
         }
@@ -133,6 +149,10 @@ void query_get_text(Query *q, char **ret) {
 
         if (r < 0 && q->error == 0)
                 q->error = r;
+}
+
+const char *query_peek_text(Query *q) {
+        return strempty((const char *) sqlite3_column_text(q->stmt, q->next_column++));
 }
 
 uint64_t query_get_u64(Query *q) {

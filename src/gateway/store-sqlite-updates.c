@@ -215,6 +215,23 @@ static void instruction_bind(Query *q, const InstructionRecord *i) {
         query_text(q, i->from_version);
 }
 
+/* Lists of agents show and count the newest one without looking for it. Progress within a phase writes
+ * nothing here. */
+static int instruction_note(Store *s, const InstructionRecord *i) {
+        _cleanup_query_ Query q = {};
+        int r;
+
+        query_begin(&q, s,
+                    "UPDATE agents SET update_number = ?1, update_phase = ?2, update_version = ?3 WHERE id = ?4 "
+                    "AND (update_number < ?1 OR (update_number = ?1 AND update_phase <> ?2))");
+        query_u64(&q, i->number);
+        query_text(&q, update_phase_to_string(i->phase));
+        query_text(&q, i->version);
+        query_text(&q, i->agent);
+        r = query_run(&q);
+        return r < 0 ? r : 0;
+}
+
 int sqlite_instruction_put(Store *s, InstructionRecord *i) {
         _cleanup_query_ Query q = {};
         int r;
@@ -247,7 +264,7 @@ int sqlite_instruction_put(Store *s, InstructionRecord *i) {
         r = query_run_one(&q);
         if (r >= 0 && i->number == 0)
                 i->number = (uint64_t) sqlite3_last_insert_rowid(SQLITE_STORE(s)->db);
-        return r;
+        return r < 0 ? r : instruction_note(s, i);
 }
 
 int sqlite_instructions_each(

@@ -68,6 +68,23 @@ static const StoreOps sqlite_ops = {
         .agent_delete = sqlite_agent_delete,
         .agents_each = sqlite_agents_each,
         .agents_all_offline = sqlite_agents_all_offline,
+        .agents_page = sqlite_agents_page,
+        .agents_count = sqlite_agents_count,
+        .agents_ids = sqlite_agents_ids,
+        .agents_facets = sqlite_agents_facets,
+        .agents_values = sqlite_agents_values,
+        .agents_relabel = sqlite_agents_relabel,
+        .label_keys = sqlite_label_keys,
+        .label_values = sqlite_label_values,
+        .group_get = sqlite_group_get,
+        .group_put = sqlite_group_put,
+        .group_delete = sqlite_group_delete,
+        .groups_count = sqlite_groups_count,
+        .groups_each = sqlite_groups_each,
+        .group_rollout = sqlite_group_rollout,
+        .answer_get = sqlite_answer_get,
+        .answer_put = sqlite_answer_put,
+        .answers_prune = sqlite_answers_prune,
         .join_token_get = sqlite_join_token_get,
         .join_token_put = sqlite_join_token_put,
         .join_token_used = sqlite_join_token_used,
@@ -115,6 +132,7 @@ int store_sqlite_open(const char *path, Store **ret) {
         if (!s)
                 return -ENOMEM;
         s->base.ops = &sqlite_ops;
+        s->list_limits = (SqliteListLimits){ .few = 5000, .sort = 400, .walk_steps = 200000 };
         store = &s->base;
 
         r = sqlite3_open_v2(
@@ -134,6 +152,11 @@ int store_sqlite_open(const char *path, Store **ret) {
         if (r < 0)
                 return r;
         r = store_schema_update(s);
+        if (r >= 0)
+                r = sqlite_agents_fill_version_keys(s);
+        if (r >= 0) /* store-sqlite-labels.c's; what is temporary stays in memory, as there may be no place for files */
+                r = sqlite_run(s, "PRAGMA temp_store = MEMORY; CREATE TEMP TABLE relabelled "
+                                  "(id TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID");
         if (r < 0)
                 return r;
 

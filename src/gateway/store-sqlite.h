@@ -3,8 +3,8 @@
 
 /* Inside of the SQLite store: the connection, its cached statements, and binding and reading in order of the
  * question marks and columns. An error sticks in the Query and comes out of query_row() or query_read(), so
- * that the lines between need no checks. Statements are static strings, cached by address; values are always
- * bound. */
+ * that the lines between need no checks. Statements are static strings, cached by address, but for those that
+ * depend on what somebody asked for (store-sqlite-builder.h); values are always bound. */
 
 #include <sqlite3.h>
 
@@ -12,9 +12,17 @@
 
 #define SQLITE_STATEMENTS_MAX 256U
 
+/* What reading lists may cost, in rows and in steps of SQLite's machine, before it is done another way. */
+typedef struct SqliteListLimits {
+        uint64_t few;                        /* rows that may all be looked at */
+        uint64_t sort;                       /* agents that fit and are sorted at once */
+        int walk_steps;                      /* along the index of an order, for one page */
+} SqliteListLimits;
+
 typedef struct SqliteStore {
         Store base;
         sqlite3 *db;
+        SqliteListLimits list_limits;
         struct {
                 const char *sql;
                 sqlite3_stmt *stmt;
@@ -29,11 +37,14 @@ static inline SqliteStore *SQLITE_STORE(Store *s) {
 typedef struct Query {
         SqliteStore *store;
         sqlite3_stmt *stmt;
+        bool once;                           /* not of the cache */
         int next_value, next_column;
         int error;
 } Query;
 
 void query_begin(Query *q, Store *s, const char *sql);
+/* A text that was made at run time: prepared for this query, gone with it. NULL: nothing is prepared. */
+void query_begin_once(Query *q, Store *s, const char *sql);
 void query_end(Query *q);
 #define _cleanup_query_ _cleanup_(query_end)
 
@@ -45,6 +56,7 @@ int query_run(Query *q); /* to the end; the number of rows that were changed */
 int query_run_one(Query *q);                             /* 0, or -ENOENT when nothing was changed */
 
 void query_get_text(Query *q, char **ret); /* the next column; replaces *ret; NULL stays NULL */
+const char *query_peek_text(Query *q);                   /* the next column until the next row; NULL is "" */
 uint64_t query_get_u64(Query *q);
 int query_read(Query *q);                                /* 0, or what went wrong in the query_get_*() */
 
@@ -57,6 +69,13 @@ int store_schema_update(SqliteStore *s);
 int store_schema_update_to(SqliteStore *s, uint64_t version);
 uint64_t store_schema_version(void);
 
+/* store-sqlite-agents.c: the columns of the table "agents" that make a record, and one row of them; without
+ * the labels. */
+extern const char sqlite_agent_columns[];
+int sqlite_agent_read(Query *q, AgentRecord *a);
+int sqlite_agent_read_labels(Store *s, AgentRecord *a);
+int sqlite_agents_fill_version_keys(SqliteStore *s);
+
 /* The operations, by subject */
 int sqlite_agent_get(Store *s, const char *id, AgentRecord *ret);
 int sqlite_agent_put(Store *s, const AgentRecord *a);
@@ -65,6 +84,25 @@ int sqlite_agent_seen(Store *s, const char *id, usec_t when, usec_t metadata_exp
 int sqlite_agent_delete(Store *s, const char *id);
 int sqlite_agents_each(Store *s, store_agent_t callback, void *userdata);
 int sqlite_agents_all_offline(Store *s);
+int sqlite_agents_page(
+                Store *s, const AgentQuery *q, store_agent_t callback, void *userdata, uint64_t *ret_total);
+int sqlite_agents_count(Store *s, const AgentQuery *q, uint64_t *ret);
+int sqlite_agents_ids(Store *s, const AgentQuery *q, store_id_t callback, void *userdata);
+int sqlite_agents_facets(Store *s, const AgentQuery *q, store_facet_t callback, void *userdata);
+int sqlite_agents_values(
+                Store *s, const AgentQuery *query, const char *key, store_value_t callback, void *userdata);
+int sqlite_agents_relabel(Store *s, const AgentQuery *q, const StoreRelabel *change);
+int sqlite_label_keys(Store *s, uint64_t limit, store_value_t callback, void *userdata);
+int sqlite_label_values(Store *s, const char *key, uint64_t limit, store_value_t callback, void *userdata);
+int sqlite_group_get(Store *s, const char *name, GroupRecord *ret);
+int sqlite_group_put(Store *s, const GroupRecord *g);
+int sqlite_group_delete(Store *s, const char *name);
+int sqlite_groups_count(Store *s, uint64_t *ret);
+int sqlite_groups_each(Store *s, const char *after, uint64_t limit, store_group_t callback, void *userdata);
+int sqlite_group_rollout(Store *s, const char *name, uint64_t *ret);
+int sqlite_answer_get(Store *s, const char *actor, const char *key, AnswerRecord *ret);
+int sqlite_answer_put(Store *s, const char *actor, const char *key, const AnswerRecord *a);
+int sqlite_answers_prune(Store *s, usec_t before, const char *actor, uint64_t keep);
 int sqlite_join_token_get(Store *s, const char *id, JoinToken *ret);
 int sqlite_join_token_put(Store *s, const JoinToken *t);
 int sqlite_join_token_used(Store *s, const char *id, const char *agent, const char *key_hash);

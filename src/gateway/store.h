@@ -10,7 +10,7 @@
  * gateway. A callback of an *_each() owns the record only while it runs; it may steal members; a negative
  * errno ends the iteration and is returned, > 0 ends it early and 0 is returned. */
 
-#include "record.h"
+#include "agent-query.h"
 
 typedef struct Store Store;
 typedef struct StoreOps StoreOps;
@@ -24,6 +24,28 @@ typedef int (*store_desired_t)(DesiredRecord *d, void *userdata);
 typedef int (*store_audit_t)(AuditRecord *a, void *userdata);
 typedef int (*store_instruction_t)(InstructionRecord *i, void *userdata);
 typedef int (*store_event_t)(EventRecord *e, void *userdata);
+typedef int (*store_group_t)(GroupRecord *g, void *userdata);
+/* Texts that are the store's own, while the callback runs. */
+typedef int (*store_id_t)(const char *id, void *userdata);
+typedef int (*store_value_t)(const char *value, uint64_t n, void *userdata);
+
+/* So many agents have this in common. The same may come more than once. */
+typedef struct AgentFacet {
+        AgentState state;
+        const char *version, *phase, *os, *arch;         /* "": none */
+        uint64_t n;
+} AgentFacet;
+typedef int (*store_facet_t)(const AgentFacet *f, void *userdata);
+
+typedef struct StoreRelabel {
+        const Label *changes;        /* an empty value removes */
+        size_t n;
+        uint64_t tell;               /* the callback hears of so many of the agents that changed, by id */
+        store_id_t callback;
+        void *userdata;
+        uint64_t *ret_changed;
+        char **reterr_overfull;      /* with -E2BIG: an agent that would have more than LABELS_MAX */
+} StoreRelabel;
 
 typedef struct InstructionFilter {
         const char *agent;           /* NULL: any */
@@ -63,6 +85,35 @@ struct StoreOps {
         int (*agent_delete)(Store *s, const char *id);
         int (*agents_each)(Store *s, store_agent_t callback, void *userdata);   /* by id, with labels */
         int (*agents_all_offline)(Store *s);
+
+        /* What an AgentQuery asks for. A page: in its order, from its position on, at most its limit, with labels;
+         * and how many fit in all (NULL: not needed). The others take no heed of order, position and limit. */
+        int (*agents_page)(
+                        Store *s, const AgentQuery *q, store_agent_t callback, void *userdata, uint64_t *ret_total);
+        int (*agents_count)(Store *s, const AgentQuery *q, uint64_t *ret);
+        int (*agents_ids)(Store *s, const AgentQuery *q, store_id_t callback, void *userdata);   /* sorted */
+        int (*agents_facets)(Store *s, const AgentQuery *q, store_facet_t callback, void *userdata);
+        /* The values of a label among them; the same may come more than once. */
+        int (*agents_values)(
+                        Store *s, const AgentQuery *q, const char *key, store_value_t callback, void *userdata);
+        int (*agents_relabel)(Store *s, const AgentQuery *q, const StoreRelabel *change);
+        /* Of all agents: sorted, and how many have each. */
+        int (*label_keys)(Store *s, uint64_t limit, store_value_t callback, void *userdata);
+        int (*label_values)(
+                        Store *s, const char *key, uint64_t limit, store_value_t callback, void *userdata);
+
+        int (*group_get)(Store *s, const char *name, GroupRecord *ret);
+        int (*group_put)(Store *s, const GroupRecord *g);                 /* new, or anew */
+        int (*group_delete)(Store *s, const char *name);
+        int (*groups_count)(Store *s, uint64_t *ret);
+        int (*groups_each)(                                               /* by name; after: NULL: all */
+                        Store *s, const char *after, uint64_t limit, store_group_t callback, void *userdata);
+        int (*group_rollout)(Store *s, const char *name, uint64_t *ret);  /* one that is not over and names it */
+
+        int (*answer_get)(Store *s, const char *actor, const char *key, AnswerRecord *ret);
+        int (*answer_put)(Store *s, const char *actor, const char *key, const AnswerRecord *a);
+        /* Those from before, and of this actor all but the newest. */
+        int (*answers_prune)(Store *s, usec_t before, const char *actor, uint64_t keep);
 
         int (*join_token_get)(Store *s, const char *id, JoinToken *ret);
         int (*join_token_put)(Store *s, const JoinToken *t);              /* labels only when it is new */

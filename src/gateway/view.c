@@ -76,6 +76,39 @@ json_t *view_agent(const AgentRecord *a) {
         SET(r, view_set_time(o, "metadata_expires", a->metadata_expires));
         SET(r, view_set_time(o, "enrolled", a->enrolled));
         SET(r, view_set_time(o, "last_seen", a->last_seen));
+        SET(r, view_set_time(o, "connected", a->connected));
+        SET(r, set_text(o, "address", a->address));
+        if (a->revision > 0)
+                SET(r, json_set_u64(o, "revision", a->revision));
+        return finish(o, r);
+}
+
+json_t *view_agent_narrow(const AgentRecord *a) {
+        json_t *o = json_object();
+        int r = 0;
+
+        if (!o)
+                return NULL;
+        SET(r, json_set_string(o, "id", a->id));
+        SET(r, set_text(o, "hostname", a->facts.hostname));
+        SET(r, json_set_string(o, "state", agent_state_to_string(a->state)));
+        SET(r, set_text(o, "version", a->version));
+        SET(r, set_text(o, "os", a->facts.os_id));
+        SET(r, set_text(o, "arch", a->facts.architecture));
+        SET(r, set_text(o, "kernel", a->facts.kernel));
+        SET(r, set_object(o, "labels", view_labels(&a->labels)));
+        if (a->update_version) {
+                SET(r, set_text(o, "update_phase", update_phase_to_string(a->update_phase)));
+                SET(r, set_text(o, "update_version", a->update_version));
+        }
+        if (a->pinned)
+                SET(r, json_set_bool(o, "pinned", true));
+        if (a->clone_suspected)
+                SET(r, json_set_bool(o, "clone_suspected", true));
+        SET(r, view_set_time(o, "enrolled", a->enrolled));
+        SET(r, view_set_time(o, "connected", a->connected));
+        SET(r, view_set_time(o, "last_seen", a->last_seen));
+        SET(r, json_set_u64(o, "revision", a->revision));
         return finish(o, r);
 }
 

@@ -9,21 +9,8 @@
 
 const char *const selector_facts[] = { "os", "os_version", "arch", "kernel", "hostname", "version", NULL };
 
-typedef enum Operator {
-        OPERATOR_EXISTS,
-        OPERATOR_NOT_EXISTS,
-        OPERATOR_IN,                 /* = and == are "in" with one value */
-        OPERATOR_NOT_IN,
-} Operator;
-
-typedef struct Requirement {
-        char *key;
-        Operator operator;
-        char **values;               /* sorted, without duplicates */
-} Requirement;
-
 struct Selector {
-        Requirement *requirements;   /* sorted, without duplicates */
+        SelectorRequirement *requirements;   /* sorted, without duplicates */
         size_t n_requirements, n_allocated;
 };
 
@@ -129,17 +116,17 @@ bool label_value_is_valid(const char *value) {
         return isempty(value) || name_is_valid(value, strlen(value), "");
 }
 
-static void requirement_done(Requirement *q) {
+static void requirement_done(SelectorRequirement *q) {
         free(q->key);
         strv_free(q->values);
-        *q = (Requirement){};
+        *q = (SelectorRequirement){};
 }
 
 static int compare_text(const void *a, const void *b) {
         return strcmp(*(char *const *) a, *(char *const *) b);
 }
 
-static void requirement_normalize(Requirement *q) {
+static void requirement_normalize(SelectorRequirement *q) {
         size_t n = strv_length(q->values), kept = 0;
 
         if (n == 0)
@@ -154,7 +141,7 @@ static void requirement_normalize(Requirement *q) {
 }
 
 static int requirement_compare(const void *a, const void *b) {
-        const Requirement *x = a, *y = b;
+        const SelectorRequirement *x = a, *y = b;
         char *const *v = x->values, *const *w = y->values;
         int r;
 
@@ -173,7 +160,7 @@ static int requirement_compare(const void *a, const void *b) {
 
 /* The current token as a value of the requirement; what machines say may hold more characters than a label.
  */
-static int parse_value(Lexer *l, Requirement *q, size_t *n_values) {
+static int parse_value(Lexer *l, SelectorRequirement *q, size_t *n_values) {
         _cleanup_free_ char *value = NULL;
         const char *extra = startswith(q->key, SELECTOR_FACT_PREFIX) ? "+~" : "";
 
@@ -191,7 +178,7 @@ static int parse_value(Lexer *l, Requirement *q, size_t *n_values) {
         return strv_consume(&q->values, TAKE_PTR(value));
 }
 
-static int parse_set(Lexer *l, Requirement *q, size_t *n_values) {
+static int parse_set(Lexer *l, SelectorRequirement *q, size_t *n_values) {
         int r;
 
         lexer_next(l);
@@ -215,7 +202,7 @@ static bool fact_is_known(const char *key) {
         return !fact || strv_contains((char *const *) selector_facts, fact);
 }
 
-static int parse_requirement(Lexer *l, Requirement *q, size_t *n_values) {
+static int parse_requirement(Lexer *l, SelectorRequirement *q, size_t *n_values) {
         bool negated = l->type == TOKEN_NOT;
 
         if (negated)
@@ -231,23 +218,23 @@ static int parse_requirement(Lexer *l, Requirement *q, size_t *n_values) {
                 return lexer_fail(l, "there is no such fact (os, os_version, arch, kernel, hostname, version)");
         lexer_next(l);
         if (negated) {
-                q->operator = OPERATOR_NOT_EXISTS;
+                q->operator = SELECTOR_NOT_EXISTS;
                 return 0;
         }
 
         switch (l->type) {
         case TOKEN_END:
         case TOKEN_COMMA:
-                q->operator = OPERATOR_EXISTS;
+                q->operator = SELECTOR_EXISTS;
                 return 0;
         case TOKEN_EQUAL:
         case TOKEN_NOT_EQUAL:
-                q->operator = l->type == TOKEN_EQUAL ? OPERATOR_IN : OPERATOR_NOT_IN;
+                q->operator = l->type == TOKEN_EQUAL ? SELECTOR_IN : SELECTOR_NOT_IN;
                 lexer_next(l);
                 return parse_value(l, q, n_values);
         case TOKEN_WORD:
                 if (lexer_is_word(l, "in") || lexer_is_word(l, "notin")) {
-                        q->operator = lexer_is_word(l, "in") ? OPERATOR_IN : OPERATOR_NOT_IN;
+                        q->operator = lexer_is_word(l, "in") ? SELECTOR_IN : SELECTOR_NOT_IN;
                         return parse_set(l, q, n_values);
                 }
                 break;
@@ -265,7 +252,7 @@ static int selector_parse_all(Lexer *l, Selector *s) {
         if (l->type == TOKEN_END)
                 return lexer_fail(l, "it is empty");
         for (;;) {
-                _cleanup_(requirement_done) Requirement q = {};
+                _cleanup_(requirement_done) SelectorRequirement q = {};
 
                 if (s->n_requirements >= SELECTOR_REQUIREMENTS_MAX)
                         return lexer_fail(l, "too many requirements");
@@ -277,7 +264,8 @@ static int selector_parse_all(Lexer *l, Selector *s) {
                 r = ARRAY_GROW(s->requirements, s->n_allocated, s->n_requirements + 1);
                 if (r < 0)
                         return r;
-                s->requirements[s->n_requirements++] = TAKE_GENERIC(q, Requirement, (Requirement){});
+                s->requirements[s->n_requirements++] =
+                                TAKE_GENERIC(q, SelectorRequirement, (SelectorRequirement){});
 
                 if (l->type == TOKEN_END)
                         return 0;
@@ -290,7 +278,7 @@ static int selector_parse_all(Lexer *l, Selector *s) {
 static void selector_normalize(Selector *s) {
         size_t kept = 0;
 
-        qsort(s->requirements, s->n_requirements, sizeof(Requirement), requirement_compare);
+        qsort(s->requirements, s->n_requirements, sizeof(SelectorRequirement), requirement_compare);
         for (size_t i = 0; i < s->n_requirements; i++)
                 if (kept > 0 && requirement_compare(&s->requirements[kept - 1], &s->requirements[i]) == 0)
                         requirement_done(&s->requirements[i]);
@@ -334,15 +322,15 @@ Selector *selector_free(Selector *s) {
         return NULL;
 }
 
-static bool requirement_matches(const Requirement *q, const char *value) {
+static bool requirement_matches(const SelectorRequirement *q, const char *value) {
         switch (q->operator) {
-        case OPERATOR_EXISTS:
+        case SELECTOR_EXISTS:
                 return value;
-        case OPERATOR_NOT_EXISTS:
+        case SELECTOR_NOT_EXISTS:
                 return !value;
-        case OPERATOR_IN:
+        case SELECTOR_IN:
                 return value && strv_contains(q->values, value);
-        case OPERATOR_NOT_IN:
+        case SELECTOR_NOT_IN:
                 return !value || !strv_contains(q->values, value);
         }
         return false;
@@ -355,24 +343,29 @@ bool selector_matches(const Selector *s, selector_lookup_t lookup, void *userdat
         return true;
 }
 
-static char *requirement_format(const Requirement *q) {
+const SelectorRequirement *selector_requirements(const Selector *s, size_t *ret_n) {
+        *ret_n = s->n_requirements;
+        return s->requirements;
+}
+
+static char *requirement_format(const SelectorRequirement *q) {
         _cleanup_free_ char *values = NULL;
 
         switch (q->operator) {
-        case OPERATOR_EXISTS:
+        case SELECTOR_EXISTS:
                 return strdup(q->key);
-        case OPERATOR_NOT_EXISTS:
+        case SELECTOR_NOT_EXISTS:
                 return strjoinf("!%s", q->key);
-        case OPERATOR_IN:
-        case OPERATOR_NOT_IN:
+        case SELECTOR_IN:
+        case SELECTOR_NOT_IN:
                 break;
         }
         if (strv_length(q->values) == 1)
-                return strjoinf("%s%s%s", q->key, q->operator == OPERATOR_IN ? "=" : "!=", q->values[0]);
+                return strjoinf("%s%s%s", q->key, q->operator == SELECTOR_IN ? "=" : "!=", q->values[0]);
         values = strv_join(q->values, ",");
         if (!values)
                 return NULL;
-        return strjoinf("%s %s (%s)", q->key, q->operator == OPERATOR_IN ? "in" : "notin", values);
+        return strjoinf("%s %s (%s)", q->key, q->operator == SELECTOR_IN ? "in" : "notin", values);
 }
 
 int selector_format(const Selector *s, char **ret) {

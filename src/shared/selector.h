@@ -32,6 +32,22 @@ DEFINE_POINTER_CLEANUP(Selector, selector_free);
 
 bool selector_matches(const Selector *s, selector_lookup_t lookup, void *userdata);
 
+/* What it consists of, for those who evaluate it elsewhere, as a database does. */
+typedef enum SelectorOperator {
+        SELECTOR_EXISTS,
+        SELECTOR_NOT_EXISTS,
+        SELECTOR_IN,                               /* "=" and "==" are "in" with one value */
+        SELECTOR_NOT_IN,
+} SelectorOperator;
+
+typedef struct SelectorRequirement {
+        char *key;
+        SelectorOperator operator;
+        char **values;                             /* sorted, without duplicates */
+} SelectorRequirement;
+
+const SelectorRequirement *selector_requirements(const Selector *s, size_t *ret_n);
+
 /* One spelling for every way to write the same thing: requirements and values sorted, duplicates gone. */
 int selector_format(const Selector *s, char **ret);
 
