@@ -4,6 +4,11 @@
 #include "string-util.h"
 #include "version.h"
 
+/* So many failures stop a version that is desired for many, if they are more than one in so many. */
+#define HELD_AFTER 3U
+#define HELD_SHARE 20U
+#define LIMIT_PAUSE (5 * USEC_PER_SEC)
+
 static const struct {
         const char *name, *text;
 } reason_table[_DESIRED_REASON_MAX] = {
@@ -33,6 +38,14 @@ static const struct {
                 "arch-missing", "The release has no build for this machine's architecture." },
         [DESIRED_REASON_NOT_RELEASED] = {
                 "not-released", "The version is in no imported release any more." },
+        [DESIRED_REASON_REQUIRES_MISSING] = {
+                "requires-missing", "A version that must be installed before is in no imported release for it." },
+        [DESIRED_REASON_IN_ROLLOUT] = { "in-rollout", "A rollout decides when it is updated." },
+        [DESIRED_REASON_LIMIT] = {
+                "limit", "As many agents are being updated without a rollout as may be at once; it follows." },
+        [DESIRED_REASON_HELD] = {
+                "held", "The version failed on too many agents and is sent to no others; it goes on when you ask for a "
+                        "retry." },
         [DESIRED_REASON_CONFLICT] = {
                 "conflict", "Two selectors that match this agent name different versions; neither is "
                             "taken." },
@@ -97,40 +110,49 @@ static usec_t pause_after(const DesiredPolicy *p, uint64_t attempt) {
         return MIN(pause, p->pause_max);
 }
 
-static bool is_released(const DesiredInput *in, const char *version, bool *ret_arch) {
-        bool found = false;
-
-        *ret_arch = false;
-        for (size_t i = 0; i < in->n_artifacts; i++) {
-                if (!streq(in->artifacts[i].version, version))
-                        continue;
-                found = true;
-                if (streq_ptr(in->artifacts[i].arch, in->agent->facts.architecture))
-                        *ret_arch = true;
-        }
-        return found;
-}
-
 static DesiredDecision nothing(DesiredReason reason) {
         return (DesiredDecision){ .action = DESIRED_ACTION_NOTHING, .reason = reason };
 }
 
+/* Is it, or something on the way to it, what is desired? */
+static bool is_wanted(const DesiredInput *in, const InstructionRecord *o) {
+        const char *next = NULL;
+
+        if (o->rollout > 0 || in->choice.conflict)
+                return true;         /* whoever sent it takes it back; and nobody knows what is wanted */
+        if (!in->choice.row)
+                return false;
+        if (streq(in->choice.row->record.version, o->version))
+                return true;
+        return !isempty(o->from_version) && version_is_valid(o->from_version) &&
+               release_path_next(in->releases, in->n_releases, o->from_version, in->agent->facts.architecture,
+                                 in->choice.row->record.version, &next) == RELEASE_PATH_OK &&
+               streq(next, o->version);
+}
+
 static DesiredDecision decide_outstanding(const DesiredInput *in) {
         const InstructionRecord *o = in->outstanding;
-        bool wanted = in->choice.conflict ||
-                      (in->choice.row && streq(in->choice.row->record.version, o->version));
         DesiredDecision d = { .action = DESIRED_ACTION_REPEAT, .reason = DESIRED_REASON_UPDATING };
 
         /* Beyond the restart the machine finishes or goes back by itself; then this is asked again. */
-        if ((!wanted || o->cancel_requested) && o->phase < UPDATE_PHASE_RESTARTING)
+        if ((!is_wanted(in, o) || o->cancel_requested) && o->phase < UPDATE_PHASE_RESTARTING)
                 d.action = DESIRED_ACTION_CANCEL;
         return d;
+}
+
+/* The last instruction brought it to a stepping stone, and the way goes on from there. */
+static bool is_on_the_way(const DesiredInput *in) {
+        return in->last->phase == UPDATE_PHASE_SUCCEEDED &&
+               !streq(in->last->version, in->choice.row->record.version) &&
+               version_compare(in->agent->version, in->last->version) >= 0;
 }
 
 static DesiredDecision decide_after(const DesiredInput *in) {
         const InstructionRecord *last = in->last;
         DesiredDecision d = { .action = DESIRED_ACTION_NOTHING, .reason = DESIRED_REASON_WAITING };
 
+        if (is_on_the_way(in))
+                return (DesiredDecision){ .action = DESIRED_ACTION_INSTRUCT, .attempt = 1 };
         if (last->phase == UPDATE_PHASE_SUCCEEDED)
                 return nothing(DESIRED_REASON_WENT_BACK);
         if (!desired_is_worth_another_try(last->phase, last->verdict))
@@ -144,14 +166,28 @@ static DesiredDecision decide_after(const DesiredInput *in) {
         return d;
 }
 
+static DesiredReason path_reason(ReleasePath path) {
+        switch (path) {
+        case RELEASE_PATH_ARCH_MISSING:
+                return DESIRED_REASON_ARCH_MISSING;
+        case RELEASE_PATH_REQUIRES_MISSING:
+                return DESIRED_REASON_REQUIRES_MISSING;
+        default:
+                return DESIRED_REASON_NOT_RELEASED;
+        }
+}
+
 DesiredDecision desired_decide(const DesiredInput *in) {
         const DesiredRow *row = in->choice.row;
         DesiredDecision d = { .action = DESIRED_ACTION_INSTRUCT, .attempt = 1 };
-        bool has_arch;
+        const char *next = NULL;
+        ReleasePath path;
         int c;
 
         if (in->outstanding)
                 return decide_outstanding(in);
+        if (in->in_rollout)
+                return nothing(DESIRED_REASON_IN_ROLLOUT);
         if (in->choice.conflict)
                 return nothing(DESIRED_REASON_CONFLICT);
         if (!row)
@@ -164,10 +200,10 @@ DesiredDecision desired_decide(const DesiredInput *in) {
                 return nothing(DESIRED_REASON_UP_TO_DATE);
         if (c > 0)
                 return nothing(DESIRED_REASON_ALREADY_NEWER);
-        if (!is_released(in, row->record.version, &has_arch))
-                return nothing(DESIRED_REASON_NOT_RELEASED);
-        if (!has_arch)
-                return nothing(DESIRED_REASON_ARCH_MISSING);
+        path = release_path_next(in->releases, in->n_releases, in->agent->version, strempty(in->agent->facts.architecture),
+                                 row->record.version, &next);
+        if (path != RELEASE_PATH_OK)
+                return nothing(path_reason(path));
         if (in->agent->pinned)
                 return nothing(DESIRED_REASON_PINNED);
 
@@ -180,5 +216,18 @@ DesiredDecision desired_decide(const DesiredInput *in) {
                 return nothing(DESIRED_REASON_OFFLINE);
         d.reason = DESIRED_REASON_DUE;
         d.retry = row->record.retry;
+        d.version = next;
+        return d;
+}
+
+DesiredDecision desired_limit(DesiredDecision d, DesiredKind kind, const DesiredLoad *load, usec_t now) {
+        if (d.action != DESIRED_ACTION_INSTRUCT || kind == DESIRED_KIND_AGENT)
+                return d;
+        if (load->failed >= HELD_AFTER && load->failed * HELD_SHARE > load->sent)
+                return nothing(DESIRED_REASON_HELD);
+        if (load->standing >= load->standing_max) {
+                d = nothing(DESIRED_REASON_LIMIT);
+                d.not_before = usec_add(now, LIMIT_PAUSE);
+        }
         return d;
 }

@@ -11,16 +11,13 @@
  * growing pauses and not for ever; a machine that had the version and left it is left alone. */
 
 #include "record.h"
+#include "release-path.h"
 #include "selector.h"
 
 typedef struct DesiredRow {
         DesiredRecord record;
         Selector *selector;                  /* of DESIRED_KIND_SELECTOR */
 } DesiredRow;
-
-typedef struct DesiredArtifact {
-        char *version, *arch;
-} DesiredArtifact;
 
 typedef struct DesiredPolicy {
         uint64_t attempts_max;               /* of one generation */
@@ -41,6 +38,10 @@ typedef enum DesiredReason {
         DESIRED_REASON_ALREADY_NEWER,
         DESIRED_REASON_ARCH_MISSING,
         DESIRED_REASON_NOT_RELEASED,
+        DESIRED_REASON_REQUIRES_MISSING,
+        DESIRED_REASON_IN_ROLLOUT,           /* which decides alone, as long as the agent has a turn in it */
+        DESIRED_REASON_LIMIT,                /* as many at once as may be without a rollout */
+        DESIRED_REASON_HELD,                 /* it failed on too many */
         DESIRED_REASON_CONFLICT,
         _DESIRED_REASON_MAX,
 } DesiredReason;
@@ -66,8 +67,9 @@ typedef struct DesiredInput {
         const AgentRecord *agent;
         bool connected;
         DesiredChoice choice;
-        const DesiredArtifact *artifacts;
-        size_t n_artifacts;
+        bool in_rollout;
+        const ReleaseInfo *releases;
+        size_t n_releases;
         const InstructionRecord *outstanding;        /* NULL: none */
         const InstructionRecord *last;               /* of the chosen row and generation; NULL: none */
         const DesiredPolicy *policy;
@@ -78,11 +80,21 @@ typedef struct DesiredDecision {
         DesiredAction action;
         DesiredReason reason;
         uint64_t attempt;                    /* INSTRUCT */
+        const char *version;                 /* INSTRUCT: what comes first on the way to the desired one */
         bool retry;
         usec_t not_before;                   /* WAITING: decide again then */
 } DesiredDecision;
 
 DesiredDecision desired_decide(const DesiredInput *in);
+
+/* A version that is desired for many is sent to a few at a time, and to no more once it has failed on several: whoever
+ * wants it done faster, or in another way, makes a rollout. */
+typedef struct DesiredLoad {
+        uint64_t standing, standing_max;     /* under way now, of all such versions; how many may be */
+        uint64_t sent, failed;               /* of this row's generation: agents */
+} DesiredLoad;
+/* INSTRUCT, or NOTHING and why. */
+DesiredDecision desired_limit(DesiredDecision d, DesiredKind kind, const DesiredLoad *load, usec_t now);
 
 /* Was it nobody's fault that an update ended like this, so that it may go well the next time? */
 bool desired_is_worth_another_try(UpdatePhase phase, UpdateVerdict verdict);

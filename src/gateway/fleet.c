@@ -35,25 +35,52 @@ static int collect_row(DesiredRecord *d, void *userdata) {
         return 0;
 }
 
-static int collect_artifact(ArtifactRecord *a, void *userdata) {
+static int collect_release(ReleaseRecord *rel, void *userdata) {
         Fleet *f = userdata;
         int r;
 
-        r = ARRAY_GROW(f->artifacts, f->n_artifacts_allocated, f->n_artifacts + 1);
+        r = ARRAY_GROW(f->kept, f->n_kept_allocated, f->n_kept + 1);
         if (r < 0)
                 return r;
-        f->artifacts[f->n_artifacts++] = (DesiredArtifact){ .version = TAKE_PTR(a->version),
-                                                            .arch = TAKE_PTR(a->arch) };
+        f->kept[f->n_kept++] = (FleetRelease){ .version = TAKE_PTR(rel->version),
+                                               .requires = TAKE_PTR(rel->requires),
+                                               .floor = TAKE_PTR(rel->floor) };
         return 0;
+}
+
+static int collect_artifact(ArtifactRecord *a, void *userdata) {
+        Fleet *f = userdata;
+
+        for (size_t i = 0; i < f->n_kept; i++)
+                if (streq(f->kept[i].version, a->version))
+                        return strv_contains(f->kept[i].archs, a->arch) ? 0 : strv_extend(&f->kept[i].archs, a->arch);
+        return 0;
+}
+
+static const char *text_or_null(const char *s) {
+        return isempty(s) ? NULL : s;
 }
 
 int fleet_load(Store *s, Fleet *ret) {
         int r;
 
         r = s->ops->desired_each(s, collect_row, ret);
+        if (r >= 0)
+                r = s->ops->releases_each(s, collect_release, ret);
+        if (r >= 0)
+                r = s->ops->artifacts_each(s, collect_artifact, ret);
         if (r < 0)
                 return r;
-        return s->ops->artifacts_each(s, collect_artifact, ret);
+        ret->releases = new0(ReleaseInfo, ret->n_kept);
+        if (!ret->releases)
+                return -ENOMEM;
+        for (size_t i = 0; i < ret->n_kept; i++)
+                ret->releases[i] = (ReleaseInfo){ .version = ret->kept[i].version,
+                                                  .requires = text_or_null(ret->kept[i].requires),
+                                                  .floor = text_or_null(ret->kept[i].floor),
+                                                  .archs = ret->kept[i].archs };
+        ret->n_releases = ret->n_kept;
+        return 0;
 }
 
 void fleet_done(Fleet *f) {
@@ -61,18 +88,22 @@ void fleet_done(Fleet *f) {
                 desired_record_done(&f->rows[i].record);
                 selector_free(f->rows[i].selector);
         }
-        for (size_t i = 0; i < f->n_artifacts; i++) {
-                free(f->artifacts[i].version);
-                free(f->artifacts[i].arch);
+        for (size_t i = 0; i < f->n_kept; i++) {
+                free(f->kept[i].version);
+                free(f->kept[i].requires);
+                free(f->kept[i].floor);
+                strv_free(f->kept[i].archs);
         }
         free(f->rows);
-        free(f->artifacts);
+        free(f->kept);
+        free(f->releases);
         *f = (Fleet){};
 }
 
 void fleet_view_done(FleetView *v) {
         instruction_record_done(&v->outstanding);
         instruction_record_done(&v->last);
+        rollout_membership_done(&v->membership);
         *v = (FleetView){};
 }
 
@@ -82,8 +113,42 @@ void fleet_order_done(FleetOrder *o) {
         *o = (FleetOrder){};
 }
 
+/* How many are under way without anybody who leads them, and how the row's version has fared. */
+static int fleet_look_at_load(Fleet *f, Store *s, const DesiredRecord *d) {
+        int r = 0;
+
+        if (!f->has_standing) {
+                r = s->ops->instructions_standing(s, &f->standing);
+                f->has_standing = r >= 0;
+        }
+        if (r >= 0 && f->tallied != d->id) {
+                r = s->ops->desired_tally(s, d->id, d->generation, &f->sent, &f->failed);
+                f->tallied = r >= 0 ? d->id : 0;
+        }
+        return r;
+}
+
+static int fleet_limit(Fleet *f, Store *s, const FleetRules *rules, usec_t now, FleetView *v) {
+        const DesiredRecord *d = v->choice.row ? &v->choice.row->record : NULL;
+        int r;
+
+        if (v->decision.action != DESIRED_ACTION_INSTRUCT || d->kind == DESIRED_KIND_AGENT)
+                return 0;
+        r = fleet_look_at_load(f, s, d);
+        if (r < 0)
+                return r;
+        v->decision = desired_limit(
+                        v->decision, d->kind,
+                        &(DesiredLoad){ .standing = f->standing,
+                                        .standing_max = rules->standing_max,
+                                        .sent = f->sent,
+                                        .failed = f->failed },
+                        now);
+        return 0;
+}
+
 int fleet_decide(
-                const Fleet *f,
+                Fleet *f,
                 Store *s,
                 const AgentRecord *a,
                 bool connected,
@@ -98,6 +163,10 @@ int fleet_decide(
         if (r < 0 && r != -ENOENT)
                 return r;
         ret->has_outstanding = r >= 0;
+        r = s->ops->rollout_membership(s, a->id, &ret->membership);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        ret->in_rollout = r >= 0;
         if (ret->choice.row) {
                 const DesiredRecord *d = &ret->choice.row->record;
 
@@ -110,14 +179,15 @@ int fleet_decide(
                         .agent = a,
                         .connected = connected,
                         .choice = ret->choice,
-                        .artifacts = f->artifacts,
-                        .n_artifacts = f->n_artifacts,
+                        .in_rollout = ret->in_rollout,
+                        .releases = f->releases,
+                        .n_releases = f->n_releases,
                         .outstanding = ret->has_outstanding ? &ret->outstanding : NULL,
                         .last = ret->has_last ? &ret->last : NULL,
                         .policy = &rules->policy,
                         .now = now,
         });
-        return 0;
+        return fleet_limit(f, s, rules, now, ret);
 }
 
 static int order_fill(FleetOrder *o, FleetSend send, const InstructionRecord *i) {
@@ -126,11 +196,42 @@ static int order_fill(FleetOrder *o, FleetSend send, const InstructionRecord *i)
         o->version = strdup(i->version);
         o->deadline = i->deadline;
         o->retry = i->retry;
+        o->back = i->back;
         return o->instruction_id && o->version ? 0 : -ENOMEM;
 }
 
+int fleet_order_instruct(FleetOrder *o, const InstructionRecord *i) {
+        o->not_before = USEC_INFINITY;
+        return order_fill(o, FLEET_SEND_INSTRUCTION, i);
+}
+
+static int fleet_instruct(
+                Fleet *f,
+                StoreJob *j,
+                Store *s,
+                const AgentRecord *a,
+                const FleetView *v,
+                const FleetRules *rules,
+                usec_t now,
+                InstructionRecord *ret) {
+
+        const DesiredRecord *d = &v->choice.row->record;
+
+        f->standing += d->kind != DESIRED_KIND_AGENT;
+        return instruction_create(
+                        j, s,
+                        &(InstructionOrder){ .agent = a->id,
+                                             .from_version = a->version,
+                                             .version = v->decision.version,
+                                             .desired = d->id,
+                                             .generation = d->generation,
+                                             .attempt = v->decision.attempt,
+                                             .retry = v->decision.retry },
+                        now, rules->lease, ret);
+}
+
 int fleet_reconcile(
-                const Fleet *f,
+                Fleet *f,
                 StoreJob *j,
                 Store *s,
                 const AgentRecord *a,
@@ -150,7 +251,7 @@ int fleet_reconcile(
 
         switch (v.decision.action) {
         case DESIRED_ACTION_NOTHING:
-                if (v.decision.reason == DESIRED_REASON_WAITING)
+                if (v.decision.not_before > 0)
                         ret->not_before = v.decision.not_before;
                 return 0;
         case DESIRED_ACTION_CANCEL:
@@ -162,9 +263,7 @@ int fleet_reconcile(
                 ret->not_before = now;       /* gone at once: what is wanted instead? */
                 return 0;
         case DESIRED_ACTION_INSTRUCT:
-                r = instruction_create(
-                                j, s, a, &v.choice.row->record, v.decision.attempt, v.decision.retry, now,
-                                rules->lease, &created);
+                r = fleet_instruct(f, j, s, a, &v, rules, now, &created);
                 if (r < 0)
                         return r;
                 i = &created;

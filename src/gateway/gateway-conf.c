@@ -51,6 +51,7 @@ static const ConfItem items[] = {
         { "Gateway", "RetryMax", conf_parse_unsigned, offsetof(GatewayConf, retry_max) },
         { "Gateway", "TrustedRoot", conf_parse_path, offsetof(GatewayConf, trusted_root) },
         { "Gateway", "LogLevel", conf_parse_log_level, offsetof(GatewayConf, log_level) },
+        { "Limits", "DesiredInFlightMax", conf_parse_unsigned, offsetof(GatewayConf, desired_in_flight_max) },
         { "Limits", "AgentsMax", conf_parse_unsigned, offsetof(GatewayConf, agents_max) },
         { "Limits", "HttpConnectionsMax", conf_parse_unsigned, offsetof(GatewayConf, connections_max) },
         { "Limits", "HttpConnectionsPerAddressMax", conf_parse_unsigned,
@@ -97,6 +98,7 @@ int gateway_conf_load(GatewayConf *c, const char *path) {
                 .retry_pause = 60 * USEC_PER_SEC,
                 .retry_pause_max = USEC_PER_HOUR,
                 .retry_max = 5,
+                .desired_in_flight_max = 20,
                 .agents_max = 10000,
                 .connections_max = 4096,
                 .event_streams_max = 256,
@@ -122,6 +124,7 @@ int gateway_conf_load(GatewayConf *c, const char *path) {
         clamp(&c->retry_pause, USEC_PER_SEC, USEC_PER_DAY, "RetryPauseSec");
         clamp(&c->retry_pause_max, c->retry_pause, 7 * USEC_PER_DAY, "RetryPauseMaxSec");
         c->retry_max = CLAMP(c->retry_max, 1U, 1000U);
+        c->desired_in_flight_max = CLAMP(c->desired_in_flight_max, 1U, 100000U);
         c->agents_max = CLAMP(c->agents_max, 1U, 200000U);
         c->connections_max = CLAMP(c->connections_max, 16U, 100000U);
         if (c->connections_per_address_max == 0)

@@ -37,6 +37,7 @@ void gateway_rules(const Gateway *g, FleetRules *ret) {
                         .pause_max = g->conf.retry_pause_max,
                 },
                 .lease = g->conf.lease,
+                .standing_max = g->conf.desired_in_flight_max,
         };
 }
 

@@ -52,27 +52,23 @@ static int instruction_set_phase(
         i->finished = update_phase_is_terminal(phase) ? now : 0;
         r = instruction_store(j, s, i, /* progress= */ false, now);
         if (r >= 0)
+                r = s->ops->instruction_phase_put(s, i->number, phase, now);
+        if (r >= 0)
                 instruction_log(i);
         return r;
 }
 
 int instruction_create(
-                StoreJob *j,
-                Store *s,
-                const AgentRecord *agent,
-                const DesiredRecord *desired,
-                uint64_t attempt,
-                bool retry,
-                usec_t now,
-                usec_t lease,
-                InstructionRecord *ret) {
+                StoreJob *j, Store *s, const InstructionOrder *order, usec_t now, usec_t lease, InstructionRecord *ret) {
 
         _cleanup_(instruction_record_done) InstructionRecord i = {
-                .desired = desired->id,
-                .generation = desired->generation,
-                .attempt = attempt,
+                .desired = order->desired,
+                .generation = order->generation,
+                .rollout = order->rollout,
+                .attempt = order->attempt,
                 .failed_phase = _UPDATE_PHASE_INVALID,
-                .retry = retry,
+                .retry = order->retry,
+                .back = order->back,
                 .created = now,
                 .deadline = usec_add(now, lease),
         };
@@ -81,9 +77,9 @@ int instruction_create(
 
         random_bytes(id, sizeof(id));
         i.id = hex_encode_new(id, sizeof(id));
-        i.agent = strdup(agent->id);
-        i.version = strdup(desired->version);
-        i.from_version = strdup(strempty(agent->version));
+        i.agent = strdup(order->agent);
+        i.version = strdup(order->version);
+        i.from_version = strdup(strempty(order->from_version));
         if (!i.id || !i.agent || !i.version || !i.from_version)
                 return -ENOMEM;
         r = instruction_set_phase(j, s, &i, UPDATE_PHASE_QUEUED, now);

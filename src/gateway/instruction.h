@@ -20,17 +20,16 @@ typedef struct InstructionStatus {
 } InstructionStatus;
 void instruction_status_done(InstructionStatus *s);
 
+/* What an agent shall do and where that comes from: a desired row and its generation, or a rollout. */
+typedef struct InstructionOrder {
+        const char *agent, *from_version, *version;
+        uint64_t desired, generation, rollout;
+        uint64_t attempt;
+        bool retry, back;
+} InstructionOrder;
 /* New, queued. Fills in everything; the lease begins now. */
 int instruction_create(
-                StoreJob *j,
-                Store *s,
-                const AgentRecord *agent,
-                const DesiredRecord *desired,
-                uint64_t attempt,
-                bool retry,
-                usec_t now,
-                usec_t lease,
-                InstructionRecord *ret);
+                StoreJob *j, Store *s, const InstructionOrder *order, usec_t now, usec_t lease, InstructionRecord *ret);
 /* It is about to be sent for the first time. */
 int instruction_offered(StoreJob *j, Store *s, InstructionRecord *i, usec_t now);
 int instruction_request_cancel(StoreJob *j, Store *s, InstructionRecord *i, usec_t now);

@@ -144,6 +144,8 @@ typedef struct InstructionRecord {
         uint64_t number;                     /* order of creation, given by the store */
         char *id, *agent;
         uint64_t desired, generation, attempt;
+        uint64_t rollout;                    /* it is of this one, and desired is 0; 0: of none */
+        bool back;                           /* to a version that the machine still keeps */
         char *version, *from_version;
         UpdatePhase phase;
         UpdateVerdict verdict;

@@ -11,9 +11,6 @@ static void settle_amounts(RolloutSpec *s, uint64_t cohort) {
         if (!s->canary.ids) {
                 uint64_t n = rollout_canaries(s, cohort);
 
-                /* of a single agent nobody is a canary, unless somebody asked for it */
-                if (s->canary.at_most > 0 && cohort == 1)
-                        n = 0;
                 if (s->canary.amount.is_share)
                         s->canary.amount = (RolloutAmount){ .value = (uint32_t) n };
                 s->canary.at_most = 0;

@@ -16,8 +16,8 @@ void fleet_init(TestFleet *f, size_t n) {
         f->spec.max_in_flight = ROLLOUT_BATCH_MAX;
         f->spec.max_failures = (RolloutAmount){ .value = ROLLOUT_BATCH_MAX };
         f->spec.attempts = 1;
-        f->releases[0] = (RolloutRelease){ .version = "1.0.0", .archs = archs };
-        f->releases[1] = (RolloutRelease){ .version = "1.1.0", .archs = archs };
+        f->releases[0] = (ReleaseInfo){ .version = "1.0.0", .archs = archs };
+        f->releases[1] = (ReleaseInfo){ .version = "1.1.0", .archs = archs };
         f->n_releases = 2;
         f->ids = calloc(n ?: 1, sizeof(*f->ids));
         f->members = new0(RolloutMember, n);

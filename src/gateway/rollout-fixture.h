@@ -14,7 +14,7 @@
 typedef struct TestFleet {
         RolloutSpec spec;
         RolloutKind kind;
-        RolloutRelease releases[8];
+        ReleaseInfo releases[8];
         size_t n_releases;
         size_t n, n_traits[_ROLLOUT_TRAIT_MAX];
         char (*ids)[24];

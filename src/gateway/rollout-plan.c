@@ -6,36 +6,21 @@
 
 /* ---- who can take part ---- */
 
-static const RolloutRelease *release_find(const RolloutRelease *releases, size_t n, const char *version) {
-        for (size_t i = 0; i < n; i++)
-                if (streq(releases[i].version, version))
-                        return releases + i;
-        return NULL;
-}
-
-MemberReason rollout_next_hop(const RolloutRelease *releases, size_t n_releases, const char *current,
-                              const char *arch, const char *goal, const char **ret_hop) {
-        const char *hop = goal;
-
-        /* from the goal backwards, until what runs is enough; as many steps as there are releases, or it is a circle */
-        for (size_t i = 0; i <= n_releases; i++) {
-                const RolloutRelease *release = release_find(releases, n_releases, hop);
-
-                if (!release)
-                        return i == 0 ? MEMBER_REASON_NOT_RELEASED : MEMBER_REASON_REQUIRES_MISSING;
-                if (arch && !strv_contains(release->archs, arch))
-                        return i == 0 ? MEMBER_REASON_ARCH_MISSING : MEMBER_REASON_REQUIRES_MISSING;
-                if (!release->requires || version_compare(current, release->requires) >= 0) {
-                        *ret_hop = hop;
-                        return MEMBER_REASON_NONE;
-                }
-                hop = release->requires;
+static MemberReason judge_path(const RolloutInput *in, const RolloutMember *m, const RolloutView *v, const char **ret_hop) {
+        switch (release_path_next(in->releases, in->n_releases, v->version, v->arch, m->goal, ret_hop)) {
+        case RELEASE_PATH_OK:
+                return MEMBER_REASON_NONE;
+        case RELEASE_PATH_NOT_RELEASED:
+                return MEMBER_REASON_NOT_RELEASED;
+        case RELEASE_PATH_ARCH_MISSING:
+                return MEMBER_REASON_ARCH_MISSING;
+        default:
+                return MEMBER_REASON_REQUIRES_MISSING;
         }
-        return MEMBER_REASON_REQUIRES_MISSING;
 }
 
 static MemberReason judge_rollback(const RolloutInput *in, const RolloutMember *m, const RolloutView *v) {
-        const RolloutRelease *running = release_find(in->releases, in->n_releases, v->version);
+        const ReleaseInfo *running = release_find(in->releases, in->n_releases, v->version);
 
         if (!streq_ptr(v->previous_version, m->goal))
                 return MEMBER_REASON_VERSION_GONE;
@@ -68,7 +53,7 @@ MemberReason rollout_judge(const RolloutInput *in, const RolloutMember *m, const
                 *ret_hop = m->goal;
                 return judge_rollback(in, m, v);
         }
-        return rollout_next_hop(in->releases, in->n_releases, v->version, v->arch, m->goal, ret_hop);
+        return judge_path(in, m, v, ret_hop);
 }
 
 static void member_classify(const RolloutInput *in, RolloutMember *m, const RolloutView *v) {

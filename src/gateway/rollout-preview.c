@@ -65,8 +65,20 @@ static void guess_end(const RolloutInput *in, const RolloutOutcome *o, RolloutPr
         ret->ends = left > (USEC_INFINITY / 2) / each ? USEC_INFINITY : usec_add(in->now, left * each);
 }
 
+/* Of those that are in flight already nobody knows how far they are: as if they had just begun. */
+static usec_t continue_updates(RolloutInput *in, usec_t end) {
+        bool any = false;
+
+        for (size_t i = 0; i < in->n; i++)
+                if (in->members[i].state == MEMBER_STATE_IN_FLIGHT) {
+                        in->members[i].not_before = end;
+                        any = true;
+                }
+        return any ? end : USEC_INFINITY;
+}
+
 static int play(RolloutProgress *p, RolloutInput *in, RolloutView *views, usec_t update_takes, RolloutPreview *ret) {
-        usec_t ends = USEC_INFINITY;
+        usec_t ends = continue_updates(in, usec_add(in->now, update_takes));
 
         for (uint64_t visits = 0; visits < VISITS_MAX; visits += in->n + 1) {
                 RolloutOutcome o;

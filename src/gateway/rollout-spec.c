@@ -32,7 +32,6 @@ void rollout_spec_defaults(RolloutSpec *ret) {
                 .attempts = 3,
                 .retry_pause = 60 * USEC_PER_SEC,
                 .offline_wait = 7 * USEC_PER_DAY,
-                .set_desired = true,
         };
 }
 
@@ -47,8 +46,8 @@ uint64_t rollout_amount_of(const RolloutAmount *a, uint64_t whole) {
 uint64_t rollout_canaries(const RolloutSpec *s, uint64_t cohort) {
         uint64_t n = s->canary.ids ? strv_length(s->canary.ids) : rollout_amount_of(&s->canary.amount, cohort);
 
-        if (s->canary.at_most > 0)
-                n = MIN(n, (uint64_t) s->canary.at_most);
+        if (s->canary.at_most > 0) /* nobody asked: and a single agent is nobody's canary */
+                n = cohort == 1 ? 0 : MIN(n, (uint64_t) s->canary.at_most);
         return MIN(n, cohort);
 }
 

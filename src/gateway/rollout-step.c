@@ -31,13 +31,15 @@ static usec_t realtime_of(const Step *s, usec_t clock) {
 typedef struct Waiting {
         uint64_t ready;              /* could be admitted */
         uint64_t ready_turn;         /* and it is their turn */
-        uint64_t resting;            /* there, but in a pause before another attempt */
+        uint64_t resting;            /* there, but in a pause before another attempt, or at another update */
         usec_t resting_until;
 } Waiting;
 
 static bool is_ready(const Step *s, size_t i) {
-        return s->in->members[i].state == MEMBER_STATE_PENDING && s->in->views[i].online &&
-               s->in->views[i].version && s->in->members[i].not_before <= s->in->now;
+        const RolloutView *v = s->in->views + i;
+
+        return s->in->members[i].state == MEMBER_STATE_PENDING && v->online && v->version && !v->busy &&
+               s->in->members[i].not_before <= s->in->now;
 }
 
 static bool is_turn_of(const Step *s, const RolloutMember *m) {
@@ -58,7 +60,8 @@ static Waiting look_at_waiting(const Step *s) {
                 } else if (m->not_before > s->in->now) {
                         w.resting++;
                         w.resting_until = min_usec(w.resting_until, m->not_before);
-                }
+                } else
+                        w.resting += s->in->views[i].busy; /* its end will be noticed */
         }
         return w;
 }

@@ -14,6 +14,7 @@
  * it is paused, so that an hour of pause does not end an hour of soak. */
 
 #include "phase.h"
+#include "release-path.h"
 #include "rollout-spec.h"
 
 /* ---- names ---- */
@@ -156,6 +157,7 @@ typedef struct RolloutView {
         const char *pinned_version;
         MemberReason desired;                /* NONE, OVERRIDDEN or CONFLICT: what else is desired for it */
         bool in_other_rollout;               /* for the plan */
+        bool busy;                           /* at an update that did not come from here */
 
         bool has_instruction;
         UpdatePhase phase;
@@ -163,13 +165,6 @@ typedef struct RolloutView {
         const char *instruction_version;
         usec_t finished;
 } RolloutView;
-
-typedef struct RolloutRelease {
-        const char *version;
-        const char *requires;                /* must be installed before; NULL: nothing */
-        const char *floor;                   /* never run older again; NULL: no floor */
-        char *const *archs;                  /* NULL-terminated */
-} RolloutRelease;
 
 typedef struct RolloutCounts {
         uint64_t n[_MEMBER_STATE_MAX];
@@ -203,7 +198,7 @@ typedef struct RolloutInput {
         const RolloutSpec *spec;
         RolloutKind kind;
         uint64_t seed;                       /* of the order: the rollout's id */
-        const RolloutRelease *releases;
+        const ReleaseInfo *releases;
         size_t n_releases;
         RolloutMember *members;              /* in order of position */
         const RolloutView *views;            /* one for each member */
@@ -220,9 +215,6 @@ int rollout_plan(RolloutInput *in, RolloutView *views, RolloutProgress *ret, con
 /* New members while it runs, by the same rules: those before n_old are left alone. */
 int rollout_plan_more(RolloutInput *in, size_t n_old);
 
-/* May this agent come to its goal, and through which version first? NONE and *ret_hop, or why not. */
-MemberReason rollout_next_hop(const RolloutRelease *releases, size_t n_releases, const char *current,
-                              const char *arch, const char *goal, const char **ret_hop);
 /* May this member take part now, and what would it be sent? NONE, or why not. *ret_hop is NULL for a machine of which
  * nothing is known yet. */
 MemberReason rollout_judge(const RolloutInput *in, const RolloutMember *m, const RolloutView *v, const char **ret_hop);

@@ -7,7 +7,7 @@
 #define INSTRUCTION_COLUMNS \
         "number, id, agent, desired, generation, attempt, version, from_version, phase, verdict, " \
         "failed_phase, message, retry, cancel_requested, sequence, bytes_done, bytes_total, created, " \
-        "updated, deadline, finished"
+        "updated, deadline, finished, rollout, kind"
 
 static int desired_read(Query *q, DesiredRecord *d) {
         _cleanup_free_ char *kind = NULL;
@@ -112,7 +112,7 @@ int sqlite_desired_each(Store *s, store_desired_t callback, void *userdata) {
 }
 
 static int instruction_read(Query *q, InstructionRecord *i) {
-        _cleanup_free_ char *phase = NULL, *verdict = NULL, *failed = NULL;
+        _cleanup_free_ char *phase = NULL, *verdict = NULL, *failed = NULL, *kind = NULL;
         int r;
 
         i->number = query_get_u64(q);
@@ -136,6 +136,8 @@ static int instruction_read(Query *q, InstructionRecord *i) {
         i->updated = query_get_u64(q);
         i->deadline = query_get_u64(q);
         i->finished = query_get_u64(q);
+        i->rollout = query_get_u64(q);
+        query_get_text(q, &kind);
         r = query_read(q);
         if (r < 0)
                 return r;
@@ -146,6 +148,7 @@ static int instruction_read(Query *q, InstructionRecord *i) {
         i->verdict = verdict ? update_verdict_from_string(verdict) : UPDATE_VERDICT_NONE;
         if (i->verdict < 0)
                 i->verdict = UPDATE_VERDICT_INTERNAL;    /* a newer agent's word */
+        i->back = streq(strempty(kind), "rollback");
         i->failed_phase = failed ? update_phase_from_string(failed) : _UPDATE_PHASE_INVALID;
         return 0;
 }
@@ -241,8 +244,8 @@ int sqlite_instruction_put(Store *s, InstructionRecord *i) {
                             "INSERT INTO instructions (phase, terminal, verdict, failed_phase, message, "
                             "cancel_requested, sequence, bytes_done, bytes_total, updated, deadline, "
                             "finished, from_version, id, agent, desired, generation, attempt, version, "
-                            "retry, created) "
-                            "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+                            "retry, created, rollout, kind) "
+                            "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
         else
                 query_begin(&q, s,
                             "UPDATE instructions SET phase = ?, terminal = ?, verdict = ?, "
@@ -259,6 +262,8 @@ int sqlite_instruction_put(Store *s, InstructionRecord *i) {
                 query_text(&q, i->version);
                 query_u64(&q, i->retry);
                 query_u64(&q, i->created);
+                query_u64(&q, i->rollout);
+                query_text(&q, i->back ? "rollback" : "update");
         } else
                 query_u64(&q, i->number);
         r = query_run_one(&q);
@@ -321,12 +326,13 @@ int sqlite_instructions_prune(Store *s, const char *agent, uint64_t keep) {
         _cleanup_query_ Query q = {};
         int r;
 
-        /* what is desired still counts its attempts */
+        /* what is desired still counts its attempts, and a rollout shows how its members fared */
         query_begin(&q, s,
                     "DELETE FROM instructions WHERE agent = ?1 AND terminal = 1 AND number <= "
                     "(SELECT number FROM instructions WHERE agent = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2) "
                     "AND NOT EXISTS (SELECT 1 FROM desired WHERE desired.id = instructions.desired "
-                    "AND desired.generation = instructions.generation)");
+                    "AND desired.generation = instructions.generation) "
+                    "AND NOT EXISTS (SELECT 1 FROM rollout_members WHERE instruction = instructions.id)");
         query_text(&q, agent);
         query_u64(&q, keep);
         r = query_run(&q);
@@ -343,6 +349,89 @@ int sqlite_instruction_next_deadline(Store *s, usec_t *ret) {
                 return r;
         *ret = r > 0 ? query_get_u64(&q) : USEC_INFINITY;
         return query_read(&q);
+}
+
+int sqlite_instruction_phase_put(Store *s, uint64_t number, UpdatePhase phase, usec_t time) {
+        _cleanup_query_ Query q = {};
+        int r;
+
+        query_begin(&q, s, "INSERT INTO instruction_phases (number, phase, time) VALUES (?, ?, ?) ON CONFLICT DO NOTHING");
+        query_u64(&q, number);
+        query_text(&q, update_phase_to_string(phase));
+        query_u64(&q, time);
+        r = query_run(&q);
+        return r < 0 ? r : 0;
+}
+
+int sqlite_instruction_phases_each(Store *s, uint64_t number, store_phase_t callback, void *userdata) {
+        _cleanup_query_ Query q = {};
+        int r;
+
+        query_begin(&q, s, "SELECT phase, time FROM instruction_phases WHERE number = ? ORDER BY time");
+        query_u64(&q, number);
+        while ((r = query_row(&q)) > 0) {
+                _cleanup_free_ char *name = NULL;
+                UpdatePhase phase;
+                usec_t t;
+
+                query_get_text(&q, &name);
+                t = query_get_u64(&q);
+                r = query_read(&q);
+                if (r < 0)
+                        return r;
+                phase = update_phase_from_string(name);
+                r = phase < 0 ? -EUCLEAN : callback(phase, t, userdata);
+                if (r != 0)
+                        return r < 0 ? r : 0;
+        }
+        return r;
+}
+
+static int read_numbers(Query *q, uint64_t *first, uint64_t *second) {
+        int r = query_row(q);
+
+        if (r <= 0)
+                return r < 0 ? r : -EUCLEAN;
+        *first = query_get_u64(q);
+        if (second)
+                *second = query_get_u64(q);
+        return query_read(q);
+}
+
+int sqlite_instructions_standing(Store *s, uint64_t *ret) {
+        _cleanup_query_ Query q = {};
+
+        query_begin(&q, s,
+                    "SELECT count(*) FROM instructions i WHERE terminal = 0 AND rollout = 0 AND NOT EXISTS "
+                    "(SELECT 1 FROM desired d WHERE d.id = i.desired AND d.kind = 'agent')");
+        return read_numbers(&q, ret, NULL);
+}
+
+int sqlite_instructions_duration(Store *s, usec_t *ret) {
+        _cleanup_query_ Query q = {};
+        int r;
+
+        query_begin(&q, s,
+                    "WITH latest AS (SELECT max(finished - created, 0) AS span FROM instructions "
+                    "WHERE phase = 'succeeded' ORDER BY number DESC LIMIT 100) "
+                    "SELECT span FROM latest ORDER BY span LIMIT 1 OFFSET (SELECT count(*) / 2 FROM latest)");
+        r = query_row(&q);
+        if (r <= 0)
+                return r < 0 ? r : -ENOENT;
+        *ret = query_get_u64(&q);
+        return query_read(&q);
+}
+
+int sqlite_desired_tally(
+                Store *s, uint64_t desired, uint64_t generation, uint64_t *ret_sent, uint64_t *ret_failed) {
+        _cleanup_query_ Query q = {};
+
+        query_begin(&q, s,
+                    "SELECT count(DISTINCT agent), count(DISTINCT CASE WHEN phase IN ('rolled-back', 'failed', 'timed-out') "
+                    "THEN agent END) FROM instructions WHERE desired = ? AND generation = ?");
+        query_u64(&q, desired);
+        query_u64(&q, generation);
+        return read_numbers(&q, ret_sent, ret_failed);
 }
 
 int sqlite_event_put(Store *s, EventRecord *e) {

@@ -134,6 +134,27 @@ int sqlite_instructions_each(
 int sqlite_instructions_cap_deadline(Store *s, usec_t latest);
 int sqlite_instructions_prune(Store *s, const char *agent, uint64_t keep);
 int sqlite_instruction_next_deadline(Store *s, usec_t *ret);
+int sqlite_instruction_phase_put(Store *s, uint64_t number, UpdatePhase phase, usec_t time);
+int sqlite_instruction_phases_each(Store *s, uint64_t number, store_phase_t callback, void *userdata);
+int sqlite_instructions_standing(Store *s, uint64_t *ret);
+int sqlite_instructions_duration(Store *s, usec_t *ret);
+int sqlite_desired_tally(
+                Store *s, uint64_t desired, uint64_t generation, uint64_t *ret_sent, uint64_t *ret_failed);
+int sqlite_rollout_get(Store *s, uint64_t id, RolloutRecord *ret);
+int sqlite_rollout_put(Store *s, RolloutRecord *r);
+int sqlite_rollouts_each(Store *s, const RolloutFilter *f, store_rollout_t callback, void *userdata);
+int sqlite_rollouts_count(Store *s, const RolloutFilter *f, uint64_t *ret);
+int sqlite_rollouts_due(Store *s, usec_t now, store_rollout_t callback, void *userdata);
+int sqlite_rollout_next_look(Store *s, usec_t *ret);
+int sqlite_rollout_members_each(Store *s, uint64_t rollout, store_rollout_member_t callback, void *userdata);
+int sqlite_rollout_members_page(
+                Store *s,
+                const RolloutMemberFilter *f,
+                store_rollout_member_t callback,
+                void *userdata,
+                uint64_t *ret_total);
+int sqlite_rollout_member_put(Store *s, uint64_t rollout, const RolloutMemberRecord *r);
+int sqlite_rollout_membership(Store *s, const char *agent, RolloutMembership *ret);
 int sqlite_event_put(Store *s, EventRecord *e);
 int sqlite_events_each(Store *s, uint64_t after, uint64_t limit, store_event_t callback, void *userdata);
 int sqlite_events_last(Store *s, uint64_t *ret);

@@ -11,6 +11,7 @@
  * errno ends the iteration and is returned, > 0 ends it early and 0 is returned. */
 
 #include "agent-query.h"
+#include "rollout-record.h"
 
 typedef struct Store Store;
 typedef struct StoreOps StoreOps;
@@ -24,6 +25,9 @@ typedef int (*store_desired_t)(DesiredRecord *d, void *userdata);
 typedef int (*store_audit_t)(AuditRecord *a, void *userdata);
 typedef int (*store_instruction_t)(InstructionRecord *i, void *userdata);
 typedef int (*store_event_t)(EventRecord *e, void *userdata);
+typedef int (*store_rollout_t)(RolloutRecord *r, void *userdata);
+typedef int (*store_rollout_member_t)(RolloutMemberRecord *m, void *userdata);
+typedef int (*store_phase_t)(UpdatePhase phase, usec_t time, void *userdata);
 typedef int (*store_group_t)(GroupRecord *g, void *userdata);
 /* Texts that are the store's own, while the callback runs. */
 typedef int (*store_id_t)(const char *id, void *userdata);
@@ -54,6 +58,23 @@ typedef struct InstructionFilter {
         usec_t expired_before;       /* 0: any; only those not ended with an earlier deadline */
         uint64_t limit;
 } InstructionFilter;
+
+typedef struct RolloutFilter {
+        bool active;                 /* only those not ended */
+        RolloutState state;          /* _ROLLOUT_STATE_INVALID: any */
+        const char *version;         /* NULL: any */
+        uint64_t before;             /* only with smaller numbers; 0: any */
+        uint64_t limit;              /* 0: all */
+} RolloutFilter;
+
+typedef struct RolloutMemberFilter {
+        uint64_t rollout;
+        MemberState state;           /* _MEMBER_STATE_INVALID: any */
+        const char *reason;          /* or verdict; NULL: any */
+        bool has_batch;
+        uint32_t batch;
+        uint64_t from_position, limit;
+} RolloutMemberFilter;
 
 /* Each of the texts is NULL, a whole value, or the beginning of one and "*". Times: 0 and USEC_INFINITY: any. */
 typedef struct AuditFilter {
@@ -158,6 +179,34 @@ struct StoreOps {
         /* All but the newest of one agent, those not ended, and those of a generation that is still desired. */
         int (*instructions_prune)(Store *s, const char *agent, uint64_t keep);
         int (*instruction_next_deadline)(Store *s, usec_t *ret);          /* USEC_INFINITY: none */
+
+        /* When it reached a phase first. */
+        int (*instruction_phase_put)(Store *s, uint64_t number, UpdatePhase phase, usec_t time);
+        int (*instruction_phases_each)(Store *s, uint64_t number, store_phase_t callback, void *userdata);
+        /* Of those without a rollout: how many are not ended, but for those to a single agent. */
+        int (*instructions_standing)(Store *s, uint64_t *ret);
+        /* From creation to the end, of the last hundred that succeeded: the median. -ENOENT: none did. */
+        int (*instructions_duration)(Store *s, usec_t *ret);
+        /* Of a desired row's generation: how many agents it was sent to, and on how many it failed. */
+        int (*desired_tally)(Store *s, uint64_t desired, uint64_t generation, uint64_t *ret_sent, uint64_t *ret_failed);
+
+        int (*rollout_get)(Store *s, uint64_t id, RolloutRecord *ret);
+        int (*rollout_put)(Store *s, RolloutRecord *r);                   /* id 0: new, the id is filled in */
+        int (*rollouts_each)(Store *s, const RolloutFilter *f, store_rollout_t callback, void *userdata); /* newest first */
+        int (*rollouts_count)(Store *s, const RolloutFilter *f, uint64_t *ret);
+        int (*rollouts_due)(Store *s, usec_t now, store_rollout_t callback, void *userdata);
+        int (*rollout_next_look)(Store *s, usec_t *ret);                  /* USEC_INFINITY: none */
+        /* By position, with what is known of their agents. */
+        int (*rollout_members_each)(Store *s, uint64_t rollout, store_rollout_member_t callback, void *userdata);
+        int (*rollout_members_page)(
+                        Store *s,
+                        const RolloutMemberFilter *f,
+                        store_rollout_member_t callback,
+                        void *userdata,
+                        uint64_t *ret_total);
+        int (*rollout_member_put)(Store *s, uint64_t rollout, const RolloutMemberRecord *m);
+        /* -ENOENT: the agent waits in no rollout and is in flight in none. */
+        int (*rollout_membership)(Store *s, const char *agent, RolloutMembership *ret);
 
         int (*event_put)(Store *s, EventRecord *e);                       /* fills in the id */
         int (*events_each)(Store *s, uint64_t after, uint64_t limit, store_event_t callback, void *userdata);

@@ -11,11 +11,13 @@
 static const DesiredPolicy policy = { .attempts_max = 3,
                                       .pause = 10 * USEC_PER_SEC,
                                       .pause_max = 30 * USEC_PER_SEC };
-static const DesiredArtifact artifacts[] = {
-        { (char *) "1.0.0", (char *) "x86_64" },
-        { (char *) "1.1.0", (char *) "x86_64" },
-        { (char *) "1.2.0", (char *) "x86_64" },
-        { (char *) "1.2.0", (char *) "aarch64" },
+static char *const intel[] = { (char *) "x86_64", NULL }, *const both[] = { (char *) "x86_64", (char *) "aarch64", NULL };
+static const ReleaseInfo releases[] = {
+        { .version = "1.0.0", .archs = intel },
+        { .version = "1.1.0", .archs = intel },
+        { .version = "1.2.0", .archs = both },
+        { .version = "2.0.0", .archs = both, .requires = "1.2.0" },
+        { .version = "3.0.0", .archs = both, .requires = "2.5.0" },
 };
 
 typedef struct Case {
@@ -35,6 +37,11 @@ typedef struct Case {
         uint64_t last_attempt;               /* default 1 */
         usec_t last_age;
         bool last_before_enrolment;
+        const char *last_version;            /* default: the desired one */
+        const char *from;                    /* of the outstanding one */
+        uint64_t rollout;                    /* of the outstanding one */
+        bool in_rollout;
+        const char *next;                    /* expected version; default: the desired one */
         DesiredAction action;
         DesiredReason reason;
         uint64_t attempt;
@@ -57,6 +64,17 @@ static const Case cases[] = {
         { "only forward", .running = "1.2.0", .desired = "1.1.0", NOTHING(ALREADY_NEWER) },
         { "unknown version", .desired = "1.3.0", NOTHING(NOT_RELEASED) },
         { "no build for it", .arch = "aarch64", .desired = "1.1.0", NOTHING(ARCH_MISSING) },
+        { "a stepping stone", .desired = "2.0.0", .next = "1.2.0", INSTRUCT(1) },
+        { "beyond the stepping stone", .running = "1.2.0", .desired = "2.0.0", .last_version = "1.2.0",
+          LAST(SUCCEEDED, NONE, USEC_PER_SEC), INSTRUCT(1) },
+        { "it left the stepping stone", .running = "1.1.0", .desired = "2.0.0", .last_version = "1.2.0",
+          LAST(SUCCEEDED, NONE, USEC_PER_SEC), NOTHING(WENT_BACK) },
+        { "a stepping stone is missing", .desired = "3.0.0", NOTHING(REQUIRES_MISSING) },
+        { "at the stepping stone", .desired = "2.0.0", .outstanding = "1.2.0", .from = "1.0.0",
+          .outstanding_phase = UPDATE_PHASE_DOWNLOADING, .action = DESIRED_ACTION_REPEAT, .reason = DESIRED_REASON_UPDATING },
+        { "a turn in a rollout", .desired = "1.1.0", .in_rollout = true, NOTHING(IN_ROLLOUT) },
+        { "sent by a rollout", .desired = "1.1.0", .in_rollout = true, .outstanding = "1.2.0", .rollout = 7,
+          .outstanding_phase = UPDATE_PHASE_OFFERED, .action = DESIRED_ACTION_REPEAT, .reason = DESIRED_REASON_UPDATING },
         { "a build for it", .arch = "aarch64", .desired = "1.2.0", INSTRUCT(1) },
         { "pinned", .desired = "1.1.0", .pinned = true, NOTHING(PINNED) },
         { "pinned at the desired one", .running = "1.1.0", .desired = "1.1.0", .pinned = true,
@@ -128,8 +146,11 @@ static void run_case(const Case *c) {
                 .version = (char *) c->outstanding,
                 .phase = c->outstanding_phase,
                 .cancel_requested = c->cancel_requested,
+                .from_version = (char *) c->from,
+                .rollout = c->rollout,
         };
         InstructionRecord last = {
+                .version = (char *) (c->last_version ?: c->desired),
                 .phase = c->last_phase, .verdict = c->last_verdict, .attempt = c->last_attempt ?: 1,
                 .created = t - c->last_age - 1, .finished = t - c->last_age,
         };
@@ -137,8 +158,9 @@ static void run_case(const Case *c) {
                 .agent = &agent,
                 .connected = !c->offline,
                 .choice = { .row = c->desired ? &row : NULL, .conflict = c->conflict },
-                .artifacts = artifacts,
-                .n_artifacts = ELEMENTSOF(artifacts),
+                .in_rollout = c->in_rollout,
+                .releases = releases,
+                .n_releases = ELEMENTSOF(releases),
                 .outstanding = c->outstanding ? &outstanding : NULL,
                 .last = c->has_last ? &last : NULL,
                 .policy = &policy,
@@ -157,7 +179,34 @@ static void run_case(const Case *c) {
         if (d.reason == DESIRED_REASON_WAITING)
                 assert_se(d.not_before == t + c->wait);
         if (d.action == DESIRED_ACTION_INSTRUCT)
-                assert_se(d.retry == c->retry);
+                assert_se(d.retry == c->retry && streq(d.version, c->next ?: c->desired));
+}
+
+static void test_limit(void) {
+        static const struct {
+                DesiredKind kind;
+                DesiredLoad load;
+                DesiredReason reason;
+        } limits[] = {
+                { DESIRED_KIND_ALL, { 0, 20, 0, 0 }, DESIRED_REASON_DUE },
+                { DESIRED_KIND_ALL, { 19, 20, 0, 0 }, DESIRED_REASON_DUE },
+                { DESIRED_KIND_ALL, { 20, 20, 0, 0 }, DESIRED_REASON_LIMIT },
+                { DESIRED_KIND_SELECTOR, { 20, 20, 0, 0 }, DESIRED_REASON_LIMIT },
+                { DESIRED_KIND_AGENT, { 20, 20, 10, 10 }, DESIRED_REASON_DUE },
+                { DESIRED_KIND_ALL, { 0, 20, 3, 2 }, DESIRED_REASON_DUE },
+                { DESIRED_KIND_ALL, { 0, 20, 3, 3 }, DESIRED_REASON_HELD },
+                { DESIRED_KIND_ALL, { 0, 20, 59, 3 }, DESIRED_REASON_HELD },
+                { DESIRED_KIND_ALL, { 0, 20, 60, 3 }, DESIRED_REASON_DUE },
+        };
+        const DesiredDecision due = { .action = DESIRED_ACTION_INSTRUCT, .reason = DESIRED_REASON_DUE };
+
+        for (size_t i = 0; i < ELEMENTSOF(limits); i++) {
+                DesiredDecision d = desired_limit(due, limits[i].kind, &limits[i].load, T0);
+
+                assert_se(d.reason == limits[i].reason);
+                assert_se((d.action == DESIRED_ACTION_INSTRUCT) == (d.reason == DESIRED_REASON_DUE));
+                assert_se(d.not_before == (d.reason == DESIRED_REASON_LIMIT ? T0 + 5 * USEC_PER_SEC : 0));
+        }
 }
 
 static void test_choose(void) {
@@ -225,6 +274,7 @@ static void test_reasons(void) {
 int main(void) {
         for (size_t i = 0; i < ELEMENTSOF(cases); i++)
                 run_case(cases + i);
+        test_limit();
         test_choose();
         test_reasons();
         return 0;

@@ -25,6 +25,7 @@ static StoreWorker *worker;
 static const FleetRules rules = {
         .policy = { .attempts_max = 3, .pause = 10 * USEC_PER_SEC, .pause_max = 60 * USEC_PER_SEC },
         .lease = LEASE,
+        .standing_max = 20,
 };
 
 /* One step of a scenario as a job, run to its end. */

@@ -152,7 +152,7 @@ static void make_machines(World *w) {
                 static char *archs[] = { (char *) "x86_64", NULL };
 
                 f->releases[1].requires = "1.0.5";
-                f->releases[2] = (RolloutRelease){ .version = "1.0.5", .archs = archs };
+                f->releases[2] = (ReleaseInfo){ .version = "1.0.5", .archs = archs };
                 f->n_releases = 3;
         }
 }

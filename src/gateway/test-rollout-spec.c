@@ -73,7 +73,7 @@ static void test_round_trip(void) {
                 "\"batch\":{\"size\":800,\"ramp\":[1,10,100],\"every_sec\":600,\"success_percent\":0,\"soak_sec\":5,"
                 "\"approval\":true},\"max_in_flight\":7,\"max_failures\":{\"percent\":0.25},\"attempts\":1,"
                 "\"retry_pause_sec\":0,\"offline\":\"skip\",\"offline_wait_sec\":1,\"include_new_agents\":true,"
-                "\"set_desired\":false,\"emergency\":true,\"windows\":[{\"days\":[\"sun\",\"sat\"],\"start\":\"22:05\","
+                "\"set_desired\":true,\"emergency\":true,\"windows\":[{\"days\":[\"sun\",\"sat\"],\"start\":\"22:05\","
                 "\"duration_sec\":14400,\"time_zone\":\"Europe/Berlin\"}]}",
         };
 
@@ -104,7 +104,7 @@ static void test_values(void) {
         assert_se(s.max_failures.value == 1 && s.max_failures.is_share);
         assert_se(rollout_canaries(&s, 2400) == 60 && rollout_canaries(&s, 1) == 1);
         assert_se(rollout_batch_size(&s, 1, 100) == 33 && rollout_batch_size(&s, 1, 1) == 1);
-        assert_se(s.batch.period == 10 * MINUTE && s.attempts == 3 && s.set_desired);
+        assert_se(s.batch.period == 10 * MINUTE && s.attempts == 3 && !s.set_desired);
 }
 
 /* What is not said becomes a number for this fleet, and what never gets on is refused. */

@@ -102,7 +102,7 @@ static void test_excluded(void) {
 
 static void test_hops(void) {
         static char *both[] = { (char *) "x86_64", (char *) "aarch64", NULL }, *one[] = { (char *) "x86_64", NULL };
-        static const RolloutRelease releases[] = {
+        static const ReleaseInfo releases[] = {
                 { .version = "1.0.0", .archs = both },
                 { .version = "1.5.0", .archs = one, .requires = "1.2.0" },
                 { .version = "1.2.0", .archs = both },
@@ -113,27 +113,27 @@ static void test_hops(void) {
         };
         static const struct {
                 const char *from, *arch, *goal, *hop;
-                MemberReason reason;
+                ReleasePath path;
         } cases[] = {
-                { "1.0.0", "x86_64", "1.2.0", "1.2.0", MEMBER_REASON_NONE },
-                { "1.0.0", "x86_64", "1.5.0", "1.2.0", MEMBER_REASON_NONE },
-                { "1.0.0", "x86_64", "2.0.0", "1.2.0", MEMBER_REASON_NONE },
-                { "1.2.0", "x86_64", "2.0.0", "1.5.0", MEMBER_REASON_NONE },
-                { "1.3.0", "x86_64", "2.0.0", "1.5.0", MEMBER_REASON_NONE },
-                { "1.5.0", "x86_64", "2.0.0", "2.0.0", MEMBER_REASON_NONE },
-                { "1.2.0", "aarch64", "2.0.0", NULL, MEMBER_REASON_REQUIRES_MISSING },
-                { "1.9.0", "aarch64", "2.0.0", "2.0.0", MEMBER_REASON_NONE },
-                { "1.0.0", "s390x", "1.2.0", NULL, MEMBER_REASON_ARCH_MISSING },
-                { "1.0.0", "x86_64", "3.0.0", NULL, MEMBER_REASON_REQUIRES_MISSING },
-                { "1.0.0", "x86_64", "5.0.0", NULL, MEMBER_REASON_REQUIRES_MISSING }, /* a circle */
-                { "1.0.0", "x86_64", "9.9.9", NULL, MEMBER_REASON_NOT_RELEASED },
+                { "1.0.0", "x86_64", "1.2.0", "1.2.0", RELEASE_PATH_OK },
+                { "1.0.0", "x86_64", "1.5.0", "1.2.0", RELEASE_PATH_OK },
+                { "1.0.0", "x86_64", "2.0.0", "1.2.0", RELEASE_PATH_OK },
+                { "1.2.0", "x86_64", "2.0.0", "1.5.0", RELEASE_PATH_OK },
+                { "1.3.0", "x86_64", "2.0.0", "1.5.0", RELEASE_PATH_OK },
+                { "1.5.0", "x86_64", "2.0.0", "2.0.0", RELEASE_PATH_OK },
+                { "1.2.0", "aarch64", "2.0.0", NULL, RELEASE_PATH_REQUIRES_MISSING },
+                { "1.9.0", "aarch64", "2.0.0", "2.0.0", RELEASE_PATH_OK },
+                { "1.0.0", "s390x", "1.2.0", NULL, RELEASE_PATH_ARCH_MISSING },
+                { "1.0.0", "x86_64", "3.0.0", NULL, RELEASE_PATH_REQUIRES_MISSING },
+                { "1.0.0", "x86_64", "5.0.0", NULL, RELEASE_PATH_REQUIRES_MISSING }, /* a circle */
+                { "1.0.0", "x86_64", "9.9.9", NULL, RELEASE_PATH_NOT_RELEASED },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 const char *hop = NULL;
 
-                assert_se(rollout_next_hop(releases, ELEMENTSOF(releases), cases[i].from, cases[i].arch, cases[i].goal,
-                                           &hop) == cases[i].reason);
+                assert_se(release_path_next(releases, ELEMENTSOF(releases), cases[i].from, cases[i].arch, cases[i].goal,
+                                           &hop) == cases[i].path);
                 assert_se(streq_ptr(hop, cases[i].hop));
         }
 }
@@ -145,7 +145,7 @@ static void test_stepping_stone(void) {
 
         fleet_init(&f, 3);
         f.releases[1].requires = "1.0.5";
-        f.releases[2] = (RolloutRelease){ .version = "1.0.5", .archs = archs };
+        f.releases[2] = (ReleaseInfo){ .version = "1.0.5", .archs = archs };
         f.n_releases = 3;
         assert_ok(fleet_plan(&f, NULL));
         fleet_step(&f);
@@ -815,7 +815,7 @@ static void test_abort_between_stones(void) {
 
         fleet_init(&f, 1);
         f.releases[1].requires = "1.0.5";
-        f.releases[2] = (RolloutRelease){ .version = "1.0.5", .archs = archs };
+        f.releases[2] = (ReleaseInfo){ .version = "1.0.5", .archs = archs };
         f.n_releases = 3;
         assert_ok(fleet_plan(&f, NULL));
         fleet_step(&f);
@@ -907,7 +907,7 @@ static void test_rollback(void) {
         f.views[1].previous_version = "0.9.0";
         f.views[2].version = "1.0.0";
         f.views[3].version = "0.9.0";
-        f.releases[2] = (RolloutRelease){ .version = "1.1.1", .floor = "1.1.0" };
+        f.releases[2] = (ReleaseInfo){ .version = "1.1.1", .floor = "1.1.0" };
         f.n_releases = 3;
         f.views[4].version = "1.1.1";
         assert_ok(fleet_plan(&f, NULL));
