@@ -109,6 +109,8 @@ static int open_parts(Gateway *g) {
                 r = stream_registry_new(&g->streams, g);
         if (r >= 0)
                 r = imports_new(&g->imports, g);
+        if (r >= 0)
+                r = idempotency_new(&g->idempotency);
         return r < 0 ? log_error_errno(r, "Failed to set up the gateway: %m") : 0;
 }
 
@@ -153,6 +155,7 @@ Gateway *gateway_free(Gateway *g) {
         imports_free(g->imports);
         stream_registry_free(g->streams);
         event_ring_free(g->events);
+        idempotency_free(g->idempotency);
         auth_free(g->auth);
         registry_free(g->registry);
         rpc_queue_free(g->queue);

@@ -11,6 +11,7 @@
 #include "gateway-ca.h"
 #include "gateway-conf.h"
 #include "http.h"
+#include "idempotency.h"
 #include "list.h"
 #include "log-limit.h"
 #include "registry-import.h"
@@ -31,6 +32,7 @@ typedef struct Gateway {
         Registry *registry;
         Imports *imports;
         StreamRegistry *streams;
+        Idempotency *idempotency;
         RpcQueue *queue;
         RpcServer *agent_server, *enroll_server;
         HttpServer *http;
