@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api-request.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-
 #include "alloc-util.h"
+#include "group.h"
 #include "pki-cert.h"
 #include "selector.h"
 #include "string-util.h"
@@ -12,161 +10,41 @@
 
 #define DESCRIPTION_MAX 256U
 
-void request_error_done(RequestError *e) {
-        free(e->detail);
-        *e = (RequestError){};
-}
-
-static int refuse(RequestError *e, HttpProblem problem, const char *pointer, const char *format, ...)
-                _printf_(4, 5);
-static int refuse(RequestError *e, HttpProblem problem, const char *pointer, const char *format, ...) {
-        char *detail = NULL;
-        va_list ap;
-        int r;
-
-        va_start(ap, format);
-        r = vasprintf(&detail, format, ap);
-        va_end(ap);
-        if (r < 0)
-                return -ENOMEM;
-        *e = (RequestError){ .problem = problem, .pointer = pointer, .detail = detail };
-        return -EINVAL;
-}
-
-static int refuse_member(RequestError *e, const char *pointer, const char *what) {
-        return refuse(e, HTTP_PROBLEM_BAD_REQUEST, pointer, "\"%s\" must be %s.", pointer + 1, what);
-}
-
-/* Members that nobody would look at are a mistake of the caller, who must hear of it. */
-static int check_members(json_t *body, const char *const *known, RequestError *e) {
-        _cleanup_free_ char *list = NULL, *shown = NULL;
-        const char *key;
-        json_t *value;
-
-        json_object_foreach(body, key, value) {
-                if (strv_contains((char *const *) known, key))
-                        continue;
-                list = strv_join((char *const *) known, ", ");
-                shown = string_escape(key);
-                if (!list || !shown)
-                        return -ENOMEM;
-                return refuse(e, HTTP_PROBLEM_BAD_REQUEST, NULL,
-                              "There is no member \"%.64s\" here; known are: %s.", shown, list);
-        }
-        return 0;
-}
-
-/* Absent members leave *ret alone. */
-static int get_text(json_t *body, const char *pointer, size_t max, const char **ret, RequestError *e) {
-        int r = json_get_string(body, pointer + 1, ret);
-
-        if (r == -ENOENT)
-                return 0;
-        if (r < 0 || !string_is_safe(*ret, max))
-                return refuse_member(e, pointer, "a text without control characters, and not too long");
-        return 0;
-}
-
-static int get_number(
-                json_t *body,
-                const char *pointer,
-                uint64_t low,
-                uint64_t high,
-                uint64_t *ret,
-                bool *ret_present,
-                RequestError *e) {
-        uint64_t v;
-        int r = json_get_u64(body, pointer + 1, &v);
-
-        if (ret_present)
-                *ret_present = r != -ENOENT;
-        if (r == -ENOENT)
-                return 0;
-        if (r < 0 || v < low || v > high)
-                return refuse(e, HTTP_PROBLEM_BAD_REQUEST, pointer,
-                              "\"%s\" must be an integer from %" PRIu64 " to %" PRIu64 ".", pointer + 1, low,
-                              high);
-        *ret = v;
-        return 0;
-}
-
-static int get_flag(json_t *body, const char *pointer, bool *ret, RequestError *e) {
-        int r = json_get_bool(body, pointer + 1, ret);
-
-        return r == -ENOENT || r >= 0 ? 0 : refuse_member(e, pointer, "true or false");
-}
-
 static int copy_text(char **to, const char *from) {
         *to = strdup(strempty(from));
         return *to ? 0 : -ENOMEM;
 }
 
-static int target_selector(const char *text, UpdateRequest *ret, RequestError *e) {
-        _cleanup_(selector_freep) Selector *s = NULL;
-        _cleanup_free_ char *message = NULL;
-        int r;
-
-        r = selector_parse(text, &s, &message);
-        if (r == -EINVAL)
-                return refuse(e, HTTP_PROBLEM_BAD_SELECTOR, "/selector", "%s", message);
-        if (r < 0)
-                return r;
-        ret->kind = DESIRED_KIND_SELECTOR;
-        return selector_format(s, &ret->target);
-}
-
-static int update_target(json_t *body, UpdateRequest *ret, RequestError *e) {
-        const char *agent = NULL, *selector = NULL;
-        bool all = false;
-        unsigned n;
-        int r;
-
-        r = get_text(body, "/agent", 256, &agent, e);
-        if (r >= 0)
-                r = get_text(body, "/selector", SELECTOR_TEXT_MAX, &selector, e);
-        if (r >= 0)
-                r = get_flag(body, "/all", &all, e);
-        if (r < 0)
-                return r;
-        n = (agent ? 1U : 0U) + (selector ? 1U : 0U) + (all ? 1U : 0U);
-        if (n != 1)
-                return refuse(e, HTTP_PROBLEM_BAD_REQUEST, NULL,
-                              "Name exactly one target: \"agent\", \"selector\" or \"all\": true; here are "
-                              "%u.",
-                              n);
-        if (selector)
-                return target_selector(selector, ret, e);
-        if (agent && !pki_agent_id_is_valid(agent))
-                return refuse_member(e, "/agent", "an agent id");
-        ret->kind = agent ? DESIRED_KIND_AGENT : DESIRED_KIND_ALL;
-        return copy_text(&ret->target, agent);
-}
-
 int update_request_parse(json_t *body, UpdateRequest *ret, RequestError *e) {
-        static const char *const known[] = { "agent", "selector",       "all", "version",
-                                             "retry", "expected_count", "allow_empty", NULL };
+        static const char *const known[] = { TARGET_MEMBERS, TARGET_EXPECTATION_MEMBERS,
+                                             "version", "retry", "allow_empty", NULL };
         const char *version = NULL;
         int r;
 
-        r = check_members(body, known, e);
+        r = request_check_members(body, known, e);
         if (r >= 0)
-                r = update_target(body, ret, e);
+                r = target_parse(body, &ret->target, e);
+        if (r >= 0 && ret->target.kind == TARGET_IDS && ret->target.ids.n > 1)
+                r = request_refuse(
+                                e, HTTP_PROBLEM_BAD_REQUEST, "/ids",
+                                "A version is desired of one agent, of what a selector or a group matches, or of all. "
+                                "Give these %zu agents a label of their own and name that.",
+                                ret->target.ids.n);
         if (r >= 0)
-                r = get_text(body, "/version", VERSION_TEXT_MAX, &version, e);
+                r = request_get_text(body, "/version", VERSION_TEXT_MAX, &version, e);
         if (r >= 0 && (!version || !version_is_valid(version)))
-                r = refuse_member(e, "/version", "a version such as 1.2.0");
+                r = request_refuse_member(e, "/version", "a version such as 1.2.0");
         if (r >= 0)
-                r = get_flag(body, "/retry", &ret->retry, e);
+                r = request_get_flag(body, "/retry", &ret->retry, e);
         if (r >= 0)
-                r = get_flag(body, "/allow_empty", &ret->allow_empty, e);
+                r = request_get_flag(body, "/allow_empty", &ret->allow_empty, e);
         if (r >= 0)
-                r = get_number(body, "/expected_count", 0, INT64_MAX, &ret->expected_count,
-                               &ret->has_expected_count, e);
+                r = target_expectation_parse(body, &ret->expected, e);
         return r < 0 ? r : copy_text(&ret->version, version);
 }
 
 void update_request_done(UpdateRequest *r) {
-        free(r->target);
+        target_done(&r->target);
         free(r->version);
         *r = (UpdateRequest){};
 }
@@ -186,19 +64,19 @@ static int each_label(
         if (!labels)
                 return 0;
         if (!json_is_object(labels) || json_object_size(labels) > LABELS_MAX)
-                return refuse(e, HTTP_PROBLEM_BAD_REQUEST, "/labels",
+                return request_refuse(e, HTTP_PROBLEM_BAD_REQUEST, "/labels",
                               "\"labels\" must be an object with at most %u members.", LABELS_MAX);
         json_object_foreach(labels, key, value) {
                 const char *text = json_string_value(value);
 
                 if (!label_key_is_valid(key))
-                        return refuse_member(
+                        return request_refuse_member(
                                         e, "/labels",
                                         "an object whose names are label keys (letters, digits, '-', '_', "
                                         "'.'; "
                                         "not beginning with \"fact.\")");
                 if (!text || !label_value_is_valid(text) || (!may_be_empty && isempty(text)))
-                        return refuse_member(
+                        return request_refuse_member(
                                         e, "/labels",
                                         "an object whose values are label values (letters, digits, '-', "
                                         "'_', '.')");
@@ -220,19 +98,19 @@ int join_token_request_parse(json_t *body, JoinTokenRequest *ret, RequestError *
 
         ret->uses = 1;
         ret->expires_in_sec = 86400;
-        r = check_members(body, known, e);
+        r = request_check_members(body, known, e);
         if (r >= 0)
-                r = get_number(body, "/uses", 1, 100000, &ret->uses, NULL, e);
+                r = request_get_number(body, "/uses", 1, 100000, &ret->uses, NULL, e);
         if (r >= 0)
-                r = get_number(body, "/expires_in_sec", 60, 2592000, &ret->expires_in_sec, NULL, e);
+                r = request_get_number(body, "/expires_in_sec", 60, 2592000, &ret->expires_in_sec, NULL, e);
         if (r >= 0)
                 r = each_label(body, /* may_be_empty= */ false, take_label, &ret->labels, e);
         if (r >= 0)
-                r = get_text(body, "/description", DESCRIPTION_MAX, &description, e);
+                r = request_get_text(body, "/description", DESCRIPTION_MAX, &description, e);
         if (r >= 0)
-                r = get_text(body, "/agent", 256, &agent, e);
+                r = request_get_text(body, "/agent", 256, &agent, e);
         if (r >= 0 && agent && !pki_agent_id_is_valid(agent))
-                r = refuse_member(e, "/agent", "an agent id");
+                r = request_refuse_member(e, "/agent", "an agent id");
         if (r >= 0 && agent)
                 r = copy_text(&ret->agent, agent);
         return r < 0 ? r : copy_text(&ret->description, description);
@@ -250,18 +128,18 @@ int api_token_request_parse(json_t *body, ApiTokenRequest *ret, RequestError *e)
         const char *description = NULL, *role = NULL;
         int r;
 
-        r = check_members(body, known, e);
+        r = request_check_members(body, known, e);
         if (r >= 0)
-                r = get_text(body, "/role", 32, &role, e);
+                r = request_get_text(body, "/role", 32, &role, e);
         if (r >= 0) {
                 ret->role = api_role_from_string(role);
                 if (ret->role < 0)
-                        r = refuse_member(e, "/role", "viewer, operator or admin");
+                        r = request_refuse_member(e, "/role", "viewer, operator or admin");
         }
         if (r >= 0)
-                r = get_number(body, "/expires_in_sec", 60, 315360000, &ret->expires_in_sec, NULL, e);
+                r = request_get_number(body, "/expires_in_sec", 60, 315360000, &ret->expires_in_sec, NULL, e);
         if (r >= 0)
-                r = get_text(body, "/description", DESCRIPTION_MAX, &description, e);
+                r = request_get_text(body, "/description", DESCRIPTION_MAX, &description, e);
         return r < 0 ? r : copy_text(&ret->description, description);
 }
 
@@ -286,14 +164,18 @@ static int take_change(void *userdata, const char *key, const char *value) {
         return 0;
 }
 
+static int take_changes(json_t *body, AgentRequest *ret, RequestError *e) {
+        if (!json_object_get(body, "labels"))
+                return request_refuse_member(e, "/labels", "there");
+        return each_label(body, /* may_be_empty= */ true, take_change, ret, e);
+}
+
 int agent_request_parse(json_t *body, AgentRequest *ret, RequestError *e) {
         static const char *const known[] = { "labels", NULL };
         int r;
 
-        r = check_members(body, known, e);
-        if (r >= 0 && !json_object_get(body, "labels"))
-                return refuse_member(e, "/labels", "there");
-        return r < 0 ? r : each_label(body, /* may_be_empty= */ true, take_change, ret, e);
+        r = request_check_members(body, known, e);
+        return r < 0 ? r : take_changes(body, ret, e);
 }
 
 void agent_request_done(AgentRequest *r) {
@@ -303,4 +185,76 @@ void agent_request_done(AgentRequest *r) {
         }
         free(r->changes);
         *r = (AgentRequest){};
+}
+
+int relabel_request_parse(json_t *body, RelabelRequest *ret, RequestError *e) {
+        static const char *const known[] = { TARGET_MEMBERS, TARGET_EXPECTATION_MEMBERS, "labels", NULL };
+        int r;
+
+        r = request_check_members(body, known, e);
+        if (r >= 0)
+                r = target_parse(body, &ret->target, e);
+        if (r >= 0)
+                r = take_changes(body, &ret->labels, e);
+        if (r >= 0 && ret->labels.n == 0)
+                r = request_refuse_member(e, "/labels", "an object with at least one label");
+        return r < 0 ? r : target_expectation_parse(body, &ret->expected, e);
+}
+
+void relabel_request_done(RelabelRequest *r) {
+        target_done(&r->target);
+        agent_request_done(&r->labels);
+        *r = (RelabelRequest){};
+}
+
+int match_request_parse(json_t *body, Target *ret, RequestError *e) {
+        static const char *const known[] = { TARGET_MEMBERS, NULL };
+        int r;
+
+        r = request_check_members(body, known, e);
+        return r < 0 ? r : target_parse(body, ret, e);
+}
+
+/* Keeps it in its one spelling. */
+static int take_group_selector(json_t *body, GroupRequest *ret, RequestError *e) {
+        _cleanup_(selector_freep) Selector *selector = NULL;
+        _cleanup_free_ char *why = NULL;
+        const char *text = NULL;
+        int r;
+
+        r = request_get_text(body, "/selector", SELECTOR_TEXT_MAX, &text, e);
+        if (r < 0)
+                return r;
+        if (!text)
+                return request_refuse_member(e, "/selector", "there");
+        r = selector_parse(text, &selector, &why);
+        if (r == -EINVAL)
+                return request_refuse(e, HTTP_PROBLEM_BAD_SELECTOR, "/selector", "%s", why);
+        return r < 0 ? r : selector_format(selector, &ret->selector);
+}
+
+int group_request_parse(json_t *body, bool with_name, GroupRequest *ret, RequestError *e) {
+        static const char *const known[] = { "name", "selector", "description", NULL };
+        const char *name = NULL, *description = NULL;
+        int r;
+
+        r = request_check_members(body, with_name ? known : known + 1, e);
+        if (r >= 0 && with_name)
+                r = request_get_text(body, "/name", LABEL_NAME_MAX, &name, e);
+        if (r >= 0 && with_name && !group_name_is_valid(name))
+                r = request_refuse_member(e, "/name", "a name as a label's value (letters, digits, '-', '_', '.'; at most 63)");
+        if (r >= 0)
+                r = take_group_selector(body, ret, e);
+        if (r >= 0)
+                r = request_get_text(body, "/description", DESCRIPTION_MAX, &description, e);
+        if (r >= 0 && name)
+                r = copy_text(&ret->name, name);
+        return r < 0 ? r : copy_text(&ret->description, description);
+}
+
+void group_request_done(GroupRequest *r) {
+        free(r->name);
+        free(r->selector);
+        free(r->description);
+        *r = (GroupRequest){};
 }

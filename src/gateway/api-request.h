@@ -4,24 +4,15 @@
 /* Bodies of requests, as JSON, into structures: every member known, of the right type and within its range,
  * or refused with a pointer to it and a sentence. Pure. -EINVAL: refused, see the error; -ENOMEM. */
 
-#include "http.h"
-#include "json.h"
 #include "record.h"
-
-typedef struct RequestError {
-        HttpProblem problem;
-        const char *pointer;                 /* static; NULL: the whole body */
-        char *detail;
-} RequestError;
-void request_error_done(RequestError *e);
+#include "target.h"
 
 typedef struct UpdateRequest {
-        DesiredKind kind;
-        char *target;                        /* agent id, selector in its one spelling, "" */
+        Target target;                       /* one id at most */
+        TargetExpectation expected;
         char *version;
-        bool retry, has_expected_count;
+        bool retry;
         bool allow_empty;                    /* a selector that matches nobody now is meant so */
-        uint64_t expected_count;
 } UpdateRequest;
 int update_request_parse(json_t *body, UpdateRequest *ret, RequestError *reterr);
 void update_request_done(UpdateRequest *r);
@@ -50,3 +41,22 @@ typedef struct AgentRequest {
 } AgentRequest;
 int agent_request_parse(json_t *body, AgentRequest *ret, RequestError *reterr);
 void agent_request_done(AgentRequest *r);
+
+/* The same for many agents at once. */
+typedef struct RelabelRequest {
+        Target target;
+        TargetExpectation expected;
+        AgentRequest labels;
+} RelabelRequest;
+int relabel_request_parse(json_t *body, RelabelRequest *ret, RequestError *reterr);
+void relabel_request_done(RelabelRequest *r);
+
+int match_request_parse(json_t *body, Target *ret, RequestError *reterr);
+
+typedef struct GroupRequest {
+        char *name;                          /* NULL: it is in the path */
+        char *selector;                      /* in its one spelling */
+        char *description;
+} GroupRequest;
+int group_request_parse(json_t *body, bool with_name, GroupRequest *ret, RequestError *reterr);
+void group_request_done(GroupRequest *r);

@@ -18,17 +18,16 @@ typedef struct UpdatesJob {
         bool active;
 
         /* while it runs */
-        Selector *selector;
+        DesiredKind kind;                    /* and of what */
+        char *target;
         uint64_t matched, online, up_to_date;
-        json_t *list;
 } UpdatesJob;
 
 static void updates_free(ApiJob *a) {
         UpdatesJob *j = container_of(a, UpdatesJob, api);
 
         update_request_done(&j->request);
-        selector_free(j->selector);
-        json_decref(j->list);
+        free(j->target);
         free(j->actor);
         free(j->id);
         api_job_done(a);
@@ -82,48 +81,59 @@ static int check_version(UpdatesJob *j, Store *s) {
                         j->request.version, list);
 }
 
-static int count_agent(AgentRecord *a, void *userdata) {
-        UpdatesJob *j = userdata;
+/* What is desired names an agent, a selector or all: a group is its selector as it is now. */
+static int settle_target(UpdatesJob *j) {
+        const Target *t = &j->request.target;
 
-        if (j->request.kind == DESIRED_KIND_AGENT && !streq(a->id, j->request.target))
-                return 0;
-        if (j->selector && !selector_matches(j->selector, agent_record_lookup, a))
-                return 0;
-        j->matched++;
-        if (a->state == AGENT_STATE_ONLINE)
-                j->online++;
-        if (streq_ptr(a->version, j->request.version))
-                j->up_to_date++;
-        return 0;
+        j->kind = t->kind == TARGET_IDS ? DESIRED_KIND_AGENT :
+                  t->kind == TARGET_ALL ? DESIRED_KIND_ALL :
+                                          DESIRED_KIND_SELECTOR;
+        if (j->kind == DESIRED_KIND_SELECTOR)
+                return selector_format(t->selector, &j->target);
+        j->target = strdup(j->kind == DESIRED_KIND_AGENT ? t->ids.items[0] : "");
+        return j->target ? 0 : -ENOMEM;
+}
+
+static int count_target(UpdatesJob *j, Store *s) {
+        _cleanup_(text_list_done) TextList version = {};
+        AgentQuery q;
+        int r;
+
+        target_query(&j->request.target, &q);
+        q.states = 1U << AGENT_STATE_ONLINE;
+        r = s->ops->agents_count(s, &q, &j->online);
+        if (r < 0)
+                return r;
+        r = text_list_add(&version, j->request.version);
+        if (r < 0)
+                return r;
+        q.states = 0;
+        q.versions = &version;
+        return s->ops->agents_count(s, &q, &j->up_to_date);
 }
 
 static int check_target(UpdatesJob *j, Store *s) {
-        const UpdateRequest *q = &j->request;
-        int r = 0;
+        UpdateRequest *q = &j->request;
+        RequestError error = {};
+        TargetSize size;
+        int r;
 
-        if (q->kind == DESIRED_KIND_SELECTOR)
-                r = selector_parse(q->target, &j->selector, NULL);
+        r = target_resolve(&q->target, s, &error);
         if (r >= 0)
-                r = s->ops->agents_each(s, count_agent, j);
+                r = target_check(&q->target, s, &q->expected, &size, &error);
+        if (r < 0)
+                return api_job_refuse_error(&j->api, r, &error);
+        r = settle_target(j);
         if (r < 0)
                 return r;
-        if (q->kind == DESIRED_KIND_AGENT && j->matched == 0)
+        j->matched = size.count;
+        if (j->kind == DESIRED_KIND_SELECTOR && j->matched == 0 && !q->allow_empty)
                 return api_job_refuse(
-                                &j->api, HTTP_PROBLEM_NOT_FOUND, "/agent", "There is no agent \"%s\".",
-                                q->target);
-        if (q->has_expected_count && q->expected_count != j->matched)
-                return api_job_refuse(
-                                &j->api, HTTP_PROBLEM_CONFLICT, "/expected_count",
-                                "%" PRIu64 " agents match now, not %" PRIu64
-                                "; look again before you go on.",
-                                j->matched, q->expected_count);
-        if (q->kind == DESIRED_KIND_SELECTOR && j->matched == 0 && !q->allow_empty)
-                return api_job_refuse(
-                                &j->api, HTTP_PROBLEM_CONFLICT, "/selector",
+                                &j->api, HTTP_PROBLEM_CONFLICT, q->target.pointer,
                                 "No agent matches \"%.256s\" now. If it is for agents that come later, say "
                                 "\"allow_empty\": true (--allow-empty).",
-                                q->target);
-        return 0;
+                                j->target);
+        return count_target(j, s);
 }
 
 static int audit_desired(UpdatesJob *j, Store *s, const DesiredRecord *d, const char *before) {
@@ -153,16 +163,16 @@ static int put_desired(UpdatesJob *j, Store *s, DesiredRecord *d, bool *ret_chan
         usec_t t = now(CLOCK_REALTIME);
         int r;
 
-        r = s->ops->desired_find(s, q->kind, q->target, d);
+        r = s->ops->desired_find(s, j->kind, j->target, d);
         if (r < 0 && r != -ENOENT)
                 return r;
         *ret_changed = r == -ENOENT || q->retry || !streq(d->version, q->version);
         if (!*ret_changed)
                 return 0;
         if (r == -ENOENT) {
-                d->kind = q->kind;
+                d->kind = j->kind;
                 d->created = t;
-                r = free_and_strdup(&d->target, q->target);
+                r = free_and_strdup(&d->target, j->target);
                 if (r < 0)
                         return r;
         }
@@ -179,7 +189,7 @@ static int put_desired(UpdatesJob *j, Store *s, DesiredRecord *d, bool *ret_chan
                 r = audit_desired(j, s, d, before);
         if (r >= 0)
                 r = store_job_emit(
-                                &j->api.job, s, "desired", q->kind == DESIRED_KIND_AGENT ? q->target : NULL,
+                                &j->api.job, s, "desired", j->kind == DESIRED_KIND_AGENT ? j->target : NULL,
                                 view_event_text(view_desired(d)), /* progress= */ false, t);
         return r;
 }
@@ -219,14 +229,13 @@ static int create_run(ApiJob *a, Store *s) {
 static void reconcile_after(ApiJob *a) {
         UpdatesJob *j = container_of(a, UpdatesJob, api);
 
-        if (j->request.target && j->request.kind == DESIRED_KIND_AGENT)
-                stream_registry_reconcile_soon(a->gateway->streams, j->request.target);
+        if (j->target && j->kind == DESIRED_KIND_AGENT)
+                stream_registry_reconcile_soon(a->gateway->streams, j->target);
         else
                 stream_registry_reconcile_all(a->gateway->streams);
 }
 
 void api_updates_create(HttpExchange *x, void *userdata) {
-        const ApiToken *token = http_exchange_token(x);
         _cleanup_json_ json_t *body = NULL;
         RequestError error = {};
         UpdatesJob *j;
@@ -239,11 +248,8 @@ void api_updates_create(HttpExchange *x, void *userdata) {
                 return;
         j->api.after = reconcile_after;
         r = update_request_parse(body, &j->request, &error);
-        if (r >= 0) {
-                j->actor = isempty(token->description) ? strjoinf("token %s", token->id) :
-                                                         strdup(token->description);
-                r = j->actor ? 0 : -ENOMEM;
-        }
+        if (r >= 0)
+                r = api_actor_text(x, &j->actor);
         if (r < 0) {
                 api_reply_request_error(x, r, &error);
                 updates_free(&j->api);

@@ -12,11 +12,23 @@ const HttpRoute api_routes[] = {
         { "GET", "/healthz", API_ROLE_PUBLIC, HTTP_BODY_NONE, api_healthz },
         { "GET", "/ca.pem", API_ROLE_PUBLIC, HTTP_BODY_NONE, http_static_ca },
         { "GET", "/tuf/*", API_ROLE_PUBLIC, HTTP_BODY_NONE, http_static_tuf },
-        { "GET", "/api/v1/agents", API_ROLE_VIEWER, HTTP_BODY_NONE, api_agents_list },
+        { "GET", "/api/v1/agents", API_ROLE_VIEWER, HTTP_BODY_NONE, api_agents_list, .end = api_agents_list_end },
+        { "GET", "/api/v1/agents/summary", API_ROLE_VIEWER, HTTP_BODY_NONE, api_agents_summary },
+        { "POST", "/api/v1/agents/match", API_ROLE_VIEWER, HTTP_BODY_JSON, api_agents_match, .json_max = TARGET_BODY_MAX },
+        { "POST", "/api/v1/agents/labels", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_agents_relabel,
+          .json_max = TARGET_BODY_MAX, .idempotency = HTTP_IDEMPOTENCY_KEPT },
         { "GET", "/api/v1/agents/{}", API_ROLE_VIEWER, HTTP_BODY_NONE, api_agents_show },
         { "PATCH", "/api/v1/agents/{}", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_agents_patch },
         { "DELETE", "/api/v1/agents/{}", API_ROLE_ADMIN, HTTP_BODY_NONE, api_agents_delete },
-        { "POST", "/api/v1/updates", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_updates_create },
+        { "GET", "/api/v1/labels", API_ROLE_VIEWER, HTTP_BODY_NONE, api_labels_list },
+        { "GET", "/api/v1/groups", API_ROLE_VIEWER, HTTP_BODY_NONE, api_groups_list },
+        { "POST", "/api/v1/groups", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_groups_create,
+          .idempotency = HTTP_IDEMPOTENCY_KEPT },
+        { "GET", "/api/v1/groups/{}", API_ROLE_VIEWER, HTTP_BODY_NONE, api_groups_show },
+        { "PUT", "/api/v1/groups/{}", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_groups_put },
+        { "DELETE", "/api/v1/groups/{}", API_ROLE_OPERATOR, HTTP_BODY_NONE, api_groups_delete },
+        { "POST", "/api/v1/updates", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_updates_create,
+          .idempotency = HTTP_IDEMPOTENCY_KEPT },
         { "GET", "/api/v1/updates", API_ROLE_VIEWER, HTTP_BODY_NONE, api_updates_list },
         { "GET", "/api/v1/updates/{}", API_ROLE_VIEWER, HTTP_BODY_NONE, api_updates_show },
         { "GET", "/api/v1/desired", API_ROLE_VIEWER, HTTP_BODY_NONE, api_desired_list },
@@ -27,10 +39,12 @@ const HttpRoute api_routes[] = {
           api_imports_put_begin, api_imports_put_data, api_imports_put_end },
         { "POST", "/api/v1/imports/{}/commit", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_imports_commit },
         { "DELETE", "/api/v1/imports/{}", API_ROLE_OPERATOR, HTTP_BODY_NONE, api_imports_delete },
-        { "POST", "/api/v1/join-tokens", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_join_tokens_create },
+        { "POST", "/api/v1/join-tokens", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_join_tokens_create,
+          .idempotency = HTTP_IDEMPOTENCY_SECRET },
         { "GET", "/api/v1/join-tokens", API_ROLE_VIEWER, HTTP_BODY_NONE, api_join_tokens_list },
         { "DELETE", "/api/v1/join-tokens/{}", API_ROLE_OPERATOR, HTTP_BODY_NONE, api_join_tokens_delete },
-        { "POST", "/api/v1/api-tokens", API_ROLE_ADMIN, HTTP_BODY_JSON, api_tokens_create },
+        { "POST", "/api/v1/api-tokens", API_ROLE_ADMIN, HTTP_BODY_JSON, api_tokens_create,
+          .idempotency = HTTP_IDEMPOTENCY_SECRET },
         { "GET", "/api/v1/api-tokens", API_ROLE_ADMIN, HTTP_BODY_NONE, api_tokens_list },
         { "DELETE", "/api/v1/api-tokens/{}", API_ROLE_ADMIN, HTTP_BODY_NONE, api_tokens_delete },
         { "GET", "/api/v1/me", API_ROLE_VIEWER, HTTP_BODY_NONE, api_me },
@@ -74,7 +88,7 @@ int api_audit_on(
         return api_audit(a, s, action, target, count, detail);
 }
 
-int api_job_run(ApiJob *a, Store *s) {
+static int api_run_audited(ApiJob *a, Store *s) {
         int r;
 
         r = a->run(a, s);
@@ -86,15 +100,65 @@ int api_job_run(ApiJob *a, Store *s) {
         return -EPROTO;
 }
 
+/* What a request that may be repeated has answered is kept in its own transaction. */
+static int api_run_idempotent(ApiJob *a, Store *s) {
+        int r;
+
+        r = idempotency_look(a->idempotent, s, now(CLOCK_REALTIME));
+        if (r == IDEMPOTENCY_REPLAY)
+                return 0;
+        if (r == IDEMPOTENCY_MISMATCH)
+                return api_job_refuse(
+                                a, HTTP_PROBLEM_IDEMPOTENCY_MISMATCH, NULL,
+                                "This Idempotency-Key was used for another request; make a new one for each.");
+        if (r >= 0)
+                r = api_run_audited(a, s);
+        return r < 0 ? r : idempotency_keep(a->idempotent, s, now(CLOCK_REALTIME), a->status ?: 200, a->answer);
+}
+
+int api_job_run(ApiJob *a, Store *s) {
+        return a->idempotent ? api_run_idempotent(a, s) : api_run_audited(a, s);
+}
+
 static int api_work(StoreJob *job, Store *s) {
         return api_job_run(container_of(job, ApiJob, job), s);
 }
 
+static void api_answer_replay(ApiJob *a, const AnswerRecord *kept) {
+        char *body = kept->body ? strdup(kept->body) : NULL;
+
+        http_reply_header(a->exchange, "Idempotency-Replayed", "true");
+        http_reply_header(a->exchange, "Cache-Control", "no-store");
+        http_reply_data(a->exchange, (unsigned) kept->status, body ? "application/json" : NULL, body,
+                        body ? strlen(body) : 0);
+}
+
+static void api_answer_success(ApiJob *a) {
+        HttpExchange *x = a->exchange;
+
+        if (a->after)
+                a->after(a);
+        if (!isempty(a->etag))
+                http_reply_header(x, "ETag", a->etag);
+        if (a->etag_is_whole && http_etag_listed(http_exchange_header(x, "If-None-Match"), a->etag))
+                http_reply_data(x, 304, NULL, NULL, 0);
+        else if (a->status == 204)
+                http_reply_data(x, 204, NULL, NULL, 0);
+        else if (a->text) {
+                size_t size = strlen(a->text);
+
+                http_reply_header(x, "Cache-Control", "no-store");
+                http_reply_data(x, a->status ?: 200, a->text_type, TAKE_PTR(a->text), size);
+        } else
+                http_reply_json(x, a->status ?: 200, TAKE_PTR(a->answer));
+}
+
 static void api_answer(ApiJob *a, int r) {
+        const AnswerRecord *kept = a->idempotent ? idempotency_answer(a->idempotent) : NULL;
         HttpExchange *x = a->exchange;
 
         if (a->refused)
-                http_reply_problem(x, a->problem, a->pointer, "%s", strempty(a->detail));
+                http_reply_problem_with(x, a->problem, a->pointer, TAKE_PTR(a->members), strempty(a->detail));
         else if (r == -ENOSPC)
                 http_reply_problem(x, HTTP_PROBLEM_OVERLOADED, NULL, "The gateway's disk is full.");
         else if (r < 0) {
@@ -102,19 +166,10 @@ static void api_answer(ApiJob *a, int r) {
                 http_reply_problem(
                                 x, HTTP_PROBLEM_INTERNAL, NULL,
                                 "Look into the gateway's journal for the request id.");
-        } else {
-                if (a->after)
-                        a->after(a);
-                if (a->status == 204)
-                        http_reply_data(x, 204, NULL, NULL, 0);
-                else if (a->text) {
-                        size_t size = strlen(a->text);
-
-                        http_reply_header(x, "Cache-Control", "no-store");
-                        http_reply_data(x, a->status ?: 200, a->text_type, TAKE_PTR(a->text), size);
-                } else
-                        http_reply_json(x, a->status ?: 200, TAKE_PTR(a->answer));
-        }
+        } else if (kept)
+                api_answer_replay(a, kept);
+        else
+                api_answer_success(a);
 }
 
 static void api_done(StoreJob *job, int r) {
@@ -122,6 +177,35 @@ static void api_done(StoreJob *job, int r) {
 
         api_answer(a, r);
         a->free(a);
+}
+
+/* With an Idempotency-Key. -EINVAL: it was answered. */
+static int api_begin_idempotent(ApiJob *a) {
+        const char *key = http_exchange_header(a->exchange, "Idempotency-Key");
+        HttpExchange *x = a->exchange;
+        int r;
+
+        if (!key || http_exchange_route(x)->idempotency == HTTP_IDEMPOTENCY_NONE)
+                return 0;
+        if (http_exchange_route(x)->idempotency == HTTP_IDEMPOTENCY_SECRET)
+                http_reply_problem(
+                                x, HTTP_PROBLEM_BAD_REQUEST, NULL,
+                                "This takes no Idempotency-Key: the answer holds a secret, which is not kept.");
+        else if (!idempotency_key_is_valid(key))
+                http_reply_problem(
+                                x, HTTP_PROBLEM_BAD_REQUEST, NULL,
+                                "Idempotency-Key must be 1 to %u visible ASCII characters.", IDEMPOTENCY_KEY_MAX);
+        else {
+                r = idempotency_begin(a->gateway->idempotency, x, api_actor_key(x), key, &a->idempotent);
+                if (r >= 0)
+                        return 0;
+                http_reply_problem(
+                                x, r == -EBUSY ? HTTP_PROBLEM_IDEMPOTENCY_BUSY : HTTP_PROBLEM_INTERNAL, NULL, "%s",
+                                r == -EBUSY ? "A request with this Idempotency-Key is being worked on; ask again for "
+                                              "its answer." :
+                                              "Out of memory.");
+        }
+        return -EINVAL;
 }
 
 void api_submit(ApiJob *a, Gateway *g, HttpExchange *x) {
@@ -132,6 +216,10 @@ void api_submit(ApiJob *a, Gateway *g, HttpExchange *x) {
         a->gateway = g;
         a->exchange = x;
         a->reads = http_exchange_is_read(x);
+        if (api_begin_idempotent(a) < 0) {
+                a->free(a);
+                return;
+        }
         r = a->reads ? 0 : api_actor(x, &a->actor);
         if (r >= 0)
                 r = store_worker_submit(g->worker, &a->job);
@@ -163,12 +251,62 @@ int api_job_refuse(ApiJob *a, HttpProblem p, const char *pointer, const char *fo
         return -EINVAL;
 }
 
+int api_job_refuse_error(ApiJob *a, int error, RequestError *e) {
+        if (error == -EINVAL && e->detail) {
+                a->refused = true;
+                a->problem = e->problem;
+                a->pointer = e->pointer;
+                a->detail = TAKE_PTR(e->detail);
+                a->members = TAKE_PTR(e->members);
+        }
+        request_error_done(e);
+        return error;
+}
+
 void api_job_done(ApiJob *a) {
         json_decref(a->answer);
         free(a->text);
+        json_decref(a->members);
+        idempotent_request_free(a->idempotent);
         free(a->detail);
         audit_actor_done(&a->actor);
 }
+
+/* ---- revisions ---- */
+
+const char *api_etag_format(char buf[static API_ETAG_MAX], usec_t created, uint64_t revision) {
+        (void) snprintf(buf, API_ETAG_MAX, "\"%" PRIx64 "-%" PRIu64 "\"", created, revision);
+        return buf;
+}
+
+int api_check_if_match(HttpExchange *x, char **ret) {
+        const char *header = http_exchange_header(x, "If-Match");
+
+        if (isempty(header)) {
+                http_reply_problem(
+                                x, HTTP_PROBLEM_PRECONDITION_REQUIRED, NULL,
+                                "Send \"If-Match\" with the ETag of what you have read, or \"*\" for whatever is there.");
+                return -EINVAL;
+        }
+        *ret = strdup(header);
+        if (*ret)
+                return 0;
+        http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "Out of memory.");
+        return -ENOMEM;
+}
+
+int api_job_check_if_match(ApiJob *a, const char *if_match, usec_t created, uint64_t revision) {
+        api_etag_format(a->etag, created, revision);
+        if (http_etag_matches(if_match, a->etag))
+                return 0;
+        return api_job_refuse(
+                        a, HTTP_PROBLEM_PRECONDITION_FAILED, NULL,
+                        "Somebody has changed it since you have read it: its ETag is %s now. Read it again, and decide "
+                        "anew.",
+                        a->etag);
+}
+
+/* ---- requests ---- */
 
 void api_reply_request_error(HttpExchange *x, int error, RequestError *e) {
         if (error == -EINVAL && e->detail)
@@ -176,6 +314,30 @@ void api_reply_request_error(HttpExchange *x, int error, RequestError *e) {
         else
                 http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "Out of memory.");
         request_error_done(e);
+}
+
+const char *api_actor_key(const HttpExchange *x) {
+        return http_exchange_token(x)->id;
+}
+
+int api_actor_text(const HttpExchange *x, char **ret) {
+        const ApiToken *token = http_exchange_token(x);
+
+        *ret = isempty(token->description) ? strjoinf("token %s", token->id) : strdup(token->description);
+        return *ret ? 0 : -ENOMEM;
+}
+
+void api_refuse_parameter(HttpExchange *x, const char *key, const char *format, ...) {
+        _cleanup_free_ char *pointer = strjoinf("?%s", key), *detail = NULL;
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf(&detail, format, ap);
+        va_end(ap);
+        if (r < 0)
+                detail = NULL;
+        http_reply_problem_with(x, HTTP_PROBLEM_BAD_REQUEST, pointer, NULL, strempty(detail));
 }
 
 int api_parameter_u64(
@@ -189,13 +351,39 @@ int api_parameter_u64(
         uint64_t v = fallback;
 
         if (text && (parse_u64(text, &v) < 0 || v < low || v > high)) {
-                http_reply_problem(
-                                x, HTTP_PROBLEM_BAD_REQUEST, NULL,
-                                "%s= must be a number from %" PRIu64 " to %" PRIu64 ".", key, low, high);
+                api_refuse_parameter(
+                                x, key, "%s= must be a number from %" PRIu64 " to %" PRIu64 ".", key, low, high);
                 return -EINVAL;
         }
         *ret = v;
         return 0;
+}
+
+int api_parameter_choice(HttpExchange *x, const char *key, const char *const *choices, size_t *ret) {
+        const char *text = http_exchange_parameter(x, key);
+        _cleanup_free_ char *list = NULL;
+
+        *ret = 0;
+        if (!text)
+                return 0;
+        for (size_t i = 0; choices[i]; i++)
+                if (streq(choices[i], text)) {
+                        *ret = i;
+                        return 0;
+                }
+        list = strv_join((char *const *) choices, ", ");
+        api_refuse_parameter(x, key, "%s= must be one of: %s.", key, strempty(list));
+        return -EINVAL;
+}
+
+int api_parameter_flag(HttpExchange *x, const char *key, bool *ret) {
+        static const char *const choices[] = { "false", "true", NULL };
+        size_t i;
+        int r;
+
+        r = api_parameter_choice(x, key, choices, &i);
+        *ret = i == 1;
+        return r;
 }
 
 int api_parameter_selector(HttpExchange *x, Selector **ret) {
@@ -208,7 +396,7 @@ int api_parameter_selector(HttpExchange *x, Selector **ret) {
                 return 0;
         r = selector_parse(text, ret, &message);
         if (r == -EINVAL)
-                http_reply_problem(x, HTTP_PROBLEM_BAD_SELECTOR, NULL, "%s", message);
+                http_reply_problem(x, HTTP_PROBLEM_BAD_SELECTOR, "?selector", "%s", message);
         else if (r < 0)
                 http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "Out of memory.");
         return r;

@@ -8,10 +8,22 @@
 #include "api-request.h"
 #include "audit.h"
 #include "gateway.h"
+#include "idempotency.h"
 
 extern const HttpRoute api_routes[];                 /* userdata: the Gateway */
 
 typedef struct ApiJob ApiJob;
+
+/* ---- revisions ---- */
+
+/* Strong tags: when a thing was made and how often people changed it since, so that one that was made anew under the
+ * same name has another. */
+#define API_ETAG_MAX 48U
+const char *api_etag_format(char buf[static API_ETAG_MAX], usec_t created, uint64_t revision);
+/* If-Match, a copy. Answers 428 when it is missing. */
+int api_check_if_match(HttpExchange *x, char **ret);
+/* In a job: refuses with 412 unless it names this revision, or is "*". Puts the tag into the answer. */
+int api_job_check_if_match(ApiJob *a, const char *if_match, usec_t created, uint64_t revision);
 
 struct ApiJob {
         StoreJob job;
@@ -27,10 +39,14 @@ struct ApiJob {
         json_t *answer;
         char *text;                                  /* instead of the answer, of this type (static) */
         const char *text_type;
+        char etag[API_ETAG_MAX];                     /* "": none */
+        bool etag_is_whole; /* the answer changes only with it: who has it already gets 304 */
         bool refused;
         HttpProblem problem;
         const char *pointer;
         char *detail;
+        json_t *members;                             /* of the problem besides; may be NULL */
+        IdempotentRequest *idempotent;               /* NULL: none */
 };
 
 /* Enters what run() does into the audit log: every change needs an entry, or it is taken back (audit_append(),
@@ -55,11 +71,15 @@ int api_actor(const HttpExchange *x, AuditActor *ret);
 /* Takes a, and answers when the queue is full. */
 void api_submit(ApiJob *a, Gateway *g, HttpExchange *x);
 int api_job_refuse(ApiJob *a, HttpProblem p, const char *pointer, const char *format, ...) _printf_(4, 5);
+/* With what a parser or target_check() refused, if error is -EINVAL; empties e and returns error. */
+int api_job_refuse_error(ApiJob *a, int error, RequestError *e);
 void api_job_done(ApiJob *a);                        /* frees the base's members, for .free */
 
 /* On the loop: answers with what a parser refused, and empties it. */
 void api_reply_request_error(HttpExchange *x, int error, RequestError *e);
-/* A parameter that must be a number; the default when it is absent. Answers itself on failure. */
+/* Parameters: what is wrong with one is answered with its name. */
+void api_refuse_parameter(HttpExchange *x, const char *key, const char *format, ...) _printf_(3, 4);
+/* One that must be a number; the default when it is absent. Answers itself on failure. */
 int api_parameter_u64(
                 HttpExchange *x,
                 const char *key,
@@ -68,9 +88,32 @@ int api_parameter_u64(
                 uint64_t fallback,
                 uint64_t *ret);
 int api_parameter_selector(HttpExchange *x, Selector **ret);   /* *ret NULL when it is absent */
+/* "true" or "false"; false when it is absent. */
+int api_parameter_flag(HttpExchange *x, const char *key, bool *ret);
+/* NULL-terminated names, one of which it must be; the first when it is absent. */
+int api_parameter_choice(HttpExchange *x, const char *key, const char *const *choices, size_t *ret);
+/* Who asks: what is kept for somebody is kept under this name. */
+const char *api_actor_key(const HttpExchange *x);
+int api_actor_text(const HttpExchange *x, char **ret);         /* the same for people, in logs and records */
 
-/* api-agents.c */
+/* api-agent-list.c */
 void api_agents_list(HttpExchange *x, void *userdata);
+/* api-agent-export.c: the same as CSV */
+void api_agents_export(HttpExchange *x, void *userdata);
+void api_agents_list_end(HttpExchange *x, void *userdata);
+/* api-agent-summary.c */
+void api_agents_summary(HttpExchange *x, void *userdata);
+void api_agents_match(HttpExchange *x, void *userdata);
+/* api-labels.c */
+void api_agents_relabel(HttpExchange *x, void *userdata);
+void api_labels_list(HttpExchange *x, void *userdata);
+/* api-groups.c */
+void api_groups_list(HttpExchange *x, void *userdata);
+void api_groups_create(HttpExchange *x, void *userdata);
+void api_groups_show(HttpExchange *x, void *userdata);
+void api_groups_put(HttpExchange *x, void *userdata);
+void api_groups_delete(HttpExchange *x, void *userdata);
+/* api-agents.c */
 void api_agents_show(HttpExchange *x, void *userdata);
 void api_agents_patch(HttpExchange *x, void *userdata);
 void api_agents_delete(HttpExchange *x, void *userdata);

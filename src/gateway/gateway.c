@@ -109,7 +109,11 @@ static int open_parts(Gateway *g) {
         if (r >= 0)
                 r = stream_registry_new(&g->streams, g);
         if (r >= 0)
+                r = rollout_engine_new(&g->rollouts, g);
+        if (r >= 0)
                 r = imports_new(&g->imports, g);
+        if (r >= 0)
+                r = idempotency_new(&g->idempotency);
         return r < 0 ? log_error_errno(r, "Failed to set up the gateway: %m") : 0;
 }
 
@@ -152,8 +156,10 @@ Gateway *gateway_free(Gateway *g) {
         presence_drop(g);
         http_server_free(g->http);
         imports_free(g->imports);
+        rollout_engine_free(g->rollouts);
         stream_registry_free(g->streams);
         event_ring_free(g->events);
+        idempotency_free(g->idempotency);
         auth_free(g->auth);
         registry_free(g->registry);
         rpc_queue_free(g->queue);
@@ -288,6 +294,7 @@ static void on_prepared(Gateway *g, int r) {
                 (void) sd_event_exit(g->event, r);
                 return;
         }
+        rollout_engine_start(g->rollouts);
         daemon_notify_ready("Serving agents.");
 }
 

@@ -11,9 +11,11 @@
 #include "gateway-ca.h"
 #include "gateway-conf.h"
 #include "http.h"
+#include "idempotency.h"
 #include "list.h"
 #include "log-limit.h"
 #include "registry-import.h"
+#include "rollout-engine.h"
 #include "rpc-server.h"
 #include "store-worker.h"
 #include "stream-registry.h"
@@ -31,6 +33,8 @@ typedef struct Gateway {
         Registry *registry;
         Imports *imports;
         StreamRegistry *streams;
+        RolloutEngine *rollouts;
+        Idempotency *idempotency;
         RpcQueue *queue;
         RpcServer *agent_server, *enroll_server;
         HttpServer *http;

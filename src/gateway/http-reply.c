@@ -17,10 +17,14 @@ static const struct {
         [HTTP_PROBLEM_NOT_FOUND] = { 404, "not-found", "There is no such thing" },
         [HTTP_PROBLEM_METHOD_NOT_ALLOWED] = { 405, "method-not-allowed", "The method is not allowed here" },
         [HTTP_PROBLEM_CONFLICT] = { 409, "conflict", "The present state does not allow this" },
+        [HTTP_PROBLEM_IDEMPOTENCY_BUSY] = { 409, "idempotency-busy", "The same request is still being worked on" },
+        [HTTP_PROBLEM_PRECONDITION_FAILED] = { 412, "precondition-failed", "It has changed meanwhile" },
         [HTTP_PROBLEM_TOO_LARGE] = { 413, "too-large", "The body is too large" },
         [HTTP_PROBLEM_RANGE] = { 416, "bad-request", "The range lies beyond the end" },
         [HTTP_PROBLEM_UNKNOWN_VERSION] = { 422, "unknown-version", "There is no such release" },
         [HTTP_PROBLEM_IMPORT_REFUSED] = { 422, "import-refused", "The repository was refused" },
+        [HTTP_PROBLEM_IDEMPOTENCY_MISMATCH] = { 422, "idempotency-mismatch", "The key belongs to another request" },
+        [HTTP_PROBLEM_PRECONDITION_REQUIRED] = { 428, "precondition-required", "Say which revision is meant" },
         [HTTP_PROBLEM_TOO_MANY] = { 429, "too-many", "Too many at once" },
         [HTTP_PROBLEM_INTERNAL] = { 500, "internal", "The gateway failed" },
         [HTTP_PROBLEM_OVERLOADED] = { 503, "overloaded", "The gateway is busy" },
@@ -42,8 +46,10 @@ void http_reply_json(HttpExchange *x, unsigned status, json_t *v) {
 
 static json_t *problem_errors(const char *pointer, const char *detail) {
         json_t *list = json_array(), *item = json_object();
+        bool parameter = pointer[0] == '?';
 
-        if (!list || !item || json_set_string(item, "pointer", pointer) < 0 ||
+        if (!list || !item ||
+            json_set_string(item, parameter ? "parameter" : "pointer", pointer + (parameter ? 1 : 0)) < 0 ||
             json_set_string(item, "detail", detail) < 0) {
                 json_decref(list);
                 json_decref(item);
@@ -56,19 +62,13 @@ static json_t *problem_errors(const char *pointer, const char *detail) {
         return list;
 }
 
-void http_reply_problem(HttpExchange *x, HttpProblem p, const char *pointer, const char *format, ...) {
-        _cleanup_json_ json_t *o = json_object();
-        char detail[2048], type[64];
-        char *text = NULL;
-        va_list ap;
+static int problem_fill(
+                HttpExchange *x, HttpProblem p, const char *pointer, const char *detail, json_t *o) {
+        char type[64];
         int r;
 
-        va_start(ap, format);
-        (void) vsnprintf(detail, sizeof(detail), format, ap);
-        va_end(ap);
         (void) snprintf(type, sizeof(type), "urn:fleet-agent:problem:%s", problems[p].type);
-
-        r = o ? json_set_string(o, "type", type) : -ENOMEM;
+        r = json_set_string(o, "type", type);
         if (r >= 0)
                 r = json_set_string(o, "title", problems[p].title);
         if (r >= 0)
@@ -82,13 +82,36 @@ void http_reply_problem(HttpExchange *x, HttpProblem p, const char *pointer, con
 
                 r = errors ? json_set_take(o, "errors", errors) : -ENOMEM;
         }
+        return r;
+}
+
+void http_reply_problem_with(
+                HttpExchange *x, HttpProblem p, const char *pointer, json_t *members, const char *detail) {
+
+        _cleanup_json_ json_t *o = json_object(), *more = members;
+        char *text = NULL;
+        int r;
+
+        r = o ? problem_fill(x, p, pointer, detail, o) : -ENOMEM;
+        if (r >= 0 && more && json_object_update(o, more) < 0)
+                r = -ENOMEM;
         if (r >= 0)
                 text = json_format(o, /* pretty= */ false);
 
         if (p == HTTP_PROBLEM_UNAUTHENTICATED)
                 http_reply_header(x, "WWW-Authenticate", "Bearer");
-        if (p == HTTP_PROBLEM_TOO_MANY || p == HTTP_PROBLEM_OVERLOADED)
+        if (problems[p].status == 429 || problems[p].status == 503 || p == HTTP_PROBLEM_IDEMPOTENCY_BUSY)
                 http_reply_header(x, "Retry-After", "5");
         http_reply_header(x, "Cache-Control", "no-store");
         http_reply_data(x, problems[p].status, "application/problem+json", text, text ? strlen(text) : 0);
+}
+
+void http_reply_problem(HttpExchange *x, HttpProblem p, const char *pointer, const char *format, ...) {
+        char detail[2048];
+        va_list ap;
+
+        va_start(ap, format);
+        (void) vsnprintf(detail, sizeof(detail), format, ap);
+        va_end(ap);
+        http_reply_problem_with(x, p, pointer, NULL, detail);
 }

@@ -16,8 +16,8 @@ static int hex_digit(char c) {
         return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* In place. */
-static int decode(char *s, bool plus_is_space) {
+/* In place. In a value lines may end: people paste lists. */
+static int decode(char *s, bool plus_is_space, bool lines) {
         char *out = s;
 
         for (const char *p = s; *p; p++) {
@@ -32,7 +32,7 @@ static int decode(char *s, bool plus_is_space) {
                         p += 2;
                 } else if (*p == '+' && plus_is_space)
                         c = ' ';
-                if (c < 0x20 || c == 0x7f)
+                if ((c < 0x20 || c == 0x7f) && !(lines && IN_SET(c, '\t', '\n', '\r')))
                         return -EINVAL;
                 *out++ = (char) c;
         }
@@ -51,7 +51,7 @@ static int parse_segments(HttpUri *u, char *path) {
                 bool last = *end == '\0';
 
                 *end = '\0';
-                r = decode(path, /* plus_is_space= */ false);
+                r = decode(path, /* plus_is_space= */ false, /* lines= */ false);
                 if (r < 0)
                         return r;
                 if (isempty(path) || streq(path, ".") || streq(path, "..") || strchr(path, '/'))
@@ -82,9 +82,9 @@ static int parse_parameters(HttpUri *u, char *query) {
                         value = item + strlen(item);
                 if (u->n_parameters >= HTTP_PARAMETERS_MAX)
                         return -E2BIG;
-                r = decode(item, /* plus_is_space= */ true);
+                r = decode(item, /* plus_is_space= */ true, /* lines= */ false);
                 if (r >= 0)
-                        r = decode(value, /* plus_is_space= */ true);
+                        r = decode(value, /* plus_is_space= */ true, /* lines= */ true);
                 if (r < 0)
                         return r;
                 for (size_t i = 0; i < u->n_parameters; i++)
@@ -177,18 +177,54 @@ int http_range_parse(const char *header, uint64_t size, uint64_t *ret_offset, ui
         return 1;
 }
 
-bool http_etag_listed(const char *header, const char *etag) {
+static bool etag_is_in(const char *header, const char *etag, bool weak) {
         size_t n = strlen(etag);
 
         while (header && *header) {
                 header += strspn(header, " \t,");
                 if (*header == '*')
                         return true;
-                if (header[0] == 'W' && header[1] == '/')
+                if (weak && header[0] == 'W' && header[1] == '/')
                         header += 2;
                 if (strncmp(header, etag, n) == 0 && (header[n] == '\0' || strchr(" \t,", header[n])))
                         return true;
                 header += strcspn(header, ",");
+        }
+        return false;
+}
+
+bool http_etag_listed(const char *header, const char *etag) {
+        return etag_is_in(header, etag, /* weak= */ true);
+}
+
+bool http_etag_matches(const char *header, const char *etag) {
+        return etag_is_in(header, etag, /* weak= */ false);
+}
+
+/* "q=0", "q=0.0" and so on. */
+static bool quality_is_zero(const char *p, const char *end) {
+        while (p < end) {
+                p += strspn(p, " \t;");
+                if (strncasecmp(p, "q=", 2) == 0) {
+                        p += 2;
+                        return p < end && *p == '0' && p + strspn(p, "0.") >= p + strcspn(p, " \t;,");
+                }
+                p += strcspn(p, ";,");
+        }
+        return false;
+}
+
+bool http_accepts(const char *header, const char *type) {
+        size_t n = strlen(type);
+
+        while (header && *header) {
+                const char *end;
+
+                header += strspn(header, " \t,");
+                end = header + strcspn(header, ",");
+                if (strncasecmp(header, type, n) == 0 && (header[n] == '\0' || strchr(" \t;,", header[n])))
+                        return !quality_is_zero(header + n, end);
+                header = end;
         }
         return false;
 }

@@ -84,6 +84,7 @@ struct HttpExchange {
         unsigned status;
         http_pull_t pull;
         void *pull_userdata;
+        bool pieces;                         /* the stream has an end, which must be told from a broken one */
 };
 
 /* ---- driving the library ---- */
@@ -214,8 +215,10 @@ const char *http_exchange_parameter(const HttpExchange *x, const char *key) {
 int http_exchange_check_parameters(HttpExchange *x, const char *const *known) {
         for (size_t i = 0; i < x->uri.n_parameters; i++)
                 if (!strv_contains((char *const *) known, x->uri.parameters[i].key)) {
+                        _cleanup_free_ char *where = strjoinf("?%s", x->uri.parameters[i].key);
+
                         http_reply_problem(
-                                        x, HTTP_PROBLEM_BAD_REQUEST, NULL,
+                                        x, HTTP_PROBLEM_BAD_REQUEST, where,
                                         "There is no query parameter \"%s\" here.",
                                         x->uri.parameters[i].key);
                         return -EINVAL;
@@ -247,6 +250,34 @@ const char *http_exchange_request_id(const HttpExchange *x) {
         return x->request_id;
 }
 
+const HttpRoute *http_exchange_route(const HttpExchange *x) {
+        return x->route;
+}
+
+int http_exchange_fingerprint(const HttpExchange *x, char ret[static HTTP_FINGERPRINT_MAX]) {
+        _cleanup_(sha256_freep) Sha256 *h = NULL;
+        uint8_t hash[SHA256_SIZE];
+        int r;
+
+        r = sha256_new(&h);
+        if (r < 0)
+                return r;
+        /* each with its NUL, so that nothing runs into what follows */
+        sha256_update(h, x->route->method, strlen(x->route->method) + 1);
+        for (size_t i = 0; i < x->uri.n_segments; i++)
+                sha256_update(h, x->uri.segments[i], strlen(x->uri.segments[i]) + 1);
+        for (size_t i = 0; i < x->uri.n_parameters; i++) {
+                sha256_update(h, "?", 1);
+                sha256_update(h, x->uri.parameters[i].key, strlen(x->uri.parameters[i].key) + 1);
+                sha256_update(h, x->uri.parameters[i].value, strlen(x->uri.parameters[i].value) + 1);
+        }
+        sha256_update(h, "", 1);
+        sha256_update(h, x->body, x->body_size);
+        sha256_final(h, hash);
+        hex_encode(hash, sizeof(hash), ret);
+        return 0;
+}
+
 void http_exchange_set_context(HttpExchange *x, void *context) {
         x->context = context;
 }
@@ -259,6 +290,10 @@ bool http_exchange_is_answered(const HttpExchange *x) {
         return x->state == EXCHANGE_ANSWERED;
 }
 
+static size_t json_max(const HttpExchange *x) {
+        return x->route->json_max ?: HTTP_JSON_MAX;
+}
+
 int http_exchange_json(HttpExchange *x, json_t **ret) {
         _cleanup_free_ char *message = NULL;
         _cleanup_json_ json_t *v = NULL;
@@ -268,7 +303,7 @@ int http_exchange_json(HttpExchange *x, json_t **ret) {
                 v = json_object();
                 r = v ? 0 : -ENOMEM;
         } else
-                r = json_parse(x->body, x->body_size, HTTP_JSON_MAX, &v, &message);
+                r = json_parse(x->body, x->body_size, json_max(x), &v, &message);
         if (r >= 0 && !json_is_object(v)) {
                 r = -EBADMSG;
                 message = strdup("it is no object");
@@ -354,10 +389,11 @@ static ssize_t stream_read(void *userdata, uint64_t position, char *buffer, size
         ssize_t n;
 
         if (x->server->stopping)
-                return MHD_CONTENT_READER_END_OF_STREAM;
+                return x->pieces ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
         n = x->pull(x, buffer, size, x->pull_userdata);
         if (n < 0)
-                return MHD_CONTENT_READER_END_OF_STREAM;
+                return x->pieces && n != -ENODATA ? MHD_CONTENT_READER_END_WITH_ERROR :
+                                                    MHD_CONTENT_READER_END_OF_STREAM;
         if (n == 0)
                 exchange_suspend(x);         /* or it would be asked again at once */
         return n;
@@ -368,6 +404,11 @@ void http_reply_stream(HttpExchange *x, const char *type, http_pull_t pull, void
         x->pull_userdata = userdata;
         exchange_answer(x, 200, type,
                         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, stream_read, x, NULL));
+}
+
+void http_reply_pieces(HttpExchange *x, const char *type, http_pull_t pull, void *userdata) {
+        x->pieces = true;
+        http_reply_stream(x, type, pull, userdata);
 }
 
 void http_stream_wakeup(HttpExchange *x) {
@@ -511,10 +552,10 @@ static void exchange_expect_body(HttpExchange *x) {
                         http_reply_problem(x, HTTP_PROBLEM_BAD_REQUEST, NULL, "No body is expected here.");
                 break;
         case HTTP_BODY_JSON:
-                if (length > HTTP_JSON_MAX)
+                if (length > json_max(x))
                         http_reply_problem(
-                                        x, HTTP_PROBLEM_TOO_LARGE, NULL, "The body may have %u bytes.",
-                                        HTTP_JSON_MAX);
+                                        x, HTTP_PROBLEM_TOO_LARGE, NULL, "The body may have %zu bytes.",
+                                        json_max(x));
                 break;
         case HTTP_BODY_FILE:
                 if (!header || chunked)
@@ -551,10 +592,10 @@ static void exchange_take_body(HttpExchange *x, const char *data, size_t size) {
                                         "The file cannot be stored; see the gateway's journal.");
                 return;
         }
-        if (x->route->body == HTTP_BODY_NONE || x->body_size + size > HTTP_JSON_MAX) {
+        if (x->route->body == HTTP_BODY_NONE || x->body_size + size > json_max(x)) {
                 http_reply_problem(
-                                x, HTTP_PROBLEM_TOO_LARGE, NULL, "The body may have %u bytes.",
-                                HTTP_JSON_MAX);
+                                x, HTTP_PROBLEM_TOO_LARGE, NULL, "The body may have %zu bytes.",
+                                json_max(x));
                 return;
         }
         if (usec_sub(now(CLOCK_BOOTTIME), x->started) > JSON_REQUEST_TIME) {

@@ -6,9 +6,9 @@
  * keeps the exchange and answers later, from the loop: the connection sleeps meanwhile and the exchange
  * stays valid until it is answered. Answering twice is a bug. Everything on the loop's thread.
  *
- * Limits: request bodies (JSON 64 KiB; files as the route's begin() says), 64 KiB of memory a connection,
- * connections in all and from one address, 60 s without a byte, 15 s for the headers of a request however
- * they come, 30 s for its body unless it is a file. */
+ * Limits: request bodies (JSON 64 KiB unless the route says otherwise; files as its begin() says), 64 KiB of
+ * memory a connection, connections in all and from one address, 60 s without a byte, 15 s for the headers of a
+ * request however they come, 30 s for its body unless it is a file. */
 
 #include <systemd/sd-event.h>
 
@@ -30,10 +30,14 @@ typedef enum HttpProblem {
         HTTP_PROBLEM_NOT_FOUND,
         HTTP_PROBLEM_METHOD_NOT_ALLOWED,
         HTTP_PROBLEM_CONFLICT,
+        HTTP_PROBLEM_IDEMPOTENCY_BUSY,
+        HTTP_PROBLEM_PRECONDITION_FAILED,
         HTTP_PROBLEM_TOO_LARGE,
         HTTP_PROBLEM_RANGE,
         HTTP_PROBLEM_UNKNOWN_VERSION,
         HTTP_PROBLEM_IMPORT_REFUSED,
+        HTTP_PROBLEM_IDEMPOTENCY_MISMATCH,
+        HTTP_PROBLEM_PRECONDITION_REQUIRED,
         HTTP_PROBLEM_TOO_MANY,
         HTTP_PROBLEM_INTERNAL,
         HTTP_PROBLEM_OVERLOADED,
@@ -45,6 +49,13 @@ typedef enum HttpBody {
         HTTP_BODY_JSON,                      /* collected before handle() */
         HTTP_BODY_FILE,                      /* handed to data() as it comes; handle() at its end */
 } HttpBody;
+
+/* What becomes of an Idempotency-Key; api.c acts on it. */
+typedef enum HttpIdempotency {
+        HTTP_IDEMPOTENCY_NONE,               /* there is nothing to keep, the header is ignored */
+        HTTP_IDEMPOTENCY_KEPT,               /* the same request again gets the same answer */
+        HTTP_IDEMPOTENCY_SECRET,             /* the answer holds a secret: refused */
+} HttpIdempotency;
 
 typedef struct HttpRoute {
         const char *method;                  /* GET routes also answer HEAD */
@@ -59,6 +70,8 @@ typedef struct HttpRoute {
         int (*data)(HttpExchange *x, const void *data, size_t size, void *userdata);
         /* The exchange ended, in whatever way; for what was kept with http_exchange_set_context(). */
         void (*end)(HttpExchange *x, void *userdata);
+        size_t json_max;                     /* of HTTP_BODY_JSON; 0: HTTP_JSON_MAX */
+        HttpIdempotency idempotency;
 } HttpRoute;
 
 typedef struct HttpServerOptions {
@@ -89,6 +102,10 @@ bool http_exchange_is_read(const HttpExchange *x);          /* GET or HEAD: chan
 const char *http_exchange_address(const HttpExchange *x); /* of the other end, without its port; "" if unknown */
 const ApiToken *http_exchange_token(const HttpExchange *x); /* of a route that asks for a role */
 const char *http_exchange_request_id(const HttpExchange *x);
+const HttpRoute *http_exchange_route(const HttpExchange *x);
+/* Method, path, parameters and body as one SHA-256, in hex. */
+#define HTTP_FINGERPRINT_MAX 65U
+int http_exchange_fingerprint(const HttpExchange *x, char ret[static HTTP_FINGERPRINT_MAX]);
 /* The body as a JSON object; answers 400 itself on failure. An empty body is an empty object. */
 int http_exchange_json(HttpExchange *x, json_t **ret);
 void http_exchange_set_context(HttpExchange *x, void *context);
@@ -112,11 +129,18 @@ void http_reply_file(
  * when there is), negative to end it. */
 typedef ssize_t (*http_pull_t)(HttpExchange *x, char *buffer, size_t size, void *userdata);
 void http_reply_stream(HttpExchange *x, const char *type, http_pull_t pull, void *userdata);
+/* A body with an end, which comes in pieces: -ENODATA says that it is there. After any other error, and when the
+ * gateway stops, the connection is broken off, so that nobody takes a part for the whole. */
+void http_reply_pieces(HttpExchange *x, const char *type, http_pull_t pull, void *userdata);
 void http_stream_wakeup(HttpExchange *x);
 
 /* http-reply.c */
 void http_reply_json(
                 HttpExchange *x, unsigned status, json_t *v); /* takes the reference; NULL: out of memory */
+/* pointer: a JSON pointer into the body, "?name" for a query parameter, or NULL. */
 void http_reply_problem(HttpExchange *x, HttpProblem p, const char *pointer, const char *format, ...)
                 _printf_(4, 5);
+/* With members of its own besides, whose reference is taken; NULL is fine. */
+void http_reply_problem_with(
+                HttpExchange *x, HttpProblem p, const char *pointer, json_t *members, const char *detail);
 unsigned http_problem_status(HttpProblem p);

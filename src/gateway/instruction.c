@@ -143,7 +143,14 @@ static int revive(Store *s, InstructionRecord *i, usec_t now, usec_t lease) {
         return 1;
 }
 
-int instruction_apply_status(StoreJob *j, Store *s, const InstructionStatus *st, usec_t now, usec_t lease) {
+int instruction_apply_status(
+                StoreJob *j,
+                Store *s,
+                const InstructionStatus *st,
+                usec_t now,
+                usec_t lease,
+                uint64_t *ret_rollout) {
+
         _cleanup_(instruction_record_done) InstructionRecord i = {};
         bool same_phase;
         int r;
@@ -153,6 +160,8 @@ int instruction_apply_status(StoreJob *j, Store *s, const InstructionStatus *st,
                 return r;
         if (!streq(i.agent, st->agent))
                 return -ENOENT;
+        if (ret_rollout)
+                *ret_rollout = i.rollout;
         if (!status_is_news(&i, st))
                 return 0;
         if (update_phase_is_terminal(i.phase) && !update_phase_is_terminal(st->phase)) {

@@ -37,7 +37,13 @@ int instruction_request_cancel(StoreJob *j, Store *s, InstructionRecord *i, usec
 /* Takes what an agent said about one of its instructions. Returns 1 when the instruction ended by it, 0 when
  * it goes on or the status told nothing new. -ENOENT: no such instruction of this agent. In every one of
  * these cases the status may be acknowledged. */
-int instruction_apply_status(StoreJob *j, Store *s, const InstructionStatus *st, usec_t now, usec_t lease);
+int instruction_apply_status(
+                StoreJob *j,
+                Store *s,
+                const InstructionStatus *st,
+                usec_t now,
+                usec_t lease,
+                uint64_t *ret_rollout /* that it is of, 0: none; may be NULL */);
 
 /* Ends what is past its deadline, at most 256 at a time; returns how many. A deadline that lies further ahead
  * than a lease is long, since the clock was set back, is drawn in. */

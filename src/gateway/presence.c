@@ -193,6 +193,7 @@ static void arrive_done(StoreJob *job, int r) {
                 if (k >= 0) {
                         stream_session_welcome(s);
                         stream_session_order(s, &j->order);
+                        rollout_engine_kick(s->gateway->rollouts, 0);
                 } else if (r >= 0) {
                         presence_leave(s);
                         stream_session_close(s, RPC_STATUS_UNAVAILABLE, "the gateway is busy, try again");
@@ -283,6 +284,7 @@ static void leave_done(StoreJob *job, int r) {
         PresenceLeave *j = container_of(job, PresenceLeave, job);
 
         if (r >= 0) {
+                rollout_engine_kick(j->gateway->rollouts, 0);
                 leave_free(j);
                 return;
         }

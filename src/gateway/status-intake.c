@@ -17,6 +17,7 @@ typedef struct StatusJob {
         InstructionStatus status;
         FleetRules rules;
         FleetOrder order;
+        uint64_t rollout;
         bool ended;                          /* and the next thing was decided */
         bool unknown;                        /* no instruction of this agent */
 } StatusJob;
@@ -55,7 +56,7 @@ static int status_work(StoreJob *job, Store *s) {
         usec_t t = now(CLOCK_REALTIME);
         int r;
 
-        r = instruction_apply_status(job, s, &j->status, t, j->rules.lease);
+        r = instruction_apply_status(job, s, &j->status, t, j->rules.lease, &j->rollout);
         if (r == -ENOENT) {
                 j->unknown = true;
                 return 0;
@@ -77,8 +78,10 @@ static void status_done(StoreJob *job, int r) {
                 stream_session_ack(s, j->status.instruction_id, j->status.sequence);
                 if (j->unknown)
                         status_strange(s, "about an instruction that is not known here:", j->status.instruction_id);
-                if (j->ended)
+                if (j->ended) {
                         stream_session_order(s, &j->order);
+                        rollout_engine_kick(s->gateway->rollouts, j->rollout);
+                }
         }
         status_free(j);
 }

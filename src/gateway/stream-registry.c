@@ -242,6 +242,7 @@ void stream_registry_reconcile_all(StreamRegistry *r) {
         while (hashmap_iterate(r->sessions, &cursor, NULL, &value))
                 ((StreamSession *) value)->reconcile_at = 0;
         registry_reconcile_kick(r);
+        rollout_engine_kick(r->gateway->rollouts, 0);
 }
 
 void stream_registry_reconcile_soon(StreamRegistry *r, const char *agent) {
@@ -251,6 +252,7 @@ void stream_registry_reconcile_soon(StreamRegistry *r, const char *agent) {
                 return;
         s->reconcile_at = 0;
         registry_reconcile_kick(r);
+        rollout_engine_kick(r->gateway->rollouts, 0);
 }
 
 /* ---- leases ---- */
@@ -277,6 +279,7 @@ static void expire_done(StoreJob *job, int result) {
                                 result,
                                 "Failed to look for instructions past their deadline, trying again: %m");
         else if (result > 0 && !r->gateway->stopping) {
+                rollout_engine_kick(r->gateway->rollouts, 0);
                 stream_registry_reconcile_all(r);
                 r->expire_at = 0;            /* there may be more */
         }

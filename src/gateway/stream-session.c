@@ -87,6 +87,10 @@ static void session_send_instruction(StreamSession *s, const FleetOrder *o) {
         session_send(s, &m);
 }
 
+void stream_session_instruct(StreamSession *s, const FleetOrder *o) {
+        session_send_instruction(s, o);
+}
+
 void stream_session_order(StreamSession *s, const FleetOrder *o) {
         s->reconcile_at = o->not_before;
         if (o->send == FLEET_SEND_INSTRUCTION)

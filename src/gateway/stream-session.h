@@ -47,4 +47,6 @@ void stream_session_welcome(StreamSession *s);
 void stream_session_ack(StreamSession *s, const char *instruction, uint64_t sequence);
 /* Sends what was decided, if anything. */
 void stream_session_order(StreamSession *s, const FleetOrder *o);
+/* Sends an instruction, whatever else is going on. */
+void stream_session_instruct(StreamSession *s, const FleetOrder *o);
 void stream_session_drain(StreamSession *s, unsigned reconnect_after_sec);

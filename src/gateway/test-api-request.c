@@ -33,8 +33,12 @@ static void test_update(void) {
                 { "{\"all\":true,\"version\":\"1.0.0\",\"expected_count\":-1}", HTTP_PROBLEM_BAD_REQUEST,
                   "/expected_count" },
                 { "{\"all\":true,\"version\":\"1.0.0\",\"dry_run\":true}", HTTP_PROBLEM_BAD_REQUEST, NULL },
+                { "{\"ids\":[\"a\",\"b\"],\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_REQUEST, "/ids" },
+                { "{\"all\":true,\"version\":\"1.0.0\",\"expected_digest\":\"12\"}", HTTP_PROBLEM_BAD_REQUEST,
+                  "/expected_digest" },
         };
         _cleanup_(update_request_done) UpdateRequest q = {};
+        _cleanup_free_ char *target = NULL;
         RequestError e = {};
 
         for (size_t i = 0; i < ELEMENTSOF(refused); i++) {
@@ -52,9 +56,10 @@ static void test_update(void) {
                         "{\"selector\":\"b=c , "
                         "a\",\"version\":\"1.2.0-rc.1\",\"retry\":true,\"expected_count\":0}");
         assert_ok(update_request_parse(body, &q, &e));
-        assert_se(q.kind == DESIRED_KIND_SELECTOR && q.retry && q.has_expected_count &&
-                  q.expected_count == 0);
-        assert_streq(q.target, "a,b=c");
+        assert_se(q.target.kind == TARGET_SELECTOR && q.retry && q.expected.has_count && q.expected.count == 0 &&
+                  !q.expected.has_digest);
+        assert_ok(target_format(&q.target, &target));
+        assert_streq(target, "selector:a,b=c");
         assert_streq(q.version, "1.2.0-rc.1");
 }
 
@@ -110,8 +115,65 @@ static void test_agent(void) {
         request_error_done(&e);
 }
 
+static void test_relabel(void) {
+        static const struct {
+                const char *body, *pointer;
+        } refused[] = {
+                { "{\"all\":true}", "/labels" },
+                { "{\"all\":true,\"labels\":{}}", "/labels" },
+                { "{\"all\":true,\"labels\":{\"fact.os\":\"x\"}}", "/labels" },
+                { "{\"all\":true,\"labels\":{\"a\":1}}", "/labels" },
+                { "{\"labels\":{\"a\":\"b\"}}", NULL },
+        };
+        _cleanup_json_ json_t *body = parse("{\"ids\":[\"b\",\"a\",\"b\"],\"labels\":{\"x\":\"\",\"y\":\"1\"}}");
+        _cleanup_(relabel_request_done) RelabelRequest q = {};
+        RequestError e = {};
+
+        for (size_t i = 0; i < ELEMENTSOF(refused); i++) {
+                _cleanup_json_ json_t *wrong = parse(refused[i].body);
+                _cleanup_(relabel_request_done) RelabelRequest bad = {};
+
+                assert_error(relabel_request_parse(wrong, &bad, &e), EINVAL);
+                assert_se(streq_ptr(e.pointer, refused[i].pointer));
+                request_error_done(&e);
+        }
+        assert_ok(relabel_request_parse(body, &q, &e));
+        assert_se(q.target.ids.n == 2 && q.labels.n == 2 && streq(q.labels.changes[0].value, ""));
+}
+
+static void test_group(void) {
+        static const struct {
+                const char *body, *pointer;
+        } refused[] = {
+                { "{\"selector\":\"a\"}", "/name" },
+                { "{\"name\":\"\",\"selector\":\"a\"}", "/name" },
+                { "{\"name\":\"a b\",\"selector\":\"a\"}", "/name" },
+                { "{\"name\":\"x\"}", "/selector" },
+                { "{\"name\":\"x\",\"selector\":\"\"}", "/selector" },
+                { "{\"name\":\"x\",\"selector\":\"fact.no=1\"}", "/selector" },
+                { "{\"name\":\"x\",\"selector\":\"a\",\"description\":\"\\n\"}", "/description" },
+                { "{\"name\":\"x\",\"selector\":\"a\",\"all\":true}", NULL },
+        };
+        _cleanup_json_ json_t *body = parse("{\"selector\":\"b, a\",\"description\":\"d\"}");
+        _cleanup_(group_request_done) GroupRequest q = {};
+        RequestError e = {};
+
+        for (size_t i = 0; i < ELEMENTSOF(refused); i++) {
+                _cleanup_json_ json_t *wrong = parse(refused[i].body);
+                _cleanup_(group_request_done) GroupRequest bad = {};
+
+                assert_error(group_request_parse(wrong, /* with_name= */ true, &bad, &e), EINVAL);
+                assert_se(streq_ptr(e.pointer, refused[i].pointer));
+                request_error_done(&e);
+        }
+        assert_ok(group_request_parse(body, /* with_name= */ false, &q, &e));
+        assert_streq(q.selector, "a,b");
+}
+
 int main(void) {
         test_update();
+        test_relabel();
+        test_group();
         test_tokens();
         test_agent();
         return 0;

@@ -124,7 +124,7 @@ typedef struct Report {
 static int report(StoreJob *j, Store *s, void *userdata) {
         Report *r = userdata;
 
-        return instruction_apply_status(j, s, &r->status, r->when, LEASE);
+        return instruction_apply_status(j, s, &r->status, r->when, LEASE, NULL);
 }
 
 static int say(const char *id, UpdatePhase phase, UpdateVerdict verdict, uint64_t sequence, usec_t when) {

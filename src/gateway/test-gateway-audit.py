@@ -114,7 +114,7 @@ def test_entries(log, gateway, repository):
 
     def did(action, target, count, status, method, path, body=None, **detail):
         before = log.last()["seq"]
-        got, answer = gateway.ask(method, path, body)
+        got, answer = gateway.ask(method, path, body, headers={"If-Match": "*"})
         assert got == status, (path, got, answer)
         entry = log.last()
         assert entry["seq"] == before + 1, (path, entry)
@@ -149,6 +149,11 @@ def test_entries(log, gateway, repository):
     did("desired.delete", f"desired:{number}", 1, 204, "DELETE", f"/api/v1/desired/{number}", version="1.1.0", by="all")
 
     did("agent.labels", "agent:box1", 1, 200, "PATCH", "/api/v1/agents/box1", {"labels": {"env": "test"}}, env={"from": "", "to": "test"})
+    did("agent.labels", "agents:fact.hostname=host1", 1, 200, "POST", "/api/v1/agents/labels",
+        {"selector": "fact.hostname=host1", "labels": {"rack": "a1"}}, labels={"rack": "a1"})
+    did("group.created", "group:web", 1, 201, "POST", "/api/v1/groups", {"name": "web", "selector": "env=test"})
+    did("group.changed", "group:web", 1, 200, "PUT", "/api/v1/groups/web", {"selector": "env=production"})
+    did("group.removed", "group:web", 1, 204, "DELETE", "/api/v1/groups/web")
     did("agent.labels", "agent:box1", 1, 200, "PATCH", "/api/v1/agents/box1", {"labels": {"env": ""}}, env={"from": "test", "to": ""})
     token = did("join-token.create", "join-token:[0-9a-f]{16}", 1, 201, "POST", "/api/v1/join-tokens", {"uses": 3}, uses=3)
     did("join-token.delete", f"join-token:{token['id']}", 1, 204, "DELETE", f"/api/v1/join-tokens/{token['id']}", uses=3)
@@ -193,12 +198,14 @@ def test_nothing_without_entry(log, gateway, repository):
         ("DELETE", f"/api/v1/desired/{number}"),
         ("PATCH", "/api/v1/agents/box2", {"labels": {"env": "test"}}),
         ("DELETE", "/api/v1/agents/box2"),
+        ("POST", "/api/v1/agents/labels", {"all": True, "labels": {"env": "test"}}),
+        ("POST", "/api/v1/groups", {"name": "web", "selector": "env=test"}),
         ("POST", "/api/v1/join-tokens", {}),
         ("POST", "/api/v1/api-tokens", {"role": "admin"}),
         ("DELETE", f"/api/v1/api-tokens/{made['id']}"),
         ("POST", f"{path}/commit"),
     ):
-        gateway.problem(500, "internal", *request)
+        gateway.problem(500, "internal", *request, headers={"If-Match": "*"})
     assert gateway.ask("GET", "/api/v1/me", token=made["token"])[0] == 200
     with log.database() as database:
         database.execute("DROP TRIGGER refuse")

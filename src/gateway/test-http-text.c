@@ -12,7 +12,8 @@ static void test_uri(void) {
                 "",           "a",        "*",           "/a//b",         "/a/",
                 "/a/./b",     "/a/../b",  "/a/%2e%2e/b", "/a%2fb",        "/a%00",
                 "/a%",        "/a%4",     "/a%zz",       "/a%0ab",        "/a?x=%",
-                "/a?x=1&x=2", "/a?x=%00", "/a%ff",       "http://host/a",
+                "/a?x=1&x=2", "/a?x=%00", "/a%ff",       "http://host/a", "/a?x%0a=1",
+                "/a?x=%1b",
         };
         _cleanup_(http_uri_done) HttpUri u = {};
 
@@ -26,6 +27,9 @@ static void test_uri(void) {
         assert_se(u.n_parameters == 3);
         assert_se(streq(u.parameters[0].value, "env=x,tier in (a)"));
         assert_se(streq(u.parameters[2].key, "flag") && streq(u.parameters[2].value, ""));
+        http_uri_done(&u);
+        assert_se(http_uri_parse("/a?q=web1%0Aweb2%0d%0A%09web3", &u) == 0);
+        assert_streq(u.parameters[0].value, "web1\nweb2\r\n\tweb3");
         http_uri_done(&u);
         assert_se(http_uri_parse("/", &u) == 0 && u.n_segments == 0);
         http_uri_done(&u);
@@ -99,6 +103,14 @@ static void test_headers(void) {
         assert_se(!http_etag_listed("\"ab\"", "\"a\""));
         assert_se(!http_etag_listed(NULL, "\"a\""));
         assert_se(!http_etag_listed("", "\"a\""));
+        assert_se(http_etag_matches("\"b\", \"a\"", "\"a\"") && http_etag_matches("*", "\"a\""));
+        assert_se(!http_etag_matches("W/\"a\"", "\"a\"") && !http_etag_matches("\"b\"", "\"a\""));
+        assert_se(!http_etag_matches("", "\"a\"") && !http_etag_matches("a", "\"a\""));
+        assert_se(http_accepts("text/csv", "text/csv") && http_accepts("a/b, TEXT/CSV;q=0.5", "text/csv"));
+        assert_se(http_accepts("text/csv; charset=utf-8 , */*", "text/csv"));
+        assert_se(!http_accepts("text/csvx", "text/csv") && !http_accepts("*/*", "text/csv"));
+        assert_se(!http_accepts("text/csv;q=0", "text/csv") && !http_accepts("text/csv; header=x; q=0.00,a/b", "text/csv"));
+        assert_se(http_accepts("text/csv;q=0.01", "text/csv") && !http_accepts(NULL, "text/csv"));
         assert_se(streq(http_bearer_token("Bearer x"), "x"));
         assert_se(streq(http_bearer_token("bearer  x"), "x"));
         assert_se(!http_bearer_token("Basic x"));

@@ -164,6 +164,21 @@ json_t *view_desired(const DesiredRecord *d) {
         return finish(o, r);
 }
 
+json_t *view_group(const GroupRecord *g) {
+        json_t *o = json_object();
+        int r = 0;
+
+        if (!o)
+                return NULL;
+        SET(r, json_set_string(o, "name", g->name));
+        SET(r, json_set_string(o, "selector", g->selector));
+        SET(r, set_text(o, "description", g->description));
+        SET(r, view_set_time(o, "created", g->created));
+        SET(r, view_set_time(o, "updated", g->updated));
+        SET(r, json_set_u64(o, "revision", g->revision));
+        return finish(o, r);
+}
+
 json_t *view_release(const ReleaseRecord *rel) {
         json_t *o = json_object();
         int r = 0;

@@ -25,6 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (http_range_parse(text, 1000, &offset, &length) > 0)
                 assert_se(length > 0 && offset < 1000 && length <= 1000 - offset);
         (void) http_etag_listed(text, "\"a\"");
+        (void) http_etag_matches(text, "\"a\"");
+        (void) http_accepts(text, "text/csv");
         (void) http_bearer_token(text);
         return 0;
 }

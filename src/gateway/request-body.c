@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "request-body.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "string-util.h"
+
+void request_error_done(RequestError *e) {
+        free(e->detail);
+        json_decref(e->members);
+        *e = (RequestError){};
+}
+
+int request_refuse(RequestError *e, HttpProblem problem, const char *pointer, const char *format, ...) {
+        char *detail = NULL;
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf(&detail, format, ap);
+        va_end(ap);
+        if (r < 0)
+                return -ENOMEM;
+        *e = (RequestError){ .problem = problem, .pointer = pointer, .detail = detail };
+        return -EINVAL;
+}
+
+int request_refuse_member(RequestError *e, const char *pointer, const char *what) {
+        return request_refuse(e, HTTP_PROBLEM_BAD_REQUEST, pointer, "\"%s\" must be %s.", pointer + 1, what);
+}
+
+int request_check_members(json_t *body, const char *const *known, RequestError *e) {
+        _cleanup_free_ char *list = NULL, *shown = NULL;
+        const char *key;
+        json_t *value;
+
+        json_object_foreach(body, key, value) {
+                if (strv_contains((char *const *) known, key))
+                        continue;
+                list = strv_join((char *const *) known, ", ");
+                shown = string_escape(key);
+                if (!list || !shown)
+                        return -ENOMEM;
+                return request_refuse(e, HTTP_PROBLEM_BAD_REQUEST, NULL,
+                              "There is no member \"%.64s\" here; known are: %s.", shown, list);
+        }
+        return 0;
+}
+
+int request_get_text(json_t *body, const char *pointer, size_t max, const char **ret, RequestError *e) {
+        int r = json_get_string(body, pointer + 1, ret);
+
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0 || !string_is_safe(*ret, max))
+                return request_refuse_member(e, pointer, "a text without control characters, and not too long");
+        return 0;
+}
+
+int request_get_number(
+                json_t *body,
+                const char *pointer,
+                uint64_t low,
+                uint64_t high,
+                uint64_t *ret,
+                bool *ret_present,
+                RequestError *e) {
+        uint64_t v;
+        int r = json_get_u64(body, pointer + 1, &v);
+
+        if (ret_present)
+                *ret_present = r != -ENOENT;
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0 || v < low || v > high)
+                return request_refuse(e, HTTP_PROBLEM_BAD_REQUEST, pointer,
+                              "\"%s\" must be an integer from %" PRIu64 " to %" PRIu64 ".", pointer + 1, low,
+                              high);
+        *ret = v;
+        return 0;
+}
+
+int request_get_flag(json_t *body, const char *pointer, bool *ret, RequestError *e) {
+        int r = json_get_bool(body, pointer + 1, ret);
+
+        return r == -ENOENT || r >= 0 ? 0 : request_refuse_member(e, pointer, "true or false");
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Members of a request's body, each of the right type and within its range, or refused with a pointer to it and a
+ * sentence. -EINVAL: refused, see the error; -ENOMEM. */
+
+#include "http.h"
+#include "json.h"
+
+typedef struct RequestError {
+        HttpProblem problem;
+        const char *pointer;                 /* static; NULL: the whole body */
+        char *detail;
+        json_t *members;                     /* of the problem besides; NULL: none */
+} RequestError;
+void request_error_done(RequestError *e);
+
+int request_refuse(RequestError *e, HttpProblem problem, const char *pointer, const char *format, ...)
+                _printf_(4, 5);
+/* "member" must be ... */
+int request_refuse_member(RequestError *e, const char *pointer, const char *what);
+
+/* Members that nobody would look at are a mistake of the caller, who must hear of it. known: NULL-terminated. */
+int request_check_members(json_t *body, const char *const *known, RequestError *e);
+
+/* Absent members leave *ret alone. */
+int request_get_text(json_t *body, const char *pointer, size_t max, const char **ret, RequestError *e);
+int request_get_number(
+                json_t *body,
+                const char *pointer,
+                uint64_t low,
+                uint64_t high,
+                uint64_t *ret,
+                bool *ret_present,           /* may be NULL */
+                RequestError *e);
+int request_get_flag(json_t *body, const char *pointer, bool *ret, RequestError *e);

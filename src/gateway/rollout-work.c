@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rollout-work.h"
+
+#include "alloc-util.h"
+#include "desired-change.h"
+#include "instruction.h"
+#include "log.h"
+#include "messages.h"
+#include "string-util.h"
+#include "view-rollout.h"
+
+#define UPDATE_TAKES_UNKNOWN (60 * USEC_PER_SEC)
+
+void rollout_orders_done(RolloutOrders *o) {
+        for (size_t i = 0; i < o->n; i++) {
+                free(o->items[i].agent);
+                fleet_order_done(&o->items[i].order);
+        }
+        free(o->items);
+        *o = (RolloutOrders){};
+}
+
+int rollout_work_duration(Store *s, usec_t *ret) {
+        int r = s->ops->instructions_duration(s, ret);
+
+        if (r == -ENOENT) {
+                *ret = UPDATE_TAKES_UNKNOWN;
+                return 0;
+        }
+        return r;
+}
+
+/* ---- writing what a step has decided ---- */
+
+static int orders_add(RolloutOrders *o, const char *agent, const InstructionRecord *i) {
+        RolloutOrder *order;
+        int r;
+
+        r = ARRAY_GROW(o->items, o->n_allocated, o->n + 1);
+        if (r < 0)
+                return r;
+        order = &o->items[o->n++];
+        *order = (RolloutOrder){ .agent = strdup(agent) };
+        return order->agent ? fleet_order_instruct(&order->order, i) : -ENOMEM;
+}
+
+static int instruct_member(RolloutContext *c, const RolloutSet *set, size_t i) {
+        _cleanup_(instruction_record_done) InstructionRecord created = {};
+        RolloutMemberRecord *record = &set->records[i];
+        const RolloutMember *m = &set->members[i];
+        int r;
+
+        r = instruction_create(
+                        c->job, c->store,
+                        &(InstructionOrder){ .agent = m->agent,
+                                             .from_version = set->views[i].version,
+                                             .version = m->instruct,
+                                             .rollout = set->record.id,
+                                             .attempt = m->attempts,
+                                             .retry = m->retry,
+                                             .back = set->record.kind == ROLLOUT_KIND_ROLLBACK },
+                        c->now, c->rules->lease, &created);
+        if (r >= 0)
+                r = instruction_offered(c->job, c->store, &created, c->now);
+        if (r >= 0)
+                r = free_and_strdup(&record->instruction, created.id);
+        if (r >= 0)
+                r = free_and_strdup(&record->from, m->from);
+        return r < 0 ? r : orders_add(c->orders, m->agent, &created);
+}
+
+static int save_members(RolloutContext *c, RolloutSet *set) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < set->n; i++) {
+                RolloutMember *m = &set->members[i];
+
+                if (m->instruct)
+                        r = instruct_member(c, set, i);
+                if (r >= 0 && m->changed) {
+                        set->records[i].member = *m;
+                        r = c->store->ops->rollout_member_put(c->store, set->record.id, &set->records[i]);
+                }
+                m->changed = false;
+                m->instruct = NULL;
+        }
+        return r;
+}
+
+/* ---- telling ---- */
+
+static int emit_rollout(RolloutContext *c, const RolloutRecord *r, bool progress) {
+        return store_job_emit(
+                        c->job, c->store, "rollout", NULL, view_event_text(view_rollout(r)), progress, c->now);
+}
+
+static void log_rollout(const RolloutRecord *r) {
+        bool stopped = r->progress.state == ROLLOUT_STATE_PAUSED && r->progress.reason != ROLLOUT_REASON_OPERATOR;
+
+        log_event(stopped ? LOG_WARNING : LOG_NOTICE,
+                  stopped ? FLEET_MESSAGE_ROLLOUT_STOPPED_STR : FLEET_MESSAGE_ROLLOUT_STATE_STR,
+                  "MESSAGE=Rollout %" PRIu64 " of %s is %s%s: %s%s%s%s", r->id, r->version,
+                  rollout_state_to_string(r->progress.state), stopped ? " by itself" : "",
+                  rollout_reason_explain(r->progress.reason), r->detail ? " (" : "", strempty(r->detail),
+                  r->detail ? ")" : "", "FLEET_ROLLOUT=%" PRIu64, r->id, "FLEET_VERSION=%s", r->version,
+                  "FLEET_ROLLOUT_STATE=%s", rollout_state_to_string(r->progress.state), "FLEET_ROLLOUT_REASON=%s",
+                  rollout_reason_to_string(r->progress.reason), NULL);
+}
+
+static int audit_rollout(RolloutContext *c, const RolloutRecord *r, const char *action) {
+        _cleanup_free_ char *target = strjoinf("rollout:%" PRIu64, r->id);
+        json_t *detail = json_object();
+        int k = target && detail ? 0 : -ENOMEM;
+
+        if (k >= 0)
+                k = json_set_string(detail, "reason", rollout_reason_to_string(r->progress.reason));
+        if (k >= 0)
+                k = json_set_string(detail, "detail", r->detail);
+        if (k < 0) {
+                json_decref(detail);
+                return k;
+        }
+        return audit_append(c->job, c->store, &audit_actor_gateway, action, target, r->counts.cohort, detail);
+}
+
+/* What people would want to hear of, beyond numbers that move. */
+static bool is_news(const RolloutProgress *a, const RolloutProgress *b) {
+        return a->state != b->state || a->reason != b->reason || a->batch != b->batch;
+}
+
+static bool progress_differs(const RolloutProgress *a, const RolloutProgress *b) {
+        return is_news(a, b) || a->batch_opened != b->batch_opened || a->settled != b->settled ||
+               a->waiting_since != b->waiting_since || a->approved != b->approved ||
+               a->threshold_waived != b->threshold_waived || a->correlation_waived != b->correlation_waived ||
+               a->failures_base != b->failures_base || a->admitted_base != b->admitted_base ||
+               a->paused_since != b->paused_since || a->paused_total != b->paused_total || a->next_look != b->next_look;
+}
+
+/* What came to be by itself, as opposed to what a person did and is entered under that person's name. */
+static int tell_change(RolloutContext *c, RolloutRecord *r, const RolloutProgress *before) {
+        const RolloutProgress *p = &r->progress;
+
+        if (p->state == before->state)
+                return 0;
+        log_rollout(r);
+        if (p->state == ROLLOUT_STATE_PAUSED) {
+                c->orders->auto_pauses[p->reason]++;
+                return audit_rollout(c, r, "rollout.stop");
+        }
+        if (p->state == ROLLOUT_STATE_COMPLETED)
+                return audit_rollout(c, r, "rollout.complete");
+        return p->state == ROLLOUT_STATE_ABORTED ? audit_rollout(c, r, "rollout.aborted") : 0;
+}
+
+/* ---- the end ---- */
+
+/* It becomes what the target shall run, for those who come later. */
+static int set_desired(RolloutContext *c, const RolloutSet *set) {
+        _cleanup_(desired_record_done) DesiredRecord d = {};
+        _cleanup_free_ char *selector = NULL;
+        bool changed;
+        int r = 0;
+
+        if (set->target.kind == TARGET_IDS)
+                return 0;
+        if (set->target.kind != TARGET_ALL)
+                r = selector_format(set->target.selector, &selector);
+        if (r < 0)
+                return r;
+        return desired_change(
+                        c->job, c->store,
+                        &(DesiredChange){ .kind = selector ? DESIRED_KIND_SELECTOR : DESIRED_KIND_ALL,
+                                          .target = strempty(selector),
+                                          .version = set->record.version,
+                                          .actor = set->record.actor },
+                        c->now, &d, &changed);
+}
+
+static int finish_record(RolloutContext *c, RolloutSet *set, const RolloutOutcome *o, const RolloutProgress *before) {
+        RolloutRecord *r = &set->record;
+        const TraitValues *t = &set->traits[o->correlated_trait];
+        char *detail = NULL;
+
+        r->counts = o->counts;
+        if (r->progress.state == ROLLOUT_STATE_PAUSED && r->progress.reason == ROLLOUT_REASON_CORRELATED_FAILURES &&
+            before->state != ROLLOUT_STATE_PAUSED) {
+                detail = strjoinf("%s %s", rollout_trait_to_string(o->correlated_trait),
+                                  isempty(t->names[o->correlated_value]) ? "unknown" : t->names[o->correlated_value]);
+                if (!detail)
+                        return -ENOMEM;
+        }
+        if (detail || is_news(&r->progress, before)) {
+                free(r->detail);
+                r->detail = detail;
+        }
+        if (rollout_state_is_terminal(r->progress.state)) {
+                if (r->finished == 0)
+                        r->finished = c->now;
+        } else
+                r->finished = 0;
+        if (r->progress.state == ROLLOUT_STATE_COMPLETED && before->state == ROLLOUT_STATE_RUNNING &&
+            set->spec.set_desired && r->kind == ROLLOUT_KIND_UPDATE)
+                return set_desired(c, set);
+        return 0;
+}
+
+/* A step over a set that may have been changed before: by is whether a person did that. */
+static int step_set(RolloutContext *c, RolloutSet *set, const RolloutProgress *before, const RolloutCounts *counts, bool by) {
+        RolloutInput in = rollout_set_input(set, c->fleet, c->now);
+        RolloutRecord *record = &set->record;
+        RolloutProgress after_person = record->progress;
+        RolloutOutcome o;
+        bool differs;
+        int r;
+
+        r = rollout_step(&record->progress, &in, &o);
+        if (r >= 0)
+                r = save_members(c, set);
+        if (r >= 0)
+                r = finish_record(c, set, &o, &after_person);
+        if (r < 0)
+                return r;
+        differs = by || progress_differs(&record->progress, before) || memcmp(&record->counts, counts, sizeof(*counts)) != 0;
+        if (!differs)
+                return 0;
+        record->updated = c->now;
+        if (by)
+                record->revision++;
+        r = c->store->ops->rollout_put(c->store, record);
+        if (r >= 0)
+                r = tell_change(c, record, &after_person);
+        return r < 0 ? r : emit_rollout(c, record, !by && !is_news(&record->progress, before));
+}
+
+/* ---- agents that came since ---- */
+
+typedef struct Newcomers {
+        RolloutSet *set;
+        RolloutContext *c;
+        Hashmap *known;
+} Newcomers;
+
+static int take_newcomer(AgentRecord *a, void *userdata) {
+        Newcomers *n = userdata;
+
+        if (hashmap_get(n->known, a->id))
+                return 0;
+        return rollout_draft_add(n->c, n->set, a, n->set->record.version);
+}
+
+static int add_newcomers(RolloutContext *c, RolloutSet *set) {
+        Newcomers n = { .set = set, .c = c };
+        size_t n_old = set->n;
+        RequestError error = {};
+        RolloutInput in;
+        AgentQuery q;
+        int r;
+
+        r = target_resolve(&set->target, c->store, &error);
+        request_error_done(&error);
+        if (r == -EINVAL)            /* its group is gone: then nobody comes by it */
+                return 0;
+        if (r >= 0)
+                r = hashmap_new(&n.known, NULL);
+        for (size_t i = 0; r >= 0 && i < set->n; i++)
+                r = hashmap_put(n.known, set->members[i].agent, set);
+        target_query(&set->target, &q);
+        q.limit = INT64_MAX;
+        if (r >= 0)
+                r = c->store->ops->agents_page(c->store, &q, take_newcomer, &n, NULL);
+        hashmap_free(n.known);
+        if (r < 0 || set->n == n_old)
+                return r < 0 ? r : 0;
+        in = rollout_set_input(set, c->fleet, c->now);
+        return rollout_plan_more(&in, n_old);
+}
+
+int rollout_work_step(RolloutContext *c, uint64_t id, bool look_for_new) {
+        _cleanup_(rollout_set_done) RolloutSet set = {};
+        RolloutProgress before;
+        RolloutCounts counts;
+        int r;
+
+        r = rollout_set_load(c->store, id, c->fleet, &set);
+        if (r < 0)
+                return r;
+        before = set.record.progress;
+        counts = set.record.counts;
+        if (look_for_new && set.spec.include_new_agents && before.state == ROLLOUT_STATE_RUNNING) {
+                r = add_newcomers(c, &set);
+                if (r < 0)
+                        return r;
+        }
+        return step_set(c, &set, &before, &counts, /* by= */ false);
+}
+
+/* ---- making ---- */
+
+int rollout_work_create(RolloutContext *c, RolloutSet *set) {
+        RolloutRecord *r = &set->record;
+        RolloutProgress before = r->progress;
+        RolloutCounts counts = {};
+        int k;
+
+        r->created = r->updated = c->now;
+        r->revision = 0;
+        k = rollout_set_write_spec(set);
+        if (k >= 0)
+                k = c->store->ops->rollout_put(c->store, r);
+        for (size_t i = 0; k >= 0 && i < set->n; i++)
+                set->members[i].changed = true;
+        /* what was said about these agents alone is older than this, and as specific */
+        for (size_t i = 0; k >= 0 && set->target.kind == TARGET_IDS && i < set->target.ids.n; i++)
+                k = desired_forget(c->job, c->store, DESIRED_KIND_AGENT, set->target.ids.items[i], c->now);
+        if (k < 0)
+                return k;
+        log_notice("Rollout %" PRIu64 " of %s begins, for %" PRIu64 " agents; said %s.", r->id, r->version,
+                   r->counts.cohort, strempty(r->actor));
+        return step_set(c, set, &before, &counts, /* by= */ true);
+}
+
+/* ---- people ---- */
+
+static const char *const verb_table[_ROLLOUT_VERB_MAX] = {
+        [ROLLOUT_VERB_PAUSE] = "pause",
+        [ROLLOUT_VERB_RESUME] = "resume",
+        [ROLLOUT_VERB_ABORT] = "abort",
+        [ROLLOUT_VERB_APPROVE] = "approve",
+        [ROLLOUT_VERB_RETRY_FAILED] = "retry-failed",
+};
+
+const char *rollout_verb_to_string(RolloutVerb v) {
+        return v >= 0 && v < _ROLLOUT_VERB_MAX ? verb_table[v] : NULL;
+}
+
+RolloutVerb rollout_verb_from_string(const char *s) {
+        for (RolloutVerb v = 0; s && v < _ROLLOUT_VERB_MAX; v++)
+                if (streq(verb_table[v], s))
+                        return v;
+        return _ROLLOUT_VERB_INVALID;
+}
+
+/* Those that failed and have their turn elsewhere by now are left to that. */
+static int retry_failed(RolloutContext *c, RolloutSet *set) {
+        RolloutInput in = rollout_set_input(set, c->fleet, c->now);
+
+        for (size_t i = 0; i < set->n; i++) {
+                _cleanup_(rollout_membership_done) RolloutMembership other = {};
+                int r;
+
+                if (!member_state_is_failure(set->members[i].state))
+                        continue;
+                r = c->store->ops->rollout_membership(c->store, set->members[i].agent, &other);
+                if (r < 0 && r != -ENOENT)
+                        return r;
+                set->views[i].in_other_rollout = r >= 0;
+        }
+        return rollout_retry_failed(&set->record.progress, &in);
+}
+
+static int verb_run(RolloutContext *c, RolloutSet *set, RolloutVerb verb, uint64_t *ret_concerned) {
+        RolloutRecord *r = &set->record;
+        int k;
+
+        *ret_concerned = r->counts.n[MEMBER_STATE_PENDING];
+        switch (verb) {
+        case ROLLOUT_VERB_PAUSE:
+                return rollout_pause(&r->progress, c->now);
+        case ROLLOUT_VERB_RESUME:
+                return rollout_resume(&r->progress, &r->counts, c->now);
+        case ROLLOUT_VERB_ABORT:
+                return rollout_abort(&r->progress, c->now);
+        case ROLLOUT_VERB_APPROVE:
+                return rollout_approve(&r->progress);
+        default:
+                k = retry_failed(c, set);
+                *ret_concerned = k > 0 ? (uint64_t) k : 0;
+                return k == -ENOENT ? -EBUSY : k;
+        }
+}
+
+int rollout_work_verb(
+                RolloutContext *c,
+                uint64_t id,
+                RolloutVerb verb,
+                uint64_t revision,
+                RolloutSet *ret,
+                uint64_t *ret_concerned) {
+
+        RolloutProgress before;
+        RolloutCounts counts;
+        int r;
+
+        r = rollout_set_load(c->store, id, c->fleet, ret);
+        if (r < 0)
+                return r;
+        if (revision > 0 && revision != ret->record.revision)
+                return -ESTALE;
+        before = ret->record.progress;
+        counts = ret->record.counts;
+        r = verb_run(c, ret, verb, ret_concerned);
+        if (r < 0)
+                return r;
+        if (before.state != ret->record.progress.state)
+                log_rollout(&ret->record);
+        return step_set(c, ret, &before, &counts, /* by= */ true);
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Rollouts as the JSON of docs/openapi.yaml. As view.h. */
+
+#include "rollout-set.h"
+#include "view.h"
+
+json_t *view_rollout(const RolloutRecord *r);                /* for lists and events */
+/* With target and strategy. */
+json_t *view_rollout_whole(const RolloutRecord *r);
+json_t *view_rollout_member(const RolloutMemberRecord *m);
+/* Why agents of a plan cannot take part, with their number, and the first of them by name. */
+json_t *view_rollout_excluded(const RolloutSet *set);
+json_t *view_rollout_preview(const RolloutPreview *p);
