@@ -33,6 +33,15 @@ const HttpRoute api_routes[] = {
         { "GET", "/api/v1/updates/{}", API_ROLE_VIEWER, HTTP_BODY_NONE, api_updates_show },
         { "GET", "/api/v1/desired", API_ROLE_VIEWER, HTTP_BODY_NONE, api_desired_list },
         { "DELETE", "/api/v1/desired/{}", API_ROLE_OPERATOR, HTTP_BODY_NONE, api_desired_delete },
+        { "GET", "/api/v1/rollouts", API_ROLE_VIEWER, HTTP_BODY_NONE, api_rollouts_list },
+        { "POST", "/api/v1/rollouts", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_rollouts_create,
+          .json_max = TARGET_BODY_MAX, .idempotency = HTTP_IDEMPOTENCY_KEPT },
+        { "GET", "/api/v1/rollouts/{}", API_ROLE_VIEWER, HTTP_BODY_NONE, api_rollouts_show },
+        { "GET", "/api/v1/rollouts/{}/members", API_ROLE_VIEWER, HTTP_BODY_NONE, api_rollouts_members },
+        { "POST", "/api/v1/rollouts/{}/roll-back", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_rollouts_roll_back,
+          .idempotency = HTTP_IDEMPOTENCY_KEPT },
+        { "POST", "/api/v1/rollouts/{}/{}", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_rollouts_verb,
+          .idempotency = HTTP_IDEMPOTENCY_KEPT },
         { "GET", "/api/v1/releases", API_ROLE_VIEWER, HTTP_BODY_NONE, api_releases_list },
         { "POST", "/api/v1/imports", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_imports_create },
         { "PUT", "/api/v1/imports/{}/files/*", API_ROLE_OPERATOR, HTTP_BODY_FILE, api_imports_put,
@@ -256,6 +265,7 @@ int api_job_refuse_error(ApiJob *a, int error, RequestError *e) {
                 a->refused = true;
                 a->problem = e->problem;
                 a->pointer = e->pointer;
+                a->pointer_buffer = TAKE_PTR(e->pointer_buffer);
                 a->detail = TAKE_PTR(e->detail);
                 a->members = TAKE_PTR(e->members);
         }
@@ -269,6 +279,7 @@ void api_job_done(ApiJob *a) {
         json_decref(a->members);
         idempotent_request_free(a->idempotent);
         free(a->detail);
+        free(a->pointer_buffer);
         audit_actor_done(&a->actor);
 }
 

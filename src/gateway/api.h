@@ -44,6 +44,7 @@ struct ApiJob {
         bool refused;
         HttpProblem problem;
         const char *pointer;
+        char *pointer_buffer;
         char *detail;
         json_t *members;                             /* of the problem besides; may be NULL */
         IdempotentRequest *idempotent;               /* NULL: none */
@@ -123,6 +124,14 @@ void api_updates_list(HttpExchange *x, void *userdata);
 void api_updates_show(HttpExchange *x, void *userdata);
 void api_desired_list(HttpExchange *x, void *userdata);
 void api_desired_delete(HttpExchange *x, void *userdata);
+/* api-rollouts.c */
+void api_rollouts_list(HttpExchange *x, void *userdata);
+void api_rollouts_show(HttpExchange *x, void *userdata);
+void api_rollouts_members(HttpExchange *x, void *userdata);
+/* api-rollout-change.c */
+void api_rollouts_create(HttpExchange *x, void *userdata);
+void api_rollouts_roll_back(HttpExchange *x, void *userdata);
+void api_rollouts_verb(HttpExchange *x, void *userdata);
 /* api-releases.c */
 void api_releases_list(HttpExchange *x, void *userdata);
 void api_imports_create(HttpExchange *x, void *userdata);

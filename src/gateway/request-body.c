@@ -8,8 +8,22 @@
 
 void request_error_done(RequestError *e) {
         free(e->detail);
+        free(e->pointer_buffer);
         json_decref(e->members);
         *e = (RequestError){};
+}
+
+int request_error_below(RequestError *e, const char *prefix, int error) {
+        char *pointer;
+
+        if (error != -EINVAL || !e->detail)
+                return error;
+        pointer = strjoinf("%s%s", prefix, strempty(e->pointer));
+        if (!pointer)
+                return -ENOMEM;
+        free(e->pointer_buffer);
+        e->pointer = e->pointer_buffer = pointer;
+        return error;
 }
 
 int request_refuse(RequestError *e, HttpProblem problem, const char *pointer, const char *format, ...) {

@@ -9,11 +9,14 @@
 
 typedef struct RequestError {
         HttpProblem problem;
-        const char *pointer;                 /* static; NULL: the whole body */
+        const char *pointer;                 /* static, or the buffer; NULL: the whole body */
+        char *pointer_buffer;
         char *detail;
         json_t *members;                     /* of the problem besides; NULL: none */
 } RequestError;
 void request_error_done(RequestError *e);
+/* What was refused lies below this member of the body. error: as it was returned; returned again, or -ENOMEM. */
+int request_error_below(RequestError *e, const char *prefix, int error);
 
 int request_refuse(RequestError *e, HttpProblem problem, const char *pointer, const char *format, ...)
                 _printf_(4, 5);

@@ -286,7 +286,8 @@ int rollout_work_step(RolloutContext *c, uint64_t id, bool look_for_new) {
                 return r;
         before = set.record.progress;
         counts = set.record.counts;
-        if (look_for_new && set.spec.include_new_agents && before.state == ROLLOUT_STATE_RUNNING) {
+        if (look_for_new && set.spec.include_new_agents && set.record.kind == ROLLOUT_KIND_UPDATE &&
+            before.state == ROLLOUT_STATE_RUNNING) {
                 r = add_newcomers(c, &set);
                 if (r < 0)
                         return r;
@@ -379,29 +380,15 @@ static int verb_run(RolloutContext *c, RolloutSet *set, RolloutVerb verb, uint64
         }
 }
 
-int rollout_work_verb(
-                RolloutContext *c,
-                uint64_t id,
-                RolloutVerb verb,
-                uint64_t revision,
-                RolloutSet *ret,
-                uint64_t *ret_concerned) {
-
-        RolloutProgress before;
-        RolloutCounts counts;
+int rollout_work_verb(RolloutContext *c, RolloutSet *set, RolloutVerb verb, uint64_t *ret_concerned) {
+        RolloutProgress before = set->record.progress;
+        RolloutCounts counts = set->record.counts;
         int r;
 
-        r = rollout_set_load(c->store, id, c->fleet, ret);
+        r = verb_run(c, set, verb, ret_concerned);
         if (r < 0)
                 return r;
-        if (revision > 0 && revision != ret->record.revision)
-                return -ESTALE;
-        before = ret->record.progress;
-        counts = ret->record.counts;
-        r = verb_run(c, ret, verb, ret_concerned);
-        if (r < 0)
-                return r;
-        if (before.state != ret->record.progress.state)
-                log_rollout(&ret->record);
-        return step_set(c, ret, &before, &counts, /* by= */ true);
+        if (before.state != set->record.progress.state)
+                log_rollout(&set->record);
+        return step_set(c, set, &before, &counts, /* by= */ true);
 }

@@ -63,12 +63,5 @@ typedef enum RolloutVerb {
 const char *rollout_verb_to_string(RolloutVerb v);           /* "retry-failed" */
 RolloutVerb rollout_verb_from_string(const char *s);
 
-/* revision: what the person saw; 0: whatever it is. *ret_concerned: how many agents it is about. -ENOENT; -ESTALE: it was
- * changed since; -EBUSY: its state does not allow it. ret: as it is then. */
-int rollout_work_verb(
-                RolloutContext *c,
-                uint64_t id,
-                RolloutVerb verb,
-                uint64_t revision,
-                RolloutSet *ret,
-                uint64_t *ret_concerned);
+/* To a set that was loaded in this job. *ret_concerned: how many agents it is about. -EBUSY: its state does not allow it. */
+int rollout_work_verb(RolloutContext *c, RolloutSet *set, RolloutVerb verb, uint64_t *ret_concerned);

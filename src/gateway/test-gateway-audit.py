@@ -239,7 +239,7 @@ def test_lists(log, gateway):
         ("action=desired.set", lambda e: e["action"] == "desired.set"),
         ("action=api-token.*", lambda e: e["action"].startswith("api-token.")),
         ("target=agent:box1", lambda e: e["target"] == "agent:box1"),
-        ("target=agent:*&action=agent.labels", lambda e: e["action"] == "agent.labels"),
+        ("target=agent:*&action=agent.labels", lambda e: e["action"] == "agent.labels" and e["target"].startswith("agent:")),
         ("actor=token:*&target=all", lambda e: e["target"] == "all"),
         ("until=2026-01-01T00:00:00Z&since=2000-01-01T00:00:00Z", lambda e: e["time"] < "2026-01-01T00:00:00Z"),
         ("since=2000-01-01T00:00:00Z", lambda e: True),
