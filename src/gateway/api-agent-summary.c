@@ -226,6 +226,7 @@ static int match_run(ApiJob *a, Store *s) {
                 r = selector_format(j->target.selector, &selector);
         if (r < 0)
                 return r;
+        a->unchanged = true;
         a->answer = json_object();
         r = a->answer ? json_set_u64(a->answer, "count", size.count) : -ENOMEM;
         if (r >= 0)

@@ -149,7 +149,9 @@ static int relabel_run(ApiJob *a, Store *s) {
         if (r < 0)
                 return r;
         whom = target_describe(&j->request.target);
-        log_notice("Labels of %" PRIu64 " agents were changed (%s), said %s.", j->changed, strempty(whom), j->actor);
+        if (j->changed > 0)
+                log_notice("Labels of %" PRIu64 " %s were changed (%s), said %s.", j->changed,
+                           j->changed == 1 ? "agent" : "agents", strempty(whom), j->actor);
         return relabel_answer(j);
 }
 

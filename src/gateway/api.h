@@ -31,7 +31,7 @@ struct ApiJob {
         HttpExchange *exchange;
         AuditActor actor;                            /* who asks: the job's own copy */
         bool reads;                                  /* GET or HEAD */
-        bool unchanged; /* run() found nothing to change, so that nothing is to be entered */
+        bool unchanged; /* run() had nothing to change, so that nothing is to be entered */
         int (*run)(ApiJob *a, Store *s); /* worker; leaves its answer in .answer, or api_job_refuse() */
         void (*after)(ApiJob *a);        /* loop, after success and before the answer; may be NULL */
         void (*free)(ApiJob *a);                     /* also frees the job itself */

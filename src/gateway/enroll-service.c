@@ -320,6 +320,10 @@ static int enroll_submit(
                 *reterr_why = "the agent id must be 1 to 64 of [A-Za-z0-9._-], the first a letter or digit";
                 return -EINVAL;
         }
+        if (streq(m->agent_id, "summary")) { /* GET /api/v1/agents/summary is something else */
+                *reterr_why = "the agent id \"summary\" is taken";
+                return -EINVAL;
+        }
         j = new0(EnrollJob, 1);
         if (!j)
                 return -ENOMEM;
