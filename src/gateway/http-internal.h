@@ -22,6 +22,7 @@ struct HttpServer {
         const HttpRoute *routes;
         void *userdata;
         int (*authenticate)(const char *token, ApiToken *ret, void *userdata);
+        void (*on_answer)(const char *route, const char *method, unsigned status, usec_t took, void *userdata);
         char *certificate_pem, *key_pem;
         LIST_HEAD(HttpExchange, exchanges);
         LIST_HEAD(HttpConnection, connections);

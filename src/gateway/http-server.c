@@ -142,6 +142,42 @@ static int server_watch(HttpServer *s) {
         return 0;
 }
 
+static int copy_certificate(HttpServer *s, const HttpServerOptions *options) {
+        if (!options->certificate_pem)
+                return 0;
+        s->certificate_pem = strdup(options->certificate_pem);
+        s->key_pem = strdup(options->key_pem);
+        return s->certificate_pem && s->key_pem ? 0 : -ENOMEM;
+}
+
+static struct MHD_Daemon *daemon_start(HttpServer *s, int fd, const HttpServerOptions *options) {
+        struct MHD_OptionItem no_tls[] = { { MHD_OPTION_END, 0, NULL } },
+                              tls[] = { { MHD_OPTION_HTTPS_MEM_CERT, 0, s->certificate_pem },
+                                        { MHD_OPTION_HTTPS_MEM_KEY, 0, s->key_pem },
+                                        { MHD_OPTION_HTTPS_PRIORITIES, 0, (char *) TLS_PRIORITIES },
+                                        { MHD_OPTION_END, 0, NULL } };
+        bool with_tls = s->certificate_pem;
+
+        return MHD_start_daemon(
+                        (with_tls ? MHD_USE_TLS : 0U) | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
+                                        MHD_USE_ERROR_LOG,
+                        0,
+                        NULL, NULL,
+                        http_exchange_on_access, s,
+                        MHD_OPTION_EXTERNAL_LOGGER, server_on_log, s,
+                        MHD_OPTION_LISTEN_SOCKET, fd,
+                        MHD_OPTION_ARRAY, with_tls ? tls : no_tls,
+                        MHD_OPTION_URI_LOG_CALLBACK, http_exchange_on_uri, s,
+                        MHD_OPTION_NOTIFY_COMPLETED, http_exchange_on_completed, s,
+                        MHD_OPTION_NOTIFY_CONNECTION, server_on_connection, s,
+                        MHD_OPTION_CONNECTION_LIMIT, options->connections_max,
+                        MHD_OPTION_PER_IP_CONNECTION_LIMIT, options->connections_per_address_max,
+                        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) CONNECTION_MEMORY,
+                        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned) (HTTP_SILENCE_TIME / USEC_PER_SEC),
+                        MHD_OPTION_STRICT_FOR_CLIENT, 1,
+                        MHD_OPTION_END);
+}
+
 int http_server_new(HttpServer **ret, sd_event *event, const HttpServerOptions *options) {
         _cleanup_(http_server_freep) HttpServer *s = NULL;
         _cleanup_close_ int fd = options->listen_fd;
@@ -155,35 +191,17 @@ int http_server_new(HttpServer **ret, sd_event *event, const HttpServerOptions *
                 .routes = options->routes,
                 .userdata = options->userdata,
                 .authenticate = options->authenticate,
-                .certificate_pem = strdup(options->certificate_pem),
-                .key_pem = strdup(options->key_pem),
+                .on_answer = options->on_answer,
         };
-        if (!s->certificate_pem || !s->key_pem)
-                return -ENOMEM;
-        r = fd_set_nonblock(fd, true);
+        r = copy_certificate(s, options);
+        if (r >= 0)
+                r = fd_set_nonblock(fd, true);
         if (r < 0)
                 return r;
 
-        s->daemon = MHD_start_daemon(
-                        MHD_USE_EPOLL | MHD_USE_TLS | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
-                        NULL, NULL,
-                        http_exchange_on_access, s,
-                        MHD_OPTION_EXTERNAL_LOGGER, server_on_log, s,
-                        MHD_OPTION_LISTEN_SOCKET, fd,
-                        MHD_OPTION_HTTPS_MEM_CERT, s->certificate_pem,
-                        MHD_OPTION_HTTPS_MEM_KEY, s->key_pem,
-                        MHD_OPTION_HTTPS_PRIORITIES, TLS_PRIORITIES,
-                        MHD_OPTION_URI_LOG_CALLBACK, http_exchange_on_uri, s,
-                        MHD_OPTION_NOTIFY_COMPLETED, http_exchange_on_completed, s,
-                        MHD_OPTION_NOTIFY_CONNECTION, server_on_connection, s,
-                        MHD_OPTION_CONNECTION_LIMIT, options->connections_max,
-                        MHD_OPTION_PER_IP_CONNECTION_LIMIT, options->connections_per_address_max,
-                        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) CONNECTION_MEMORY,
-                        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned) (HTTP_SILENCE_TIME / USEC_PER_SEC),
-                        MHD_OPTION_STRICT_FOR_CLIENT, 1,
-                        MHD_OPTION_END);
+        s->daemon = daemon_start(s, fd, options);
         if (!s->daemon)
-                return -EKEYREJECTED;
+                return s->certificate_pem ? -EKEYREJECTED : -EIO;
         (void) TAKE_FD(fd);                  /* the daemon closes it */
         r = server_watch(s);
         if (r >= 0)

@@ -384,11 +384,9 @@ static void exchange_expect_body(HttpExchange *x) {
 
 static void exchange_begin(HttpExchange *x, const char *method) {
         x->state = EXCHANGE_BODY;
-        if (x->server->stopping) {
-                http_reply_problem(x, HTTP_PROBLEM_OVERLOADED, NULL, "The gateway is stopping.");
-                return;
-        }
         exchange_find_route(x, method);
+        if (x->state != EXCHANGE_ANSWERED && x->server->stopping && !x->route->while_stopping)
+                http_reply_problem(x, HTTP_PROBLEM_OVERLOADED, NULL, "The gateway is stopping.");
         if (x->state != EXCHANGE_ANSWERED)
                 exchange_authenticate(x);
         if (x->state != EXCHANGE_ANSWERED)
@@ -421,12 +419,24 @@ static void exchange_take_body(HttpExchange *x, const char *data, size_t size) {
         x->body_size += size;
 }
 
+static void exchange_measure(HttpExchange *x) {
+        const HttpServer *s = x->server;
+
+        if (s->on_answer)
+                s->on_answer(x->route ? x->route->path : NULL,
+                             x->is_head ? "HEAD" :
+                             x->route   ? x->route->method :
+                                          NULL,
+                             x->status, usec_sub(now(CLOCK_BOOTTIME), x->started), s->userdata);
+}
+
 static enum MHD_Result exchange_queue(HttpExchange *x) {
         enum MHD_Result r;
 
         http_connection_expect_within(x->connection, USEC_INFINITY);
         if (!x->response)
                 return MHD_NO;               /* without memory, see exchange_answer() */
+        exchange_measure(x);
         r = MHD_queue_response(x->connection, x->status, x->response);
         MHD_destroy_response(x->response);
         x->response = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* HTTPS on the event loop: the one owner of libmicrohttpd, behind what another server could offer as well. A
+/* HTTPS, or plain HTTP on a socket that is local to the machine, on the event loop: the one owner of libmicrohttpd, behind what another server could offer as well. A
  * route has a method, a path, the role it asks for and a handler. The handler answers now (http_reply_*) or
  * keeps the exchange and answers later, from the loop: the connection sleeps meanwhile and the exchange
  * stays valid until it is answered. Answering twice is a bug. Everything on the loop's thread.
@@ -59,23 +59,28 @@ typedef struct HttpRoute {
         int (*data)(HttpExchange *x, const void *data, size_t size, void *userdata);
         /* The exchange ended, in whatever way; for what was kept with http_exchange_set_context(). */
         void (*end)(HttpExchange *x, void *userdata);
+        bool while_stopping;                 /* is still handled after http_server_quiesce() */
 } HttpRoute;
 
 typedef struct HttpServerOptions {
         int listen_fd;                       /* taken over, also on failure */
-        const char *certificate_pem, *key_pem;       /* copied */
+        const char *certificate_pem, *key_pem;       /* copied; NULL: without TLS */
         unsigned connections_max, connections_per_address_max;
         const HttpRoute *routes;             /* ends with { 0 }; static */
         void *userdata;
-        /* The token of an Authorization header: 0 and what it may, or negative. The record is copied. */
+        /* The token of an Authorization header: 0 and what it may, or negative. The record is copied. May be
+         * NULL when all routes are public. */
         int (*authenticate)(const char *token, ApiToken *ret, void *userdata);
+        /* An answer is on its way: for measuring. route: the pattern, or NULL when there is none; method: one
+         * of the routes' or HEAD, NULL when it is another; took: since the request began. May be NULL. */
+        void (*on_answer)(const char *route, const char *method, unsigned status, usec_t took, void *userdata);
 } HttpServerOptions;
 
 int http_server_new(HttpServer **ret, sd_event *event, const HttpServerOptions *options);
 /* Ends everything: exchanges not yet answered get 503. Nobody may answer one of them afterwards. */
 HttpServer *http_server_free(HttpServer *s);
 DEFINE_POINTER_CLEANUP(HttpServer, http_server_free);
-/* No new connections; what runs goes on. */
+/* What comes from now on is answered with 503, unless its route says otherwise; what runs goes on. */
 void http_server_quiesce(HttpServer *s);
 
 const char *http_exchange_argument(

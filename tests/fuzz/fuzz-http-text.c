@@ -26,5 +26,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 assert_se(length > 0 && offset < 1000 && length <= 1000 - offset);
         (void) http_etag_listed(text, "\"a\"");
         (void) http_bearer_token(text);
+        assert_se(http_accept_quality(text, "application/openmetrics-text", "1.0.0") <= HTTP_QUALITY_MAX);
         return 0;
 }
