@@ -22,7 +22,7 @@ struct HttpServer {
         const HttpRoute *routes;
         void *userdata;
         int (*authenticate)(const char *token, ApiToken *ret, void *userdata);
-        void (*on_answer)(const char *route, const char *method, unsigned status, usec_t took, void *userdata);
+        http_on_answer_t on_answer;
         char *certificate_pem, *key_pem;
         LIST_HEAD(HttpExchange, exchanges);
         LIST_HEAD(HttpConnection, connections);

@@ -100,6 +100,10 @@ bool http_exchange_is_head(const HttpExchange *x) {
         return x->is_head;
 }
 
+bool http_exchange_is_read(const HttpExchange *x) {
+        return streq(x->route->method, "GET");
+}
+
 const ApiToken *http_exchange_token(const HttpExchange *x) {
         return &x->token;
 }

@@ -62,6 +62,11 @@ typedef struct HttpRoute {
         bool while_stopping;                 /* is still handled after http_server_quiesce() */
 } HttpRoute;
 
+/* An answer is on its way: for measuring. route: the pattern, or NULL when there is none; method: one of the
+ * routes' or HEAD, NULL when it is another; took: since the request began. */
+typedef void (*http_on_answer_t)(
+                const char *route, const char *method, unsigned status, usec_t took, void *userdata);
+
 typedef struct HttpServerOptions {
         int listen_fd;                       /* taken over, also on failure */
         const char *certificate_pem, *key_pem;       /* copied; NULL: without TLS */
@@ -71,9 +76,7 @@ typedef struct HttpServerOptions {
         /* The token of an Authorization header: 0 and what it may, or negative. The record is copied. May be
          * NULL when all routes are public. */
         int (*authenticate)(const char *token, ApiToken *ret, void *userdata);
-        /* An answer is on its way: for measuring. route: the pattern, or NULL when there is none; method: one
-         * of the routes' or HEAD, NULL when it is another; took: since the request began. May be NULL. */
-        void (*on_answer)(const char *route, const char *method, unsigned status, usec_t took, void *userdata);
+        http_on_answer_t on_answer;          /* may be NULL */
 } HttpServerOptions;
 
 int http_server_new(HttpServer **ret, sd_event *event, const HttpServerOptions *options);
@@ -90,6 +93,7 @@ const char *http_exchange_parameter(const HttpExchange *x, const char *key); /* 
 int http_exchange_check_parameters(HttpExchange *x, const char *const *known);
 const char *http_exchange_header(const HttpExchange *x, const char *name);
 bool http_exchange_is_head(const HttpExchange *x);
+bool http_exchange_is_read(const HttpExchange *x);   /* GET or HEAD */
 const ApiToken *http_exchange_token(const HttpExchange *x); /* of a route that asks for a role */
 const char *http_exchange_request_id(const HttpExchange *x);
 /* The body as a JSON object; answers 400 itself on failure. An empty body is an empty object. */

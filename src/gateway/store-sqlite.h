@@ -10,7 +10,7 @@
 
 #include "store.h"
 
-#define SQLITE_STATEMENTS_MAX 96U
+#define SQLITE_STATEMENTS_MAX 192U
 
 typedef struct SqliteStore {
         Store base;
@@ -58,6 +58,7 @@ int store_schema_update_to(SqliteStore *s, uint64_t version);
 uint64_t store_schema_version(void);
 
 /* The operations, by subject */
+int sqlite_stats(Store *s, usec_t now, StoreStats *ret);
 int sqlite_agent_get(Store *s, const char *id, AgentRecord *ret);
 int sqlite_agent_put(Store *s, const AgentRecord *a);
 int sqlite_agent_put_labels(Store *s, const char *id, const Labels *labels);

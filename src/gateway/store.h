@@ -11,6 +11,7 @@
  * errno ends the iteration and is returned, > 0 ends it early and 0 is returned. */
 
 #include "record.h"
+#include "store-stats.h"
 
 typedef struct Store Store;
 typedef struct StoreOps StoreOps;
@@ -45,6 +46,7 @@ struct StoreOps {
         int (*savepoint_rollback)(Store *s);
 
         int (*touch)(Store *s, usec_t when);                              /* a write that changes nothing */
+        int (*stats)(Store *s, usec_t now, StoreStats *ret);              /* into an empty one */
 
         int (*agent_get)(Store *s, const char *id, AgentRecord *ret);
         int (*agent_put)(Store *s, const AgentRecord *a);                 /* without the labels */

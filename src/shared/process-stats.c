@@ -70,7 +70,7 @@ static void dir_closep(DIR **d) {
                 (void) closedir(*d);
 }
 
-static int count_fds(uint64_t *ret) {
+int process_count_fds(uint64_t *ret) {
         _cleanup_(dir_closep) DIR *d = opendir("/proc/self/fd");
         uint64_t n = 0;
         struct stat st;
@@ -103,8 +103,6 @@ int process_stats_read(ProcessStats *ret) {
         r = read_memory(&s);
         if (r >= 0)
                 r = read_start(&s);
-        if (r >= 0)
-                r = count_fds(&s.open_fds);
         if (r < 0)
                 return r;
         *ret = s;
