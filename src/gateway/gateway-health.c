@@ -182,7 +182,7 @@ bool gateway_health_is_ok(const GatewayHealth *h, HealthCheck c) {
         case HEALTH_CHECK_PORTS:
                 return g->agent_server && g->enroll_server && g->http;
         case HEALTH_CHECK_STORE:
-                return h->store_error == 0 && store_probe_result(h->ready_probe) >= 0;
+                return h->store_error == 0 && !IN_SET(store_probe_result(h->ready_probe), -ETIMEDOUT, -ENODATA);
         case HEALTH_CHECK_REGISTRY:
                 return h->registry >= 0;
         default:

@@ -53,13 +53,21 @@ static void probe_done(StoreJob *job, int r) {
         probe_finish(container_of(job, StoreProbe, job), r);
 }
 
-static int probe_on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
-        probe_answer_all(userdata);
-        return 0;
-}
-
 static bool probe_is_stuck(const StoreProbe *p) {
         return p->pending && now(CLOCK_BOOTTIME) >= usec_add(p->asked, p->options.patience);
+}
+
+static int probe_on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
+        StoreProbe *p = userdata;
+
+        /* timers count from the beginning of the loop's turn, which may have been a while before the question */
+        if (p->pending && !probe_is_stuck(p))
+                return event_timer_arm(
+                                p->event, &p->timer_source,
+                                usec_sub(usec_add(p->asked, p->options.patience), now(CLOCK_BOOTTIME)),
+                                probe_on_timeout, p, "store-probe");
+        probe_answer_all(p);
+        return 0;
 }
 
 static bool probe_is_fresh(const StoreProbe *p) {
