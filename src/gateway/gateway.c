@@ -366,7 +366,7 @@ void gateway_stop(Gateway *g, int code) {
         g->stopping = true;
         g->exit_code = code;
         log_event(LOG_NOTICE, FLEET_MESSAGE_GATEWAY_STOPPING_STR,
-                  "MESSAGE=The gateway stops: %zu agents are told to come back.", stream_registry_size(g->streams),
+                  "MESSAGE=The gateway stops; agents that are told to come back: %zu.", stream_registry_size(g->streams),
                   "FLEET_AGENTS=%zu", stream_registry_size(g->streams), NULL);
         daemon_notify_stopping("Saying goodbye to agents.");
         if (g->http)

@@ -1,19 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """The numbers of a gateway with agents, as Prometheus reads them."""
 
+import json
 import os
 import re
 import shutil
 import signal
+import sqlite3
+import struct
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 from harness.command import execute
 from harness.product import Repository
 from harness.wait import wait_for
 
+from . import h2
+from .identity import own
 from .loopback import Agent, Loopback
+from .test_stream import hello
 
 _OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 
@@ -253,4 +260,56 @@ def loopback_port_instead_of_a_path() -> None:
         assert "fleet_store_up 1" in _scrape(loop)
 
 
-TESTS = [numbers_move, prometheus_reads_it, loopback_port_instead_of_a_path]
+def _health(loop: Loopback, path: str) -> dict[str, Any]:
+    socket = str(loop.folder / "admin.sock")
+    argv = ["curl", "-sS", "--max-time", "10", "--unix-socket", socket, f"http://localhost{path}"]
+    return dict(json.loads(execute(argv).stdout))
+
+
+def watched_from_the_start_to_the_end() -> None:
+    """The admin socket is there before the gateway is ready, and until it has ended."""
+    with Loopback("health") as loop:
+        settings = f"AdminListen={loop.folder}/admin.sock"
+        gateway = loop.start_gateway(settings)
+        agent = loop.new_agent()
+        agent.start(loop.token())
+        agent.wait_online()
+        assert _health(loop, "/readyz")["status"] == "ok"
+
+        # somebody who takes nothing, and so cannot be told goodbye, holds up the end for five seconds
+        assert agent.program is not None
+        agent.program.stop()
+        deaf = h2.Connection(loop.agent_port, ca=loop.ca, identity=own(agent.state))
+        deaf.send(h2.frame(h2.SETTINGS, 0, 0, struct.pack(">HI", 4, 0)))  # a window of nothing
+        deaf.open(1, "Connect", hello(agent.id))
+        wait_for(lambda: agent.seen().get("state") == "online", 20, "the deaf one to be online", 0.1)
+        gateway.process.terminate()
+        wait_for(lambda: _health(loop, "/readyz")["status"] == "stopping", 3, "the gateway to stop", 0.05)
+        stopping = _health(loop, "/readyz")
+        assert stopping["checks"]["running"] == "failing" and stopping["checks"]["store"] == "ok", stopping
+        assert _health(loop, "/healthz")["status"] == "ok"
+        assert "\nfleet_store_up 1\n" in _scrape(loop)
+        public = f"https://localhost:{loop.https_port}"
+        answer = execute(["curl", "-ks", f"{public}/readyz"]).stdout
+        assert json.loads(answer)["status"] == "stopping", answer
+        answer = execute(["curl", "-ks", f"{public}/ca.pem"]).stdout
+        assert json.loads(answer)["status"] == 503, answer
+        assert gateway.process.wait(15) == 0
+        deaf.close()
+        assert not (loop.folder / "admin.sock").exists()
+
+        # somebody holds the database while it starts
+        database = sqlite3.connect(loop.state / "gateway.db", isolation_level=None)
+        database.execute("BEGIN IMMEDIATE")
+        argv = [str(a) for a in gateway.process.args]
+        loop.gateway = loop.spawn("again", argv)
+        wait_for((loop.folder / "admin.sock").exists, 10, "the admin socket", 0.05)
+        starting = _health(loop, "/readyz")
+        assert starting["status"] == "starting" and starting["checks"]["ports"] == "failing", starting
+        assert _health(loop, "/healthz")["status"] == "ok"
+        database.execute("ROLLBACK")
+        database.close()
+        wait_for(lambda: _health(loop, "/readyz")["status"] == "ok", 10, "the gateway to be ready", 0.1)
+
+
+TESTS = [numbers_move, prometheus_reads_it, loopback_port_instead_of_a_path, watched_from_the_start_to_the_end]
