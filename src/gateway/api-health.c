@@ -6,7 +6,7 @@ static int view_check(json_t *o, bool *ok, const GatewayHealth *h, HealthCheck c
         bool good = gateway_health_is_ok(h, c);
         int r = 0;
 
-        if (!good && *ok)            /* the first one that fails gives its name to the whole */
+        if (!good && *ok) /* the first one that fails gives its name to the whole */
                 r = json_set_string(o, "status", health_check_status(c));
         *ok = *ok && good;
         return r;
@@ -20,8 +20,9 @@ static void health_reply(HttpExchange *x, const GatewayHealth *h, HealthCheck fi
         for (HealthCheck c = first; r >= 0 && c <= last; c++) {
                 r = view_check(o, &ok, h, c);
                 if (r >= 0)
-                        r = json_set_string(list, health_check_to_string(c),
-                                            gateway_health_is_ok(h, c) ? "ok" : "failing");
+                        r =
+                                        json_set_string(list, health_check_to_string(c),
+                                                        gateway_health_is_ok(h, c) ? "ok" : "failing");
         }
         if (r >= 0)
                 r = json_set_string(o, "version", fleet_version);

@@ -8,7 +8,8 @@
 static MetricFormat choose_format(const HttpExchange *x) {
         const char *accept = http_exchange_header(x, "Accept");
 
-        return http_accept_quality(accept, OPENMETRICS_TYPE, "1.0.0") > http_accept_quality(accept, "text/plain", "0.0.4") ?
+        return http_accept_quality(accept, OPENMETRICS_TYPE, "1.0.0") >
+                                               http_accept_quality(accept, "text/plain", "0.0.4") ?
                                METRIC_FORMAT_OPENMETRICS :
                                METRIC_FORMAT_TEXT;
 }
@@ -20,20 +21,23 @@ static void collect(Gateway *g) {
         r = process_stats_read(&process);
         if (r < 0)
                 (void) log_debug_errno(r, "Failed to read what this process takes, ignoring: %m");
-        gateway_metrics_set_levels(g->metrics, &(GatewayLevels){
-                        .store = gateway_health_stats(g->health),
-                        .store_up = gateway_health_store_is_up(g->health),
-                        .process = r >= 0 ? &process : NULL,
-                        .open_fds = gateway_health_open_fds(g->health),
-                        .metadata = &g->metadata,
-                        .ca_expires = pki_cert_not_after(pki_ca_cert(gateway_ca_get(g->ca))),
-                        .server_expires = gateway_ca_server_expires(g->ca),
-                        .agent_expires = stream_registry_first_expiry(g->streams),
-                        .streams = g->agent_server ? rpc_server_sessions(g->agent_server) : 0,
-                        .sse_clients = event_ring_clients(g->events),
-                        .sse_dropped = event_ring_dropped(g->events),
-                        .store_backlog = store_worker_backlog(g->worker),
-        });
+        gateway_metrics_set_levels(
+                        g->metrics,
+                        &(GatewayLevels){
+                                        .store = gateway_health_stats(g->health),
+                                        .store_up = gateway_health_store_is_up(g->health),
+                                        .process = r >= 0 ? &process : NULL,
+                                        .open_fds = gateway_health_open_fds(g->health),
+                                        .metadata = &g->metadata,
+                                        .ca_expires = pki_cert_not_after(pki_ca_cert(gateway_ca_get(g->ca))),
+                                        .server_expires = gateway_ca_server_expires(g->ca),
+                                        .agent_expires = stream_registry_first_expiry(g->streams),
+                                        .streams = g->agent_server ? rpc_server_sessions(g->agent_server) :
+                                                                     0,
+                                        .sse_clients = event_ring_clients(g->events),
+                                        .sse_dropped = event_ring_dropped(g->events),
+                                        .store_backlog = store_worker_backlog(g->worker),
+                        });
 }
 
 static void metrics_answer(void *waiter) {

@@ -8,8 +8,8 @@
 #include "gateway.h"
 #include "instruction.h"
 #include "log.h"
-#include "messages.h"
 #include "messages-pb.h"
+#include "messages.h"
 #include "peer-service.h"
 #include "pki-csr.h"
 #include "string-util.h"
@@ -186,18 +186,19 @@ static void enroll_answer(EnrollJob *j) {
                 (void) log_warning_errno(r, "Agent %s: failed to send its certificate: %m", j->agent);
         else
                 log_event(LOG_NOTICE, FLEET_MESSAGE_AGENT_ENROLLED_STR,
-                          "MESSAGE=Agent %s enrolled with join token %s, certificate %s.", j->agent, j->token_id,
-                          pki_cert_serial(j->certificate), "FLEET_AGENT_ID=%s", j->agent,
+                          "MESSAGE=Agent %s enrolled with join token %s, certificate %s.", j->agent,
+                          j->token_id, pki_cert_serial(j->certificate), "FLEET_AGENT_ID=%s", j->agent,
                           "FLEET_JOIN_TOKEN=%s", j->token_id, "FLEET_CERTIFICATE=%s",
                           pki_cert_serial(j->certificate), "FLEET_ADDRESS=%s", address, NULL);
 }
 
 /* Why not: to the journal, to who counts, and to the peer. */
 static void enroll_refuse(
-                EnrollJob *j, const char *result, RpcStatus status, const char *answer, const char *format, ...)
-                _printf_(5, 6);
+                EnrollJob *j, const char *result, RpcStatus status, const char *answer, const char *format,
+                ...) _printf_(5, 6);
 static void enroll_refuse(
-                EnrollJob *j, const char *result, RpcStatus status, const char *answer, const char *format, ...) {
+                EnrollJob *j, const char *result, RpcStatus status, const char *answer, const char *format,
+                ...) {
         char why[512];
         va_list ap;
 
@@ -206,9 +207,9 @@ static void enroll_refuse(
         va_end(ap);
         if (!streq(result, "token-unknown") || log_limit_pass(&j->gateway->enroll_log, "refused enrolments"))
                 log_event(LOG_WARNING, FLEET_MESSAGE_ENROLMENT_REFUSED_STR,
-                          "MESSAGE=Enrolment of %s refused: %s", j->agent, why, "FLEET_AGENT_ID=%s", j->agent,
-                          "FLEET_JOIN_TOKEN=%s", j->token_id, "FLEET_REASON=%s", result, "FLEET_ADDRESS=%s",
-                          rpc_request_peer(j->request)->address, NULL);
+                          "MESSAGE=Enrolment of %s refused: %s", j->agent, why, "FLEET_AGENT_ID=%s",
+                          j->agent, "FLEET_JOIN_TOKEN=%s", j->token_id, "FLEET_REASON=%s", result,
+                          "FLEET_ADDRESS=%s", rpc_request_peer(j->request)->address, NULL);
         metrics_count_enrolment(j->gateway->metrics, result);
         rpc_request_refuse(j->request, status, answer);
 }
@@ -219,8 +220,8 @@ static void enroll_finish(EnrollJob *j, int r) {
                 enroll_answer(j);
                 break;
         case ENROLL_TOKEN_REFUSED:
-                enroll_refuse(j, "token-unknown", RPC_STATUS_UNAUTHENTICATED, "the join token is not known here",
-                              "the join token is not known.");
+                enroll_refuse(j, "token-unknown", RPC_STATUS_UNAUTHENTICATED,
+                              "the join token is not known here", "the join token is not known.");
                 break;
         case ENROLL_TOKEN_EXPIRED:
                 enroll_refuse(j, "token-expired", RPC_STATUS_UNAUTHENTICATED,
@@ -234,16 +235,16 @@ static void enroll_finish(EnrollJob *j, int r) {
                 break;
         case ENROLL_TOKEN_OF_ANOTHER:
                 enroll_refuse(j, "token-of-another", RPC_STATUS_UNAUTHENTICATED,
-                              "the join token is for another agent id", "join token %s is for another agent.",
-                              j->token_id);
+                              "the join token is for another agent id",
+                              "join token %s is for another agent.", j->token_id);
                 break;
         case ENROLL_AGENT_KNOWN:
                 enroll_refuse(j, "agent-known", RPC_STATUS_ALREADY_EXISTS,
-                              "an agent with this id is enrolled with another key; if this machine was set up "
-                              "anew, remove it at the gateway or make a join token for this id",
-                              "an agent with this id is enrolled with another key (join token %s). If the machine "
-                              "was set up anew, remove the agent (fleet-gatewayctl agents remove) or make a "
-                              "token for it (fleet-gatewayctl token create --agent).",
+                              "an agent with this id is enrolled with another key; if this machine was set "
+                              "up anew, remove it at the gateway or make a join token for this id",
+                              "an agent with this id is enrolled with another key (join token %s). If the "
+                              "machine was set up anew, remove the agent (fleet-gatewayctl agents remove) "
+                              "or make a token for it (fleet-gatewayctl token create --agent).",
                               j->token_id);
                 break;
         case ENROLL_AGENT_ONLINE:
@@ -253,8 +254,8 @@ static void enroll_finish(EnrollJob *j, int r) {
                               "that agent is connected.");
                 break;
         case ENROLL_BAD_REQUEST:
-                enroll_refuse(j, "bad-request", RPC_STATUS_INVALID_ARGUMENT, bad_request, "%s (join token %s).",
-                              bad_request, j->token_id);
+                enroll_refuse(j, "bad-request", RPC_STATUS_INVALID_ARGUMENT, bad_request,
+                              "%s (join token %s).", bad_request, j->token_id);
                 break;
         default:
                 (void) log_error_errno(r, "Failed to store the enrolment of %s: %m", j->agent);
@@ -356,9 +357,9 @@ static void on_enroll(RpcRequest *q, const ProtobufCMessage *message, void *user
         if (why) {
                 if (log_limit_pass(&g->enroll_log, "refused enrolments"))
                         log_event(LOG_WARNING, FLEET_MESSAGE_ENROLMENT_REFUSED_STR,
-                                  "MESSAGE=Enrolment from %s refused: %s.", rpc_request_peer(q)->address, why,
-                                  "FLEET_ADDRESS=%s", rpc_request_peer(q)->address, "FLEET_REASON=bad-request",
-                                  NULL);
+                                  "MESSAGE=Enrolment from %s refused: %s.", rpc_request_peer(q)->address,
+                                  why, "FLEET_ADDRESS=%s", rpc_request_peer(q)->address,
+                                  "FLEET_REASON=bad-request", NULL);
                 rpc_request_refuse(q, RPC_STATUS_INVALID_ARGUMENT, why);
         } else
                 rpc_request_refuse(q, RPC_STATUS_UNAVAILABLE, "the gateway is busy, try again");

@@ -26,9 +26,9 @@ static int take_socket(int *ret) {
         if (r <= 0)
                 return log_error_errno(
                                 r < 0 ? r : -EADDRNOTAVAIL,
-                                "The admin socket that the service manager passed can be reached from other machines, "
-                                "and nobody is asked who he is there. ListenStream= of fleet-gateway-admin.socket must "
-                                "be a path, 127.0.0.1:PORT or [::1]:PORT.");
+                                "The admin socket that the service manager passed can be reached from other "
+                                "machines, and nobody is asked who he is there. ListenStream= of "
+                                "fleet-gateway-admin.socket must be a path, 127.0.0.1:PORT or [::1]:PORT.");
         *ret = TAKE_FD(fd);
         return 1;
 }
@@ -42,7 +42,9 @@ static int make_socket(Gateway *g, int *ret) {
                 return 0;
         fd = address[0] == '/' ? listen_unix(address) : listen_tcp(address);
         if (fd < 0 && !g->conf.admin_listen) {
-                (void) log_info_errno(fd, "No admin socket at %s (%m); set AdminListen= to have one elsewhere.", address);
+                (void) log_info_errno(
+                                fd, "No admin socket at %s (%m); set AdminListen= to have one elsewhere.",
+                                address);
                 return 0;
         }
         if (fd < 0)
@@ -71,24 +73,26 @@ int gateway_admin_open(Gateway *g, http_on_answer_t on_answer) {
         if (r >= 0)
                 log_info("Listening for metrics and health on port %u of this machine.", port);
         else
-                log_info("Listening for metrics and health on %s.", g->admin_path ?: "a socket of the service manager");
-        r = http_server_new(
-                        &g->admin, g->event,
-                        &(HttpServerOptions){
-                                        .listen_fd = fd,
-                                        .connections_max = CONNECTIONS_MAX,
-                                        .connections_per_address_max = CONNECTIONS_MAX,
-                                        .routes = api_admin_routes,
-                                        .userdata = g,
-                                        .on_answer = on_answer,
-                        });
+                log_info("Listening for metrics and health on %s.",
+                         g->admin_path ?: "a socket of the service manager");
+        r =
+                        http_server_new(&g->admin, g->event,
+                                        &(HttpServerOptions){
+                                                        .listen_fd = fd,
+                                                        .connections_max = CONNECTIONS_MAX,
+                                                        .connections_per_address_max = CONNECTIONS_MAX,
+                                                        .routes = api_admin_routes,
+                                                        .userdata = g,
+                                                        .on_answer = on_answer,
+                                        });
         return r < 0 ? log_error_errno(r, "Failed to serve metrics and health: %m") : 0;
 }
 
 void gateway_admin_close(Gateway *g) {
         g->admin = http_server_free(g->admin);
         if (g->admin_path && unlink(g->admin_path) < 0)
-                (void) log_warning_errno(negative_errno(), "Failed to remove %s, ignoring: %m", g->admin_path);
+                (void) log_warning_errno(
+                                negative_errno(), "Failed to remove %s, ignoring: %m", g->admin_path);
         free(g->admin_path);
         g->admin_path = NULL;
 }

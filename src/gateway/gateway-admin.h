@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The admin socket: metrics and health over plain HTTP, for this machine alone. It is there before the gateway
- * is ready and until it has ended, so that both can be watched. */
+/* The admin socket: metrics and health over plain HTTP, for this machine alone. It is there before the
+ * gateway is ready and until it has ended, so that both can be watched. */
 
 #include "http.h"
 

@@ -46,8 +46,8 @@ static int conf_parse_admin_listen(const char *value, void *target, const char *
         uint16_t port;
         int r;
 
-        *reterr_why = "neither an absolute path nor 127.0.0.1:PORT nor [::1]:PORT; nobody is asked who he is there, so "
-                      "it must not be reached from other machines";
+        *reterr_why = "neither an absolute path nor 127.0.0.1:PORT nor [::1]:PORT; nobody is asked who he "
+                      "is there, so it must not be reached from other machines";
         if (value[0] == '/') {
                 if (strlen(value) >= sizeof(((struct sockaddr_un *) NULL)->sun_path)) {
                         *reterr_why = "longer than the path of a socket may be";

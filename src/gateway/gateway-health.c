@@ -18,16 +18,16 @@
 typedef struct StatsAnswer {
         StoreStats stats;
         uint64_t open_fds;
-        int result;                          /* of counting, whatever became of the write */
+        int result; /* of counting, whatever became of the write */
         bool fresh;
 } StatsAnswer;
 
 struct GatewayHealth {
         Gateway *gateway;
         sd_event_source *tick_source;
-        int store_error;                     /* 0, or why it cannot be used; only a write that works ends it */
+        int store_error; /* 0, or why it cannot be used; only a write that works ends it */
         StoreProbe *ready_probe, *stats_probe;
-        int registry, registry_next;         /* next: the worker's while the probe is out */
+        int registry, registry_next; /* next: the worker's while the probe is out */
         StatsAnswer stats, stats_next;
 };
 
@@ -41,7 +41,8 @@ static void health_set_store(GatewayHealth *h, int r) {
                           "MESSAGE=The store cannot be used: %s. Agents are turned away until it can.",
                           r == -ETIMEDOUT ? "it does not answer" : strerror(-r), "FLEET_ERRNO=%i", -r, NULL);
         else if (r >= 0 && h->store_error < 0)
-                log_event(LOG_NOTICE, FLEET_MESSAGE_STORE_RECOVERED_STR, "MESSAGE=The store can be used again.", NULL);
+                log_event(LOG_NOTICE, FLEET_MESSAGE_STORE_RECOVERED_STR,
+                          "MESSAGE=The store can be used again.", NULL);
         h->store_error = r < 0 ? r : 0;
 }
 
@@ -88,8 +89,8 @@ static void ready_done(int r, void *userdata) {
 
         if (h->registry_next < 0 && h->registry >= 0)
                 log_event(LOG_ERR, FLEET_MESSAGE_REPOSITORY_UNUSABLE_STR,
-                          "MESSAGE=The repository that is served cannot be read: %s.", strerror(-h->registry_next),
-                          "FLEET_ERRNO=%i", -h->registry_next, NULL);
+                          "MESSAGE=The repository that is served cannot be read: %s.",
+                          strerror(-h->registry_next), "FLEET_ERRNO=%i", -h->registry_next, NULL);
         h->registry = h->registry_next;
         health_set_store(h, r);
 }
@@ -173,7 +174,7 @@ bool gateway_health_is_ok(const GatewayHealth *h, HealthCheck c) {
         const Gateway *g = h->gateway;
 
         switch (c) {
-        case HEALTH_CHECK_WORKER:    /* what is done before the ports open may take long, in a large database */
+        case HEALTH_CHECK_WORKER: /* what is done before the ports open may take long, in a large database */
                 return !g->started || store_worker_stalled(g->worker) < WORKER_PATIENCE;
         case HEALTH_CHECK_RUNNING:
                 return !g->stopping;
@@ -182,7 +183,8 @@ bool gateway_health_is_ok(const GatewayHealth *h, HealthCheck c) {
         case HEALTH_CHECK_PORTS:
                 return g->agent_server && g->enroll_server && g->http;
         case HEALTH_CHECK_STORE:
-                return h->store_error == 0 && !IN_SET(store_probe_result(h->ready_probe), -ETIMEDOUT, -ENODATA);
+                return h->store_error == 0 &&
+                       !IN_SET(store_probe_result(h->ready_probe), -ETIMEDOUT, -ENODATA);
         case HEALTH_CHECK_REGISTRY:
                 return h->registry >= 0;
         default:

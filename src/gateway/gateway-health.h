@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Is the gateway well? Watches how late the loop is and whether the store answers and can be written, tells the
- * journal when that begins and ends, and answers for /healthz, /readyz and /metrics. Owned by the Gateway;
- * loop's thread. */
+/* Is the gateway well? Watches how late the loop is and whether the store answers and can be written, tells
+ * the journal when that begins and ends, and answers for /healthz, /readyz and /metrics. Owned by the
+ * Gateway; loop's thread. */
 
 #include "store-probe.h"
 
@@ -20,12 +20,12 @@ DEFINE_POINTER_CLEANUP(GatewayHealth, gateway_health_free);
 void gateway_health_see_job(GatewayHealth *h, const StoreJob *j);
 
 typedef enum HealthCheck {
-        HEALTH_CHECK_WORKER,                 /* the store's thread gets on with its work */
-        HEALTH_CHECK_RUNNING,                /* not stopping */
+        HEALTH_CHECK_WORKER,  /* the store's thread gets on with its work */
+        HEALTH_CHECK_RUNNING, /* not stopping */
         HEALTH_CHECK_STARTED,
         HEALTH_CHECK_PORTS,
-        HEALTH_CHECK_STORE,                  /* can be written */
-        HEALTH_CHECK_REGISTRY,               /* what is served can be read */
+        HEALTH_CHECK_STORE,    /* can be written */
+        HEALTH_CHECK_REGISTRY, /* what is served can be read */
         _HEALTH_CHECK_MAX,
 } HealthCheck;
 
@@ -42,5 +42,5 @@ void gateway_health_ask_ready(GatewayHealth *h, store_probe_answer_t answer, voi
 void gateway_health_ask_stats(GatewayHealth *h, store_probe_answer_t answer, void *waiter);
 /* NULL when the store does not answer. Until the loop goes on. */
 const StoreStats *gateway_health_stats(const GatewayHealth *h);
-uint64_t gateway_health_open_fds(const GatewayHealth *h);            /* 0: not known yet */
+uint64_t gateway_health_open_fds(const GatewayHealth *h); /* 0: not known yet */
 bool gateway_health_store_is_up(const GatewayHealth *h);

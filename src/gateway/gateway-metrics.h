@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What the gateway counts, under the names of docs/metrics.md. Owned by the Gateway, on the loop's thread alone:
- * what happens in a store job is noted with the job (store_job_note()) and counted when it is back. No agent
- * id, host name or address is ever a label. */
+/* What the gateway counts, under the names of docs/metrics.md. Owned by the Gateway, on the loop's thread
+ * alone: what happens in a store job is noted with the job (store_job_note()) and counted when it is back.
+ * No agent id, host name or address is ever a label. */
 
 #include "http.h"
 #include "metrics.h"
@@ -60,20 +60,20 @@ void metrics_count_audit_failure(GatewayMetrics *m);
 void metrics_count_login_failure(GatewayMetrics *m);
 void metrics_count_enrolment(GatewayMetrics *m, const char *result);
 void metrics_count_verification(GatewayMetrics *m, const char *result);
-void metrics_count_job(GatewayMetrics *m, const StoreJob *j);        /* with its notes */
+void metrics_count_job(GatewayMetrics *m, const StoreJob *j); /* with its notes */
 void metrics_count_answer(
                 GatewayMetrics *m, const char *route, const char *method, unsigned status, usec_t took);
 void metrics_count_lag(GatewayMetrics *m, usec_t lag);
 
 /* What is, gathered for one answer. */
 typedef struct GatewayLevels {
-        const StoreStats *store;             /* NULL: it does not answer */
+        const StoreStats *store; /* NULL: it does not answer */
         bool store_up;
-        const ProcessStats *process;         /* NULL: not known */
-        uint64_t open_fds;                   /* 0: not known */
+        const ProcessStats *process; /* NULL: not known */
+        uint64_t open_fds;           /* 0: not known */
         const RegistryMetadata *metadata;
-        usec_t ca_expires, server_expires;   /* CLOCK_REALTIME */
-        usec_t agent_expires;                /* the first to end of the agents that are connected; 0: none */
+        usec_t ca_expires, server_expires; /* CLOCK_REALTIME */
+        usec_t agent_expires;              /* the first to end of the agents that are connected; 0: none */
         unsigned streams, sse_clients, store_backlog;
         uint64_t sse_dropped;
 } GatewayLevels;

@@ -288,8 +288,8 @@ static int on_certificate_check(sd_event_source *source, uint64_t usec, void *us
 
         if (usec_sub(gateway_ca_server_expires(g->ca), now(CLOCK_REALTIME)) < CERTIFICATE_RESTART_BEFORE) {
                 log_event(LOG_NOTICE, FLEET_MESSAGE_SERVER_CERTIFICATE_STR,
-                          "MESSAGE=The server certificate ends soon: stopping, to be started again with a new "
-                          "one.",
+                          "MESSAGE=The server certificate ends soon: stopping, to be started again with a "
+                          "new one.",
                           "FLEET_REASON=%s", "ends-soon", NULL);
                 gateway_stop(g, 0);
                 return 0;
@@ -315,8 +315,8 @@ static void on_prepared(Gateway *g, int r) {
                 return;
         }
         g->started = true;
-        log_event(LOG_NOTICE, FLEET_MESSAGE_GATEWAY_STARTED_STR, "MESSAGE=The gateway %s is ready.", fleet_version,
-                  "FLEET_VERSION=%s", fleet_version, NULL);
+        log_event(LOG_NOTICE, FLEET_MESSAGE_GATEWAY_STARTED_STR, "MESSAGE=The gateway %s is ready.",
+                  fleet_version, "FLEET_VERSION=%s", fleet_version, NULL);
         daemon_notify_ready("Serving agents.");
 }
 
@@ -366,8 +366,9 @@ void gateway_stop(Gateway *g, int code) {
         g->stopping = true;
         g->exit_code = code;
         log_event(LOG_NOTICE, FLEET_MESSAGE_GATEWAY_STOPPING_STR,
-                  "MESSAGE=The gateway stops; agents that are told to come back: %zu.", stream_registry_size(g->streams),
-                  "FLEET_AGENTS=%zu", stream_registry_size(g->streams), NULL);
+                  "MESSAGE=The gateway stops; agents that are told to come back: %zu.",
+                  stream_registry_size(g->streams), "FLEET_AGENTS=%zu", stream_registry_size(g->streams),
+                  NULL);
         daemon_notify_stopping("Saying goodbye to agents.");
         if (g->http)
                 http_server_quiesce(g->http);

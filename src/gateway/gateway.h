@@ -43,8 +43,8 @@ typedef struct Gateway {
         LogLimit flood_log;                  /* of agents that connect too often */
         GatewayMetrics *metrics;
         GatewayHealth *health;
-        RegistryMetadata metadata;           /* of the repository that is served */
-        bool started;                        /* the ports are open */
+        RegistryMetadata metadata; /* of the repository that is served */
+        bool started;              /* the ports are open */
         bool stopping;
         unsigned servers_draining;
         int exit_code;

@@ -27,7 +27,7 @@ struct HttpServer {
         LIST_HEAD(HttpExchange, exchanges);
         LIST_HEAD(HttpConnection, connections);
         sd_event_source *sweep_source;
-        bool stopping;                       /* answers 503, ends streams */
+        bool stopping; /* answers 503, ends streams */
         bool freeing;
 };
 

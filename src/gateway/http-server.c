@@ -19,8 +19,8 @@
 /* The library gives up who is silent, not who sends a byte now and then: that is what deadlines are for. */
 struct HttpConnection {
         LIST_FIELDS(HttpConnection, connections);
-        int fd;                              /* the library's */
-        usec_t deadline;                     /* CLOCK_BOOTTIME; USEC_INFINITY: none */
+        int fd;          /* the library's */
+        usec_t deadline; /* CLOCK_BOOTTIME; USEC_INFINITY: none */
 };
 
 /* ---- driving the library ---- */
@@ -59,7 +59,7 @@ static int server_on_defer(sd_event_source *source, void *userdata) {
 }
 
 void http_server_run_soon(HttpServer *s) {
-        if (s->freeing)              /* which runs it itself */
+        if (s->freeing) /* which runs it itself */
                 return;
         if (event_defer_once(s->event, &s->run_source, server_on_defer, s, "http-run") < 0)
                 log_error("Failed to schedule the HTTP server.");
@@ -109,12 +109,11 @@ static int server_on_sweep(sd_event_source *source, uint64_t usec, void *userdat
 
         /* the library sees the end of the stream and does the rest */
         LIST_FOREACH(connections, c, s->connections)
-                if (c->deadline <= t) {
-                        (void) shutdown(c->fd, SHUT_RDWR);
-                        c->deadline = USEC_INFINITY;
-                }
-        return event_timer_arm(
-                        s->event, &s->sweep_source, SWEEP_INTERVAL, server_on_sweep, s, "http-sweep");
+        if (c->deadline <= t) {
+                (void) shutdown(c->fd, SHUT_RDWR);
+                c->deadline = USEC_INFINITY;
+        }
+        return event_timer_arm(s->event, &s->sweep_source, SWEEP_INTERVAL, server_on_sweep, s, "http-sweep");
 }
 
 /* ---- life ---- */
@@ -125,7 +124,7 @@ static void server_on_log(void *userdata, const char *format, va_list ap) {
 
         (void) vsnprintf(line, sizeof(line), format, ap);
         line[strcspn(line, "\n")] = '\0';
-        log_debug("HTTP server: %s", line);          /* mostly what clients do wrong */
+        log_debug("HTTP server: %s", line); /* mostly what clients do wrong */
 }
 
 static int server_watch(HttpServer *s) {
@@ -161,21 +160,15 @@ static struct MHD_Daemon *daemon_start(HttpServer *s, int fd, const HttpServerOp
         return MHD_start_daemon(
                         (with_tls ? MHD_USE_TLS : 0U) | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
                                         MHD_USE_ERROR_LOG,
-                        0,
-                        NULL, NULL,
-                        http_exchange_on_access, s,
-                        MHD_OPTION_EXTERNAL_LOGGER, server_on_log, s,
-                        MHD_OPTION_LISTEN_SOCKET, fd,
-                        MHD_OPTION_ARRAY, with_tls ? tls : no_tls,
-                        MHD_OPTION_URI_LOG_CALLBACK, http_exchange_on_uri, s,
-                        MHD_OPTION_NOTIFY_COMPLETED, http_exchange_on_completed, s,
-                        MHD_OPTION_NOTIFY_CONNECTION, server_on_connection, s,
+                        0, NULL, NULL, http_exchange_on_access, s, MHD_OPTION_EXTERNAL_LOGGER, server_on_log,
+                        s, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_ARRAY, with_tls ? tls : no_tls,
+                        MHD_OPTION_URI_LOG_CALLBACK, http_exchange_on_uri, s, MHD_OPTION_NOTIFY_COMPLETED,
+                        http_exchange_on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, server_on_connection, s,
                         MHD_OPTION_CONNECTION_LIMIT, options->connections_max,
                         MHD_OPTION_PER_IP_CONNECTION_LIMIT, options->connections_per_address_max,
                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) CONNECTION_MEMORY,
                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned) (HTTP_SILENCE_TIME / USEC_PER_SEC),
-                        MHD_OPTION_STRICT_FOR_CLIENT, 1,
-                        MHD_OPTION_END);
+                        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
 }
 
 int http_server_new(HttpServer **ret, sd_event *event, const HttpServerOptions *options) {
@@ -202,7 +195,7 @@ int http_server_new(HttpServer **ret, sd_event *event, const HttpServerOptions *
         s->daemon = daemon_start(s, fd, options);
         if (!s->daemon)
                 return s->certificate_pem ? -EKEYREJECTED : -EIO;
-        (void) TAKE_FD(fd);                  /* the daemon closes it */
+        (void) TAKE_FD(fd); /* the daemon closes it */
         r = server_watch(s);
         if (r >= 0)
                 r = event_timer_arm(
@@ -227,7 +220,7 @@ HttpServer *http_server_free(HttpServer *s) {
                 http_exchanges_refuse(s);
                 (void) MHD_run(s->daemon);
                 (void) MHD_run(s->daemon);
-                http_exchanges_wake(s);      /* only what fell asleep in there again */
+                http_exchanges_wake(s); /* only what fell asleep in there again */
         }
         sd_event_source_disable_unref(s->io_source);
         sd_event_source_disable_unref(s->timer_source);

@@ -40,7 +40,8 @@ bool http_etag_listed(const char *header, const char *etag);
 /* The token of "Bearer TOKEN", or NULL. */
 const char *http_bearer_token(const char *header);
 
-/* How much a client wants a media type, by its Accept header: 0 (not at all) to 1000. The range that says most
- * about the type counts; one that asks for another version of it does not. Without a header all is welcome. */
+/* How much a client wants a media type, by its Accept header: 0 (not at all) to 1000. The range that says
+ * most about the type counts; one that asks for another version of it does not. Without a header all is
+ * welcome. */
 #define HTTP_QUALITY_MAX 1000U
 unsigned http_accept_quality(const char *header, const char *type, const char *version);

@@ -477,9 +477,10 @@ enum MHD_Result http_exchange_on_access(
                 exchange_begin(x, method);
                 /* a file that somebody with a token sends may take its time */
                 http_connection_expect_within(
-                                connection, x->state != EXCHANGE_ANSWERED && x->route->body == HTTP_BODY_FILE ?
-                                                        USEC_INFINITY :
-                                                        HTTP_JSON_TIME);
+                                connection,
+                                x->state != EXCHANGE_ANSWERED && x->route->body == HTTP_BODY_FILE ?
+                                                USEC_INFINITY :
+                                                HTTP_JSON_TIME);
                 if (x->state != EXCHANGE_ANSWERED)
                         return MHD_YES;
                 x->discard_body = exchange_body_is_small(x);
@@ -515,13 +516,13 @@ enum MHD_Result http_exchange_on_access(
 
 void http_exchanges_refuse(HttpServer *s) {
         LIST_FOREACH(exchanges, x, s->exchanges)
-                if (x->state == EXCHANGE_HANDLING)
-                        http_reply_problem(x, HTTP_PROBLEM_OVERLOADED, NULL, "The gateway is stopping.");
-                else
-                        exchange_resume(x);
+        if (x->state == EXCHANGE_HANDLING)
+                http_reply_problem(x, HTTP_PROBLEM_OVERLOADED, NULL, "The gateway is stopping.");
+        else
+                exchange_resume(x);
 }
 
 void http_exchanges_wake(HttpServer *s) {
         LIST_FOREACH(exchanges, x, s->exchanges)
-                exchange_resume(x);
+        exchange_resume(x);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* HTTPS, or plain HTTP on a socket that is local to the machine, on the event loop: the one owner of libmicrohttpd, behind what another server could offer as well. A
- * route has a method, a path, the role it asks for and a handler. The handler answers now (http_reply_*) or
- * keeps the exchange and answers later, from the loop: the connection sleeps meanwhile and the exchange
- * stays valid until it is answered. Answering twice is a bug. Everything on the loop's thread.
+/* HTTPS, or plain HTTP on a socket that is local to the machine, on the event loop: the one owner of
+ * libmicrohttpd, behind what another server could offer as well. A route has a method, a path, the role it
+ * asks for and a handler. The handler answers now (http_reply_*) or keeps the exchange and answers later,
+ * from the loop: the connection sleeps meanwhile and the exchange stays valid until it is answered.
+ * Answering twice is a bug. Everything on the loop's thread.
  *
  * Limits: request bodies (JSON 64 KiB; files as the route's begin() says), 64 KiB of memory a connection,
  * connections in all and from one address, 60 s without a byte, 15 s for the headers of a request however
@@ -59,7 +60,7 @@ typedef struct HttpRoute {
         int (*data)(HttpExchange *x, const void *data, size_t size, void *userdata);
         /* The exchange ended, in whatever way; for what was kept with http_exchange_set_context(). */
         void (*end)(HttpExchange *x, void *userdata);
-        bool while_stopping;                 /* is still handled after http_server_quiesce() */
+        bool while_stopping; /* is still handled after http_server_quiesce() */
 } HttpRoute;
 
 /* An answer is on its way: for measuring. route: the pattern, or NULL when there is none; method: one of the
@@ -69,14 +70,14 @@ typedef void (*http_on_answer_t)(
 
 typedef struct HttpServerOptions {
         int listen_fd;                       /* taken over, also on failure */
-        const char *certificate_pem, *key_pem;       /* copied; NULL: without TLS */
+        const char *certificate_pem, *key_pem; /* copied; NULL: without TLS */
         unsigned connections_max, connections_per_address_max;
         const HttpRoute *routes;             /* ends with { 0 }; static */
         void *userdata;
         /* The token of an Authorization header: 0 and what it may, or negative. The record is copied. May be
          * NULL when all routes are public. */
         int (*authenticate)(const char *token, ApiToken *ret, void *userdata);
-        http_on_answer_t on_answer;          /* may be NULL */
+        http_on_answer_t on_answer; /* may be NULL */
 } HttpServerOptions;
 
 int http_server_new(HttpServer **ret, sd_event *event, const HttpServerOptions *options);
@@ -93,7 +94,7 @@ const char *http_exchange_parameter(const HttpExchange *x, const char *key); /* 
 int http_exchange_check_parameters(HttpExchange *x, const char *const *known);
 const char *http_exchange_header(const HttpExchange *x, const char *name);
 bool http_exchange_is_head(const HttpExchange *x);
-bool http_exchange_is_read(const HttpExchange *x);   /* GET or HEAD */
+bool http_exchange_is_read(const HttpExchange *x);          /* GET or HEAD */
 const ApiToken *http_exchange_token(const HttpExchange *x); /* of a route that asks for a role */
 const char *http_exchange_request_id(const HttpExchange *x);
 /* The body as a JSON object; answers 400 itself on failure. An empty body is an empty object. */

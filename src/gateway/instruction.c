@@ -46,12 +46,13 @@ static void instruction_log(const InstructionRecord *i) {
 }
 
 int instruction_note_ended(StoreJob *j, const InstructionRecord *i) {
-        return store_job_note(j, &(StoreNote){
-                        .kind = STORE_NOTE_UPDATE_ENDED,
-                        .text = update_phase_to_string(i->phase),
-                        .also = update_phase_to_string(i->failed_phase),
-                        .span = usec_sub(i->finished, i->created),
-        });
+        return store_job_note(
+                        j, &(StoreNote){
+                                           .kind = STORE_NOTE_UPDATE_ENDED,
+                                           .text = update_phase_to_string(i->phase),
+                                           .also = update_phase_to_string(i->failed_phase),
+                                           .span = usec_sub(i->finished, i->created),
+                           });
 }
 
 /* The one place where a phase changes. */

@@ -146,8 +146,11 @@ static void on_probe(RpcRequest *q, const ProtobufCMessage *message, void *userd
                 rpc_request_refuse(q, RPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
                 return;
         }
-        *j = (ProbeJob){ .job = { .work = probe_work, .done = probe_done, .kind = "probe" }, .gateway = g, .request = q };
-        if (peer_identify(rpc_request_peer(q), &j->agent, j->key_hash, NULL) < 0 || !streq(j->agent, m->agent_id)) {
+        *j = (ProbeJob){ .job = { .work = probe_work, .done = probe_done, .kind = "probe" },
+                         .gateway = g,
+                         .request = q };
+        if (peer_identify(rpc_request_peer(q), &j->agent, j->key_hash, NULL) < 0 ||
+            !streq(j->agent, m->agent_id)) {
                 rpc_request_refuse(
                                 q, RPC_STATUS_PERMISSION_DENIED,
                                 "the certificate speaks for another agent id");
@@ -229,7 +232,9 @@ static void on_renew(RpcRequest *q, const ProtobufCMessage *message, void *userd
                 rpc_request_refuse(q, RPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
                 return;
         }
-        *j = (RenewJob){ .job = { .work = renew_work, .done = renew_done, .kind = "renew" }, .gateway = g, .request = q };
+        *j = (RenewJob){ .job = { .work = renew_work, .done = renew_done, .kind = "renew" },
+                         .gateway = g,
+                         .request = q };
         r = peer_identify(rpc_request_peer(q), &j->agent, j->key_hash, NULL);
         if (r < 0) {
                 rpc_request_refuse(q, RPC_STATUS_UNAUTHENTICATED, "the certificate speaks for no agent");

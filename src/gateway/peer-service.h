@@ -27,5 +27,5 @@ int peer_identify(
                 const RpcPeer *peer,
                 char **ret_agent,
                 char ret_key_hash[static PEER_KEY_HASH_HEX + 1],
-                usec_t *ret_expires);        /* may be NULL */
+                usec_t *ret_expires);                        /* may be NULL */
 ProtobufCBinaryData peer_certificate_data(const PkiCert *c); /* stays the certificate's */

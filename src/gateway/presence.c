@@ -196,8 +196,8 @@ static void arrive_done(StoreJob *job, int r) {
                         stream_session_close(s, RPC_STATUS_UNAVAILABLE, "the gateway is busy, try again");
                 } else if (r == -EKEYREJECTED) {
                         log_event(LOG_WARNING, FLEET_MESSAGE_AGENT_REFUSED_STR,
-                                  "MESSAGE=%s showed a certificate of agent %s that was replaced by a newer one, "
-                                  "refused: a copy of an old identity, or a machine that was set back?",
+                                  "MESSAGE=%s showed a certificate of agent %s that was replaced by a newer "
+                                  "one, refused: a copy of an old identity, or a machine that was set back?",
                                   j->address, s->agent, "FLEET_AGENT_ID=%s", s->agent, "FLEET_ADDRESS=%s",
                                   j->address, "FLEET_REASON=key-replaced", NULL);
                         stream_session_close(s, RPC_STATUS_PERMISSION_DENIED, PEER_KEY_REPLACED);
@@ -373,7 +373,9 @@ void presence_seen(Gateway *g, PresenceSeen *seen, size_t n) {
                 free(seen);
                 return;
         }
-        *j = (SeenJob){ .job = { .work = seen_work, .done = seen_done, .kind = "seen" }, .seen = seen, .n = n };
+        *j = (SeenJob){ .job = { .work = seen_work, .done = seen_done, .kind = "seen" },
+                        .seen = seen,
+                        .n = n };
         if (store_worker_submit(g->worker, &j->job) < 0)
                 seen_done(&j->job, 0);
 }

@@ -177,14 +177,16 @@ static int target_open(Commit *c, const TufTarget *t, const char *path) {
 
         c->target_fd = RET_NERRNO(openat(c->dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
         if (c->target_fd == -ENOENT)
-                return refuse(c, tuf_outcome_to_string(TUF_MISSING), "%s is named by the metadata but was not sent.", path);
+                return refuse(c, tuf_outcome_to_string(TUF_MISSING),
+                              "%s is named by the metadata but was not sent.", path);
         if (c->target_fd < 0)
                 return c->target_fd;
         if (fstat(c->target_fd, &st) < 0)
                 return negative_errno();
         if ((uint64_t) st.st_size != t->length)
-                return refuse(c, BAD_TARGET, "%s has %" PRIu64 " bytes, the signed metadata says %" PRIu64 ".",
-                              path, (uint64_t) st.st_size, t->length);
+                return refuse(c, BAD_TARGET,
+                              "%s has %" PRIu64 " bytes, the signed metadata says %" PRIu64 ".", path,
+                              (uint64_t) st.st_size, t->length);
         c->target_done = 0;
         c->hash = sha256_free(c->hash);
         r = sha256_new(&c->hash);
@@ -280,7 +282,8 @@ static int targets_check_presence(Commit *c, const TufMetadata *targets) {
                         return -ENOMEM;
                 if (!target_is_served(c, path, t->length) &&
                     faccessat(c->dir_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
-                        return refuse(c, tuf_outcome_to_string(TUF_MISSING), "%s is named by the metadata but was not sent.", path);
+                        return refuse(c, tuf_outcome_to_string(TUF_MISSING),
+                                      "%s is named by the metadata but was not sent.", path);
         }
         return 0;
 }

@@ -130,9 +130,10 @@ int registry_load(const Registry *r, TufTrustedSet **ret_set, RegistryMetadata *
         if (k > 0) {
                 if (k != TUF_MISSING)
                         log_event(LOG_WARNING, FLEET_MESSAGE_REPOSITORY_UNUSABLE_STR,
-                                  "MESSAGE=The verified metadata of the last import cannot be used: %s. Import a "
-                                  "repository again.",
-                                  strna(message), "FLEET_REASON=%s", tuf_outcome_to_string((TufOutcome) k), NULL);
+                                  "MESSAGE=The verified metadata of the last import cannot be used: %s. "
+                                  "Import a repository again.",
+                                  strna(message), "FLEET_REASON=%s", tuf_outcome_to_string((TufOutcome) k),
+                                  NULL);
                 return 0;
         }
         registry_metadata_fill(ret, set);
@@ -287,8 +288,8 @@ static int refresh_from_published(Registry *r, usec_t time) {
                 return k;
         if (tuf_refresh_outcome(refresh) != TUF_OK)
                 log_event(LOG_WARNING, FLEET_MESSAGE_REPOSITORY_UNUSABLE_STR,
-                          "MESSAGE=The repository that is being served is not good any more: %s. Publish and "
-                          "import fresh metadata.",
+                          "MESSAGE=The repository that is being served is not good any more: %s. Publish "
+                          "and import fresh metadata.",
                           tuf_refresh_message(refresh), "FLEET_REASON=%s",
                           tuf_outcome_to_string(tuf_refresh_outcome(refresh)), NULL);
         return 0;
@@ -320,7 +321,7 @@ int registry_check(const Registry *r) {
         if (fstat(r->tuf_fd, &st) < 0 || fstatat(r->tuf_fd, "targets", &st, 0) < 0)
                 return negative_errno();
         fd = openat(r->tuf_fd, "metadata/timestamp.json", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        if (fd < 0 && errno == ENOENT)       /* nothing was imported yet, or it is gone: its directory tells */
+        if (fd < 0 && errno == ENOENT) /* nothing was imported yet, or it is gone: its directory tells */
                 return RET_NERRNO(fstatat(r->tuf_fd, "metadata", &st, 0));
         if (fd < 0)
                 return negative_errno();

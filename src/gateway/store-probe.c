@@ -16,8 +16,8 @@ struct StoreProbe {
         sd_event *event;
         StoreWorker *worker;
         sd_event_source *timer_source;
-        bool pending;                        /* the job is the worker's */
-        usec_t asked, answered;              /* CLOCK_BOOTTIME; 0: never */
+        bool pending;           /* the job is the worker's */
+        usec_t asked, answered; /* CLOCK_BOOTTIME; 0: never */
         int result;
         Waiter *waiters;
         size_t n_waiters, n_allocated;
@@ -27,7 +27,7 @@ static void probe_answer_all(StoreProbe *p) {
         Waiter *waiters = TAKE_PTR(p->waiters);
         size_t n = TAKE_GENERIC(p->n_waiters, size_t, 0);
 
-        p->n_allocated = 0;          /* who is answered may ask again */
+        p->n_allocated = 0; /* who is answered may ask again */
         for (size_t i = 0; i < n; i++)
                 waiters[i].answer(waiters[i].userdata);
         free(waiters);
@@ -60,7 +60,8 @@ static bool probe_is_stuck(const StoreProbe *p) {
 static int probe_on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         StoreProbe *p = userdata;
 
-        /* timers count from the beginning of the loop's turn, which may have been a while before the question */
+        /* timers count from the beginning of the loop's turn, which may have been a while before the
+         * question */
         if (p->pending && !probe_is_stuck(p))
                 return event_timer_arm(
                                 p->event, &p->timer_source,
@@ -71,7 +72,8 @@ static int probe_on_timeout(sd_event_source *source, uint64_t usec, void *userda
 }
 
 static bool probe_is_fresh(const StoreProbe *p) {
-        return !p->pending && p->answered > 0 && now(CLOCK_BOOTTIME) < usec_add(p->answered, p->options.fresh);
+        return !p->pending && p->answered > 0 &&
+               now(CLOCK_BOOTTIME) < usec_add(p->answered, p->options.fresh);
 }
 
 static int probe_submit(StoreProbe *p) {
@@ -101,7 +103,7 @@ void store_probe_ask(StoreProbe *p, store_probe_answer_t answer, void *waiter) {
         if (p->pending)
                 return;
         r = probe_submit(p);
-        if (r < 0)                   /* the queue is full: so is it for everybody else */
+        if (r < 0) /* the queue is full: so is it for everybody else */
                 probe_finish(p, r);
 }
 
@@ -111,7 +113,8 @@ int store_probe_result(const StoreProbe *p) {
         return p->answered > 0 ? p->result : -ENODATA;
 }
 
-int store_probe_new(StoreProbe **ret, sd_event *event, StoreWorker *worker, const StoreProbeOptions *options) {
+int store_probe_new(
+                StoreProbe **ret, sd_event *event, StoreWorker *worker, const StoreProbeOptions *options) {
         StoreProbe *p = new0(StoreProbe, 1);
 
         if (!p)

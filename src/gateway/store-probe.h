@@ -10,8 +10,8 @@
 typedef struct StoreProbe StoreProbe;
 
 typedef struct StoreProbeOptions {
-        const char *kind;                    /* of the job, for measuring */
-        usec_t fresh;                        /* an answer is good for so long */
+        const char *kind; /* of the job, for measuring */
+        usec_t fresh;     /* an answer is good for so long */
         usec_t patience;
         /* On the worker's thread. What it fills in is touched by nobody else until done(). */
         int (*work)(Store *s, void *userdata);
@@ -19,7 +19,8 @@ typedef struct StoreProbeOptions {
         void *userdata;
 } StoreProbeOptions;
 
-int store_probe_new(StoreProbe **ret, sd_event *event, StoreWorker *worker, const StoreProbeOptions *options);
+int store_probe_new(
+                StoreProbe **ret, sd_event *event, StoreWorker *worker, const StoreProbeOptions *options);
 /* After the worker. Who still waits is forgotten. */
 StoreProbe *store_probe_free(StoreProbe *p);
 DEFINE_POINTER_CLEANUP(StoreProbe, store_probe_free);

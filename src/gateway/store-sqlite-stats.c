@@ -66,15 +66,16 @@ static int count_in_flight(Store *s, usec_t now, StoreStats *ret) {
         return count_one(&late, &ret->overdue);
 }
 
-/* A cohort is what was counted when it was planned and grew since: all members but those that were left out at
- * the beginning. None of them may get lost. */
+/* A cohort is what was counted when it was planned and grew since: all members but those that were left out
+ * at the beginning. None of them may get lost. */
 static int count_miscounted(Store *s, StoreStats *ret) {
         _cleanup_query_ Query q = {};
 
         query_begin(&q, s,
                     "SELECT COUNT(*) FROM rollouts WHERE active = 1 AND json_valid(counts) AND "
                     "  json_extract(counts, '$.cohort') IS NOT NULL AND json_extract(counts, '$.cohort') <> "
-                    "  (SELECT COUNT(*) FROM rollout_members WHERE rollout = rollouts.id AND state <> 'excluded')");
+                    "  (SELECT COUNT(*) FROM rollout_members"
+                    "    WHERE rollout = rollouts.id AND state <> 'excluded')");
         return count_one(&q, &ret->miscounted);
 }
 
@@ -107,7 +108,9 @@ int sqlite_stats(Store *s, usec_t now, StoreStats *ret) {
         if (r >= 0)
                 r = count_in_flight(s, now, ret);
         if (r >= 0)
-                r = count_names(s, "SELECT state, COUNT(*) AS n FROM rollouts GROUP BY state ORDER BY n DESC, state",
+                r = count_names(s,
+                                "SELECT state, COUNT(*) AS n FROM rollouts "
+                                "GROUP BY state ORDER BY n DESC, state",
                                 &ret->rollouts);
         if (r >= 0)
                 r = count_names(s,

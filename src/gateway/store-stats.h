@@ -15,18 +15,18 @@ typedef struct StoreCount {
 } StoreCount;
 
 typedef struct StoreCounts {
-        StoreCount items[STORE_COUNTS_MAX];  /* the most frequent first */
+        StoreCount items[STORE_COUNTS_MAX]; /* the most frequent first */
         size_t n;
         uint64_t others;
 } StoreCounts;
 
 typedef struct StoreStats {
         uint64_t agents[_AGENT_STATE_MAX];
-        StoreCounts versions;                /* of agents that were connected at least once */
-        uint64_t in_flight;                  /* instructions that have not ended */
-        StoreCounts rollouts;                /* by state */
-        StoreCounts reasons;                 /* why they are in it, of rollouts that have not ended */
-        StoreCounts members;                 /* by state, of the same */
+        StoreCounts versions; /* of agents that were connected at least once */
+        uint64_t in_flight;   /* instructions that have not ended */
+        StoreCounts rollouts; /* by state */
+        StoreCounts reasons;  /* why they are in it, of rollouts that have not ended */
+        StoreCounts members;  /* by state, of the same */
         /* What must be 0: instructions that have not ended long after their deadline, rollouts whose counts
          * are not those of their members, members that wait for something that will not come. */
         uint64_t overdue, miscounted, orphans;

@@ -14,7 +14,7 @@ struct StoreWorker {
         void *userdata;
         store_on_job_t on_job;
         void *on_job_userdata;
-        usec_t moved;                /* the loop's: when work began to wait, or some came back last */
+        usec_t moved; /* the loop's: when work began to wait, or some came back last */
 
         pthread_t thread;
         bool started;
@@ -126,7 +126,7 @@ static void batch_run(StoreWorker *w, StoreJob *first) {
         if (r >= 0)
                 return;
 
-        (void) log_debug_errno(r, "Failed to write to the store: %m");       /* the observer's to tell */
+        (void) log_debug_errno(r, "Failed to write to the store: %m"); /* the observer's to tell */
         s->ops->rollback(s);
         for (StoreJob *j = first; j; j = j->next) {
                 job_take_back(j);

@@ -24,16 +24,16 @@ typedef struct StoreJob StoreJob;
 
 /* Something that happened within a job and has to be counted once it is durable; see store_job_note(). */
 typedef enum StoreNoteKind {
-        STORE_NOTE_UPDATE_ENDED,             /* text: the phase, also: the phase in which it failed */
-        STORE_NOTE_AUTO_PAUSE,               /* text: the reason */
+        STORE_NOTE_UPDATE_ENDED, /* text: the phase, also: the phase in which it failed */
+        STORE_NOTE_AUTO_PAUSE,   /* text: the reason */
         STORE_NOTE_AUDIT_FAILURE,
 } StoreNoteKind;
 
 typedef struct StoreNote {
         StoreNoteKind kind;
-        const char *text, *also;             /* static; NULL: nothing to say */
-        usec_t span;                         /* from the instruction's creation */
-        bool survives;                       /* tells of the failure: counts although the job is taken back */
+        const char *text, *also; /* static; NULL: nothing to say */
+        usec_t span;             /* from the instruction's creation */
+        bool survives;           /* tells of the failure: counts although the job is taken back */
 } StoreNote;
 
 struct StoreJob {
@@ -48,8 +48,8 @@ struct StoreJob {
         StoreNote *notes;
         size_t n_notes, n_notes_allocated;
 
-        /* What the worker measured; CLOCK_MONOTONIC. The last job of a batch has what its commit took, all of
-         * them whether it worked. */
+        /* What the worker measured; CLOCK_MONOTONIC. The last job of a batch has what its commit took, all
+         * of them whether it worked. */
         usec_t submitted, started, finished, commit_time;
         int commit_result;
 

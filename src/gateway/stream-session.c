@@ -132,7 +132,8 @@ static void session_on_hello(StreamSession *s, const Fleet__V1__Hello *hello) {
         }
         if (!streq(hello->agent_id, s->agent)) {
                 log_event(LOG_WARNING, FLEET_MESSAGE_AGENT_REFUSED_STR,
-                          "MESSAGE=A machine with the certificate of agent %s said that it is another, refused.",
+                          "MESSAGE=A machine with the certificate of agent %s said that it is another, "
+                          "refused.",
                           s->agent, "FLEET_AGENT_ID=%s", s->agent, "FLEET_ADDRESS=%s",
                           rpc_session_peer(s->rpc)->address, "FLEET_REASON=wrong-id", NULL);
                 stream_session_close(

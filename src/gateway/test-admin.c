@@ -25,7 +25,7 @@ static char *place(const char *name) {
 
 static void test_setting(void) {
         static const struct {
-                const char *value, *expected;        /* NULL: refused, and the default stays */
+                const char *value, *expected; /* NULL: refused, and the default stays */
         } table[] = {
                 { "", "" },
                 { "/run/x/admin.sock", "/run/x/admin.sock" },
@@ -44,7 +44,8 @@ static void test_setting(void) {
                 { "admin.sock", NULL },
                 { "/run/\x01", NULL },
                 { "/0123456789012345678901234567890123456789012345678901234567890123456789"
-                  "012345678901234567890123456789012345678", NULL },
+                  "012345678901234567890123456789012345678",
+                  NULL },
         };
         _cleanup_free_ char *file = place("gateway.conf");
 
@@ -100,7 +101,7 @@ static void test_local(void) {
         assert_se(listen_is_local(loopback) == 1);
         assert_se(listen_is_local(all) == 0);
         assert_error(listen_is_local(file), ENOTSOCK);
-        if (v6 >= 0)                         /* a machine without IPv6 has no such address */
+        if (v6 >= 0) /* a machine without IPv6 has no such address */
                 assert_se(listen_is_local(v6) == 1);
         assert_ok(any);
         assert_se(listen_is_local(any) == 0);

@@ -105,8 +105,8 @@ static void test_headers(void) {
 
 static void test_accept(void) {
         static const char prometheus[] =
-                        "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
-                        "text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+                        "application/openmetrics-text;version=1.0.0,"
+                        "application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
         static const struct {
                 const char *header;
                 unsigned openmetrics, text;

@@ -17,11 +17,11 @@ static bool has_line(const char *line) {
         return strstr(text, whole);
 }
 
-#define expect(line)                                                       \
-        do {                                                               \
-                if (!has_line(line))                                       \
-                        fprintf(stderr, "not there: %s\n", line);          \
-                assert_se(has_line(line));                                 \
+#define expect(line)                                                                                        \
+        do {                                                                                                \
+                if (!has_line(line))                                                                        \
+                        fprintf(stderr, "not there: %s\n", line);                                           \
+                assert_se(has_line(line));                                                                  \
         } while (false)
 
 static size_t count_series(const char *begin) {
@@ -51,7 +51,10 @@ static void test_jobs(void) {
         StoreNote notes[] = {
                 { .kind = STORE_NOTE_UPDATE_ENDED, .text = "succeeded", .span = 42 * USEC_PER_SEC },
                 { .kind = STORE_NOTE_UPDATE_ENDED, .text = "failed", .also = "staging", .span = 1 },
-                { .kind = STORE_NOTE_UPDATE_ENDED, .text = "timed-out", .also = "downloading", .span = USEC_PER_HOUR },
+                { .kind = STORE_NOTE_UPDATE_ENDED,
+                  .text = "timed-out",
+                  .also = "downloading",
+                  .span = USEC_PER_HOUR },
                 { .kind = STORE_NOTE_AUTO_PAUSE, .text = "max-failures" },
                 { .kind = STORE_NOTE_AUDIT_FAILURE },
         };
@@ -97,19 +100,28 @@ static void test_answers(void) {
         metrics_count_answer(metrics, NULL, NULL, 404, 10);
         metrics_count_answer(metrics, "/readyz", "HEAD", 503, 2 * USEC_PER_SEC);
         metrics_count_answer(metrics, "/readyz", "HEAD", 0, 1);
-        expect("fleet_http_request_duration_seconds_count{route=\"/api/v1/agents/{}\",method=\"GET\",code=\"2xx\"} 2");
-        expect("fleet_http_request_duration_seconds_count{route=\"/api/v1/agents/{}\",method=\"GET\",code=\"4xx\"} 1");
-        expect("fleet_http_request_duration_seconds_count{route=\"none\",method=\"other\",code=\"4xx\"} 1");
-        expect("fleet_http_request_duration_seconds_bucket{route=\"/readyz\",method=\"HEAD\",code=\"5xx\",le=\"2.5\"} 1");
-        expect("fleet_http_request_duration_seconds_count{route=\"/readyz\",method=\"HEAD\",code=\"1xx\"} 1");
+#define ANSWERS "fleet_http_request_duration_seconds"
+        expect(ANSWERS "_count{route=\"/api/v1/agents/{}\",method=\"GET\",code=\"2xx\"} 2");
+        expect(ANSWERS "_count{route=\"/api/v1/agents/{}\",method=\"GET\",code=\"4xx\"} 1");
+        expect(ANSWERS "_count{route=\"none\",method=\"other\",code=\"4xx\"} 1");
+        expect(ANSWERS "_bucket{route=\"/readyz\",method=\"HEAD\",code=\"5xx\",le=\"2.5\"} 1");
+        expect(ANSWERS "_count{route=\"/readyz\",method=\"HEAD\",code=\"1xx\"} 1");
 }
 
 static void test_levels(void) {
         RegistryMetadata metadata = { .role_expires = { [TUF_ROLE_TIMESTAMP] = 7 * USEC_PER_SEC } };
-        GatewayLevels l = { .store_up = true, .metadata = &metadata, .ca_expires = 5 * USEC_PER_SEC,
-                            .server_expires = 6 * USEC_PER_SEC, .agent_expires = 8 * USEC_PER_SEC, .streams = 4,
-                            .sse_clients = 3, .sse_dropped = 2, .store_backlog = 1, .open_fds = 33 };
-        _cleanup_(store_stats_done) StoreStats s = { .agents = { 1, 2, 3 }, .in_flight = 9, .overdue = 2, .orphans = 1 };
+        GatewayLevels l = { .store_up = true,
+                            .metadata = &metadata,
+                            .ca_expires = 5 * USEC_PER_SEC,
+                            .server_expires = 6 * USEC_PER_SEC,
+                            .agent_expires = 8 * USEC_PER_SEC,
+                            .streams = 4,
+                            .sse_clients = 3,
+                            .sse_dropped = 2,
+                            .store_backlog = 1,
+                            .open_fds = 33 };
+        _cleanup_(store_stats_done)
+                        StoreStats s = { .agents = { 1, 2, 3 }, .in_flight = 9, .overdue = 2, .orphans = 1 };
 
         for (unsigned i = 0; i < 100; i++) {
                 char version[16];
@@ -141,7 +153,8 @@ static void test_levels(void) {
         /* every agent is in one of them */
         assert_se(count_series("fleet_agents_by_version{") == STORE_COUNTS_MAX + 1);
         {
-                _cleanup_free_ char *rest = strjoinf("fleet_agents_by_version{version=\"other\"} %" PRIu64, s.versions.others);
+                _cleanup_free_ char *rest = strjoinf(
+                                "fleet_agents_by_version{version=\"other\"} %" PRIu64, s.versions.others);
 
                 assert_se(rest && s.versions.others > 0);
                 expect(rest);
@@ -167,7 +180,8 @@ static void test_levels(void) {
         expect("fleet_store_up 0");
         expect("fleet_grpc_streams 5");
         assert_se(count_series("fleet_agents{") == 0 && count_series("fleet_agents_by_version{") == 0);
-        assert_se(count_series("fleet_instructions_in_flight ") == 0 && count_series("fleet_rollouts{") == 0);
+        assert_se(count_series("fleet_instructions_in_flight ") == 0 &&
+                  count_series("fleet_rollouts{") == 0);
         expect("fleet_invariant_violations_total{invariant=\"instruction-ends\"} 4");
         expect("process_open_fds 33");
 }

@@ -21,7 +21,8 @@ static void put_agent(const char *id, AgentState state, const char *version) {
         assert_ok(store->ops->agent_put(store, &a));
 }
 
-static void put_instruction(const char *id, const char *agent, UpdatePhase phase, usec_t deadline, usec_t finished) {
+static void
+put_instruction(const char *id, const char *agent, UpdatePhase phase, usec_t deadline, usec_t finished) {
         InstructionRecord i = {
                 .id = (char *) id,
                 .agent = (char *) agent,
@@ -40,7 +41,8 @@ static void test_empty(void) {
 
         assert_ok(store->ops->stats(store, NOW, &s));
         assert_se(s.agents[AGENT_STATE_ONLINE] == 0 && s.versions.n == 0 && s.in_flight == 0);
-        assert_se(s.rollouts.n == 0 && s.members.n == 0 && s.overdue == 0 && s.miscounted == 0 && s.orphans == 0);
+        assert_se(s.rollouts.n == 0 && s.members.n == 0 && s.overdue == 0 && s.miscounted == 0 &&
+                  s.orphans == 0);
 }
 
 static void test_agents(void) {
@@ -81,25 +83,31 @@ static void test_instructions(void) {
         put_instruction("b", "new-1", UPDATE_PHASE_QUEUED, NOW - 1, 0);
         put_instruction("c", "new-2", UPDATE_PHASE_SUCCEEDED, 1, 2);
         assert_ok(store->ops->stats(store, NOW, &s));
-        assert_se(s.in_flight == 2 && s.overdue == 0);       /* somebody will look at it in a moment */
+        assert_se(s.in_flight == 2 && s.overdue == 0); /* somebody will look at it in a moment */
         assert_ok(store->ops->stats(store, NOW + STORE_STATS_GRACE + 2, &later));
         assert_se(later.in_flight == 2 && later.overdue == 2);
 }
 
-static void put_rollout(unsigned id, const char *state, unsigned active, const char *reason, const char *counts) {
+static void put_rollout(
+                unsigned id, const char *state, unsigned active, const char *reason, const char *counts) {
         _cleanup_free_ char *text = strjoinf(
-                        "INSERT INTO rollouts VALUES (%u, 'update', 0, '2.0.0', NULL, '{}', '%s', %u, '%s', NULL,"
-                        " 'canary', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, '%s', 1, 1, 1, 0, NULL, 1)",
+                        "INSERT INTO rollouts VALUES (%u, 'update', 0, '2.0.0', NULL, '{}', '%s', %u, '%s',"
+                        " NULL, 'canary', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, '%s', 1, 1, 1, 0, NULL, 1)",
                         id, state, active, reason, counts);
 
         assert_se(text);
         sql(text);
 }
 
-static void put_member(unsigned rollout, const char *agent, const char *state, unsigned active, const char *instruction) {
+static void put_member(
+                unsigned rollout,
+                const char *agent,
+                const char *state,
+                unsigned active,
+                const char *instruction) {
         _cleanup_free_ char *text = strjoinf(
-                        "INSERT INTO rollout_members VALUES (%u, '%s', 0, '%s', %u, '', 0, 0, '2.0.0', '1.0.0', '%s',"
-                        " 1, 0, 1, 0, 1, NULL, NULL, NULL, NULL)",
+                        "INSERT INTO rollout_members VALUES (%u, '%s', 0, '%s', %u, '', 0, 0, '2.0.0',"
+                        " '1.0.0', '%s', 1, 0, 1, 0, 1, NULL, NULL, NULL, NULL)",
                         rollout, agent, state, active, instruction);
 
         assert_se(text);
@@ -130,11 +138,13 @@ static void test_rollouts(void) {
         put_member(3, "old-0", "pending", 1, "");
 
         assert_ok(store->ops->stats(store, NOW, &s));
-        assert_se(s.rollouts.n == 3 && streq(s.rollouts.items[0].name, "completed") && s.rollouts.items[0].n == 2);
+        assert_se(s.rollouts.n == 3 && streq(s.rollouts.items[0].name, "completed") &&
+                  s.rollouts.items[0].n == 2);
         assert_se(s.reasons.n == 2 && streq(s.reasons.items[0].name, "max-failures") &&
                   streq(s.reasons.items[1].name, "updating"));
         /* of those that have not ended: pending twice, each of the others once */
-        assert_se(s.members.n == 4 && streq(s.members.items[0].name, "pending") && s.members.items[0].n == 2);
+        assert_se(s.members.n == 4 && streq(s.members.items[0].name, "pending") &&
+                  s.members.items[0].n == 2);
         assert_se(streq(s.members.items[2].name, "in-flight") && s.members.items[2].n == 1);
         check_found(0, 0);
 

@@ -17,7 +17,7 @@ static StoreWorker *worker;
 
 /* ---- a store ---- */
 
-static int commit_result;                    /* read by the worker alone, set while it has nothing to do */
+static int commit_result; /* read by the worker alone, set while it has nothing to do */
 
 static int fake_ok(Store *s) {
         return 0;
@@ -46,7 +46,7 @@ static Store fake_store = { .ops = &fake_ops };
 
 typedef struct Step {
         StoreJob job;
-        int result;                          /* of its work */
+        int result; /* of its work */
         usec_t takes;
         bool done;
         int told;
@@ -61,7 +61,7 @@ static struct {
 
 static void on_job(const StoreJob *j, void *userdata) {
         assert_se(userdata == &seen);
-        assert_se(!container_of(j, Step, job)->done);        /* before its done() */
+        assert_se(!container_of(j, Step, job)->done); /* before its done() */
         seen.n++;
         seen.n_notes += (unsigned) j->n_notes;
         seen.text = j->n_notes > 0 ? j->notes[0].text : NULL;
@@ -76,8 +76,10 @@ static int step_work(StoreJob *job, Store *s) {
         Step *step = container_of(job, Step, job);
 
         assert_ok(store_job_note(job, &(StoreNote){ .kind = STORE_NOTE_AUTO_PAUSE, .text = "taken back" }));
-        assert_ok(store_job_note(
-                        job, &(StoreNote){ .kind = STORE_NOTE_AUDIT_FAILURE, .text = "stays", .survives = true }));
+        assert_ok(
+                        store_job_note(job, &(StoreNote){ .kind = STORE_NOTE_AUDIT_FAILURE,
+                                                          .text = "stays",
+                                                          .survives = true }));
         if (step->takes > 0)
                 (void) usleep((useconds_t) step->takes);
         return step->result;
@@ -105,7 +107,8 @@ static void test_measures(void) {
 
         run_step(&step);
         assert_se(step.told == 0 && seen.n == 1 && streq(seen.kind, "step"));
-        assert_se(seen.ran >= 20 * USEC_PER_MSEC && seen.ran < 10 * USEC_PER_SEC && seen.waited < 10 * USEC_PER_SEC);
+        assert_se(seen.ran >= 20 * USEC_PER_MSEC && seen.ran < 10 * USEC_PER_SEC &&
+                  seen.waited < 10 * USEC_PER_SEC);
         assert_se(seen.n_notes == 2 && streq(seen.text, "taken back") && seen.commit_result == 0);
 }
 
@@ -123,8 +126,9 @@ static void test_notes_of_failures(void) {
         assert_se(batch.told == -ENOSPC && seen.commit_result == -ENOSPC && seen.n_notes == 1);
 
         seen.n_notes = 0;
-        run_step(&outside);          /* no transaction, no commit */
-        assert_se(outside.told == 0 && seen.commit_result == 0 && seen.commit_time == 0 && seen.n_notes == 2);
+        run_step(&outside); /* no transaction, no commit */
+        assert_se(outside.told == 0 && seen.commit_result == 0 && seen.commit_time == 0 &&
+                  seen.n_notes == 2);
         commit_result = 0;
 }
 
@@ -149,7 +153,7 @@ static void test_stall(void) {
 #define FRESH (100 * USEC_PER_MSEC)
 #define PATIENCE (150 * USEC_PER_MSEC)
 
-static sem_t gate;                           /* the probe's work waits for it */
+static sem_t gate; /* the probe's work waits for it */
 static int probe_says;
 static unsigned n_works, n_dones, n_answers;
 

@@ -8,19 +8,19 @@
 #include "alloc-util.h"
 #include "string-util.h"
 
-#define INTEGER_MAX 1e15             /* up to here all are written without an exponent */
+#define INTEGER_MAX 1e15 /* up to here all are written without an exponent */
 
 typedef struct Series {
-        uint16_t values[METRIC_LABELS_MAX];          /* which of the label's values */
-        double value;                                /* of a histogram: the sum */
+        uint16_t values[METRIC_LABELS_MAX]; /* which of the label's values */
+        double value;                       /* of a histogram: the sum */
         uint64_t count;
-        uint64_t *buckets;                           /* each for itself; the last one is +Inf */
+        uint64_t *buckets; /* each for itself; the last one is +Inf */
 } Series;
 
 typedef struct Family {
         const MetricSpec *spec;
         size_t n_labels, n_bounds;
-        char **known[METRIC_LABELS_MAX];             /* values of each label */
+        char **known[METRIC_LABELS_MAX]; /* values of each label */
         size_t n_known[METRIC_LABELS_MAX];
         Series *series;
         size_t n_series, n_allocated;
@@ -90,7 +90,8 @@ static Series *family_series(Family *f, const char *const labels[static METRIC_L
 
 /* ---- counting ---- */
 
-void metric_add_at(Metrics *m, size_t which, double value, const char *const labels[static METRIC_LABELS_MAX]) {
+void metric_add_at(
+                Metrics *m, size_t which, double value, const char *const labels[static METRIC_LABELS_MAX]) {
         Series *s;
 
         assert(which < m->n && m->families[which].spec->kind != METRIC_HISTOGRAM);
@@ -100,7 +101,8 @@ void metric_add_at(Metrics *m, size_t which, double value, const char *const lab
                 s->value += value;
 }
 
-void metric_set_at(Metrics *m, size_t which, double value, const char *const labels[static METRIC_LABELS_MAX]) {
+void metric_set_at(
+                Metrics *m, size_t which, double value, const char *const labels[static METRIC_LABELS_MAX]) {
         Series *s;
 
         assert(which < m->n && m->families[which].spec->kind != METRIC_HISTOGRAM);
@@ -109,7 +111,8 @@ void metric_set_at(Metrics *m, size_t which, double value, const char *const lab
                 s->value = value;
 }
 
-void metric_observe_at(Metrics *m, size_t which, double value, const char *const labels[static METRIC_LABELS_MAX]) {
+void metric_observe_at(
+                Metrics *m, size_t which, double value, const char *const labels[static METRIC_LABELS_MAX]) {
         Family *f = &m->families[which];
         size_t i = 0;
         Series *s;
@@ -143,7 +146,8 @@ const char *metric_number_format(double v, char buf[static METRIC_NUMBER_MAX]) {
                 return strcpy(buf, "NaN");
         if (isinf(v))
                 return strcpy(buf, v > 0 ? "+Inf" : "-Inf");
-        if (v > -INTEGER_MAX && v < INTEGER_MAX && !(v < (double) (int64_t) v) && !(v > (double) (int64_t) v)) {
+        if (v > -INTEGER_MAX && v < INTEGER_MAX && !(v < (double) (int64_t) v) &&
+            !(v > (double) (int64_t) v)) {
                 (void) snprintf(buf, METRIC_NUMBER_MAX, "%" PRIi64, (int64_t) v);
                 return buf;
         }
@@ -259,8 +263,8 @@ static void text_put_name(Text *t, const Family *f, const Series *s, const char 
         text_put(t, *separator == ',' ? "} " : " ");
 }
 
-/* A bound is text to whoever stores it: always with a point, as OpenMetrics wants it, in both formats, so that
- * it stays the same series when another format is agreed upon. */
+/* A bound is text to whoever stores it: always with a point, as OpenMetrics wants it, in both formats, so
+ * that it stays the same series when another format is agreed upon. */
 static void bound_format(double v, char buf[static METRIC_NUMBER_MAX]) {
         (void) metric_number_format(v, buf);
         if (!strpbrk(buf, ".eIN"))
@@ -287,8 +291,9 @@ static void text_put_histogram(Text *t, const Family *f, const Series *s) {
 }
 
 const char *metric_format_content_type(MetricFormat f) {
-        return f == METRIC_FORMAT_OPENMETRICS ? "application/openmetrics-text; version=1.0.0; charset=utf-8" :
-                                                "text/plain; version=0.0.4; charset=utf-8";
+        return f == METRIC_FORMAT_OPENMETRICS ?
+                               "application/openmetrics-text; version=1.0.0; charset=utf-8" :
+                               "text/plain; version=0.0.4; charset=utf-8";
 }
 
 int metrics_format(const Metrics *m, MetricFormat format, char **ret, size_t *ret_size) {
@@ -313,7 +318,7 @@ int metrics_format(const Metrics *m, MetricFormat format, char **ret, size_t *re
         if (format == METRIC_FORMAT_OPENMETRICS)
                 text_put(&t, "# EOF\n");
         else
-                text_put(&t, "");            /* never NULL */
+                text_put(&t, ""); /* never NULL */
         if (t.error < 0) {
                 free(t.data);
                 return t.error;

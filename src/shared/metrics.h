@@ -6,9 +6,9 @@
  * the start. Owned by whoever made it; one thread. Nothing here fails: what cannot be counted for lack of
  * memory is left out.
  *
- * Bounded: a label keeps METRIC_VALUES_MAX values (or as many as its table says), what comes later is counted
- * under "other". Values that are chosen by strangers, and whatever names one machine, do not belong into
- * labels all the same. */
+ * Bounded: a label keeps METRIC_VALUES_MAX values (or as many as its table says), what comes later is
+ * counted under "other". Values that are chosen by strangers, and whatever names one machine, do not belong
+ * into labels all the same. */
 
 #include "macro.h"
 
@@ -22,17 +22,17 @@ typedef enum MetricKind {
         METRIC_COUNTER,
         METRIC_GAUGE,
         METRIC_HISTOGRAM,
-        METRIC_INFO,                 /* a gauge that is always 1: its labels are what it says */
+        METRIC_INFO, /* a gauge that is always 1: its labels are what it says */
 } MetricKind;
 
 typedef struct MetricSpec {
         MetricKind kind;
-        const char *name;            /* without "_total" and "_info", which the formats add */
-        const char *unit;            /* "seconds": the name must end with it; NULL: none */
+        const char *name; /* without "_total" and "_info", which the formats add */
+        const char *unit; /* "seconds": the name must end with it; NULL: none */
         const char *help;
-        const char *labels[METRIC_LABELS_MAX];       /* in order; NULL: no more */
-        unsigned values_max;         /* of each label; 0: METRIC_VALUES_MAX */
-        const double *bounds;        /* of a histogram: rising, without +Inf; ends with 0 */
+        const char *labels[METRIC_LABELS_MAX]; /* in order; NULL: no more */
+        unsigned values_max;                   /* of each label; 0: METRIC_VALUES_MAX */
+        const double *bounds;                  /* of a histogram: rising, without +Inf; ends with 0 */
 } MetricSpec;
 
 /* The table must stay; a family is named by its index. A family without labels is there with 0 at once. */
@@ -44,20 +44,24 @@ DEFINE_POINTER_CLEANUP(Metrics, metrics_free);
 #define METRIC_LABELS(...) ((const char *const[METRIC_LABELS_MAX]){ __VA_ARGS__ })
 #define metric_add(m, which, value, ...) metric_add_at((m), (which), (value), METRIC_LABELS(__VA_ARGS__))
 #define metric_set(m, which, value, ...) metric_set_at((m), (which), (value), METRIC_LABELS(__VA_ARGS__))
-#define metric_observe(m, which, value, ...) metric_observe_at((m), (which), (value), METRIC_LABELS(__VA_ARGS__))
+#define metric_observe(m, which, value, ...)                                                                \
+        metric_observe_at((m), (which), (value), METRIC_LABELS(__VA_ARGS__))
 
 /* Counters and gauges; a counter is never given less than nothing. With 0 it only says that there is such a
  * thing, so that the first one that is counted shows as an increase. */
-void metric_add_at(Metrics *m, size_t which, double value, const char *const labels[static METRIC_LABELS_MAX]);
+void metric_add_at(
+                Metrics *m, size_t which, double value, const char *const labels[static METRIC_LABELS_MAX]);
 /* Gauges, and counters that somebody else keeps. */
-void metric_set_at(Metrics *m, size_t which, double value, const char *const labels[static METRIC_LABELS_MAX]);
+void metric_set_at(
+                Metrics *m, size_t which, double value, const char *const labels[static METRIC_LABELS_MAX]);
 /* Histograms: one more of this size. */
-void metric_observe_at(Metrics *m, size_t which, double value, const char *const labels[static METRIC_LABELS_MAX]);
+void metric_observe_at(
+                Metrics *m, size_t which, double value, const char *const labels[static METRIC_LABELS_MAX]);
 /* Forgets all values of a family, and of its labels: for gauges that are gathered anew each time. */
 void metric_reset(Metrics *m, size_t which);
 
 typedef enum MetricFormat {
-        METRIC_FORMAT_TEXT,          /* 0.0.4 */
+        METRIC_FORMAT_TEXT, /* 0.0.4 */
         METRIC_FORMAT_OPENMETRICS,
 } MetricFormat;
 

@@ -55,13 +55,15 @@ static int read_start(ProcessStats *s) {
         r = read_proc("/proc/self/stat", &text);
         if (r < 0)
                 return r;
-        p = strrchr(text, ')');      /* the name before may hold anything */
+        p = strrchr(text, ')'); /* the name before may hold anything */
         if (!p || ticks <= 0 ||
-            sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
+            sscanf(p + 1,
+                   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64,
                    &start) != 1)
                 return -EBADMSG;
-        s->started = usec_sub(now(CLOCK_REALTIME),
-                              usec_sub(now(CLOCK_BOOTTIME), start * USEC_PER_SEC / (uint64_t) ticks));
+        s->started =
+                        usec_sub(now(CLOCK_REALTIME),
+                                 usec_sub(now(CLOCK_BOOTTIME), start * USEC_PER_SEC / (uint64_t) ticks));
         return 0;
 }
 
@@ -79,13 +81,13 @@ int process_count_fds(uint64_t *ret) {
                 return negative_errno();
         if (fstat(dirfd(d), &st) < 0)
                 return negative_errno();
-        if (st.st_size > 0) {                /* since Linux 6.2 */
+        if (st.st_size > 0) { /* since Linux 6.2 */
                 *ret = (uint64_t) st.st_size - 1;
                 return 0;
         }
         while (readdir(d))
                 n++;
-        *ret = n - MIN(n, 3U);               /* ".", ".." and the directory itself */
+        *ret = n - MIN(n, 3U); /* ".", ".." and the directory itself */
         return 0;
 }
 

@@ -6,10 +6,10 @@
 #include "time-util.h"
 
 typedef struct ProcessStats {
-        usec_t cpu;                          /* user and system, all threads */
-        uint64_t resident, virtual;          /* bytes */
-        uint64_t max_fds;                    /* UINT64_MAX: no limit */
-        usec_t started;                      /* CLOCK_REALTIME */
+        usec_t cpu;                 /* user and system, all threads */
+        uint64_t resident, virtual; /* bytes */
+        uint64_t max_fds;           /* UINT64_MAX: no limit */
+        usec_t started;             /* CLOCK_REALTIME */
 } ProcessStats;
 
 int process_stats_read(ProcessStats *ret);

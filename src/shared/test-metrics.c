@@ -22,10 +22,19 @@ static const double lag_bounds[] = { 0.25, 0 };
 
 static const MetricSpec specs[N_METRICS] = {
         [BUILD] = { METRIC_INFO, "fleet_build", NULL, "What runs.", { "version", "revision" } },
-        [REQUESTS] = { METRIC_COUNTER, "fleet_requests", NULL, "Requests, \"all\" of them.\nA \\ too.", { "result" }, 2 },
+        [REQUESTS] = { METRIC_COUNTER,
+                       "fleet_requests",
+                       NULL,
+                       "Requests, \"all\" of them.\nA \\ too.",
+                       { "result" },
+                       2 },
         [AGENTS] = { METRIC_GAUGE, "fleet_agents", NULL, "Agents.", { "state" } },
         [EXPIRY] = { METRIC_GAUGE, "fleet_expiry_timestamp_seconds", "seconds", "When it ends." },
-        [DURATION] = { METRIC_HISTOGRAM, "fleet_duration_seconds", "seconds", "How long.", { "route" },
+        [DURATION] = { METRIC_HISTOGRAM,
+                       "fleet_duration_seconds",
+                       "seconds",
+                       "How long.",
+                       { "route" },
                        .bounds = duration_bounds },
         [LAG] = { METRIC_HISTOGRAM, "fleet_lag_seconds", "seconds", "Lag.", .bounds = lag_bounds },
 };
@@ -39,11 +48,11 @@ static Metrics *filled(void) {
         metric_add(m, REQUESTS, 1, "ok");
         metric_add(m, REQUESTS, 2.5, "ok");
         metric_add(m, REQUESTS, 1, "refused");
-        metric_add(m, REQUESTS, 3, "third");         /* beyond what the table allows */
+        metric_add(m, REQUESTS, 3, "third"); /* beyond what the table allows */
         metric_add(m, REQUESTS, 4, "fourth");
         metric_add(m, REQUESTS, 1, "refused");
         metric_set(m, EXPIRY, 1764076800.25);
-        metric_observe(m, DURATION, 0.005, "/a");    /* a bound belongs to its bucket */
+        metric_observe(m, DURATION, 0.005, "/a"); /* a bound belongs to its bucket */
         metric_observe(m, DURATION, 0.25, "/a");
         metric_observe(m, DURATION, 61, "/a");
         return m;
@@ -58,18 +67,18 @@ static void check(const Metrics *m, MetricFormat f, const char *expected) {
         assert_streq(text, expected);
 }
 
-#define SERIES                                                             \
-        "fleet_duration_seconds_bucket{route=\"/a\",le=\"0.005\"} 1\n"     \
-        "fleet_duration_seconds_bucket{route=\"/a\",le=\"0.5\"} 2\n"       \
-        "fleet_duration_seconds_bucket{route=\"/a\",le=\"1.0\"} 2\n"       \
-        "fleet_duration_seconds_bucket{route=\"/a\",le=\"60.0\"} 2\n"      \
-        "fleet_duration_seconds_bucket{route=\"/a\",le=\"+Inf\"} 3\n"      \
-        "fleet_duration_seconds_sum{route=\"/a\"} 61.255\n"                \
+#define SERIES                                                                                              \
+        "fleet_duration_seconds_bucket{route=\"/a\",le=\"0.005\"} 1\n"                                      \
+        "fleet_duration_seconds_bucket{route=\"/a\",le=\"0.5\"} 2\n"                                        \
+        "fleet_duration_seconds_bucket{route=\"/a\",le=\"1.0\"} 2\n"                                        \
+        "fleet_duration_seconds_bucket{route=\"/a\",le=\"60.0\"} 2\n"                                       \
+        "fleet_duration_seconds_bucket{route=\"/a\",le=\"+Inf\"} 3\n"                                       \
+        "fleet_duration_seconds_sum{route=\"/a\"} 61.255\n"                                                 \
         "fleet_duration_seconds_count{route=\"/a\"} 3\n"
-#define LAG_SERIES                              \
-        "fleet_lag_seconds_bucket{le=\"0.25\"} 0\n" \
-        "fleet_lag_seconds_bucket{le=\"+Inf\"} 0\n" \
-        "fleet_lag_seconds_sum 0\n"                 \
+#define LAG_SERIES                                                                                          \
+        "fleet_lag_seconds_bucket{le=\"0.25\"} 0\n"                                                         \
+        "fleet_lag_seconds_bucket{le=\"+Inf\"} 0\n"                                                         \
+        "fleet_lag_seconds_sum 0\n"                                                                         \
         "fleet_lag_seconds_count 0\n"
 
 static void test_text(void) {
@@ -90,8 +99,7 @@ static void test_text(void) {
               "# TYPE fleet_expiry_timestamp_seconds gauge\n"
               "fleet_expiry_timestamp_seconds 1764076800.25\n"
               "# HELP fleet_duration_seconds How long.\n"
-              "# TYPE fleet_duration_seconds histogram\n" SERIES
-              "# HELP fleet_lag_seconds Lag.\n"
+              "# TYPE fleet_duration_seconds histogram\n" SERIES "# HELP fleet_lag_seconds Lag.\n"
               "# TYPE fleet_lag_seconds histogram\n" LAG_SERIES);
 }
 
@@ -115,13 +123,13 @@ static void test_openmetrics(void) {
               "fleet_expiry_timestamp_seconds 1764076800.25\n"
               "# HELP fleet_duration_seconds How long.\n"
               "# TYPE fleet_duration_seconds histogram\n"
-              "# UNIT fleet_duration_seconds seconds\n" SERIES
-              "# HELP fleet_lag_seconds Lag.\n"
+              "# UNIT fleet_duration_seconds seconds\n" SERIES "# HELP fleet_lag_seconds Lag.\n"
               "# TYPE fleet_lag_seconds histogram\n"
               "# UNIT fleet_lag_seconds seconds\n" LAG_SERIES "# EOF\n");
         assert_streq(metric_format_content_type(METRIC_FORMAT_OPENMETRICS),
                      "application/openmetrics-text; version=1.0.0; charset=utf-8");
-        assert_streq(metric_format_content_type(METRIC_FORMAT_TEXT), "text/plain; version=0.0.4; charset=utf-8");
+        assert_streq(metric_format_content_type(METRIC_FORMAT_TEXT),
+                     "text/plain; version=0.0.4; charset=utf-8");
 }
 
 static void test_nothing(void) {
@@ -144,7 +152,8 @@ static void test_reset(void) {
                 (void) snprintf(value, sizeof(value), "v%u", i);
                 metric_add(m, 0, 1, value);
         }
-        check(m, METRIC_FORMAT_TEXT, "# HELP a A.\n# TYPE a gauge\na{x=\"v0\"} 1\na{x=\"v1\"} 1\na{x=\"other\"} 998\n");
+        check(m, METRIC_FORMAT_TEXT,
+              "# HELP a A.\n# TYPE a gauge\na{x=\"v0\"} 1\na{x=\"v1\"} 1\na{x=\"other\"} 998\n");
         metric_reset(m, 0);
         check(m, METRIC_FORMAT_TEXT, "# HELP a A.\n# TYPE a gauge\n");
         metric_set(m, 0, -3, "w");

@@ -12,7 +12,7 @@ int main(void) {
         struct rlimit limit = { .rlim_cur = 512, .rlim_max = 512 };
         uint64_t before, after;
         ProcessStats a, b;
-        volatile char *memory;       /* or a compiler sees that nobody reads it */
+        volatile char *memory; /* or a compiler sees that nobody reads it */
         int fd;
 
         /* a name with everything that could lead a reader astray */
