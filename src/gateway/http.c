@@ -101,7 +101,7 @@ bool http_exchange_is_head(const HttpExchange *x) {
 }
 
 bool http_exchange_is_read(const HttpExchange *x) {
-        return streq(x->route->method, "GET");
+        return x->is_head || (x->route && streq(x->route->method, "GET"));
 }
 
 const ApiToken *http_exchange_token(const HttpExchange *x) {

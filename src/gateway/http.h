@@ -94,7 +94,7 @@ const char *http_exchange_parameter(const HttpExchange *x, const char *key); /* 
 int http_exchange_check_parameters(HttpExchange *x, const char *const *known);
 const char *http_exchange_header(const HttpExchange *x, const char *name);
 bool http_exchange_is_head(const HttpExchange *x);
-bool http_exchange_is_read(const HttpExchange *x);          /* GET or HEAD */
+bool http_exchange_is_read(const HttpExchange *x);          /* GET or HEAD: changes nothing */
 const ApiToken *http_exchange_token(const HttpExchange *x); /* of a route that asks for a role */
 const char *http_exchange_request_id(const HttpExchange *x);
 /* The body as a JSON object; answers 400 itself on failure. An empty body is an empty object. */

@@ -66,16 +66,17 @@ static int count_in_flight(Store *s, usec_t now, StoreStats *ret) {
         return count_one(&late, &ret->overdue);
 }
 
-/* A cohort is what was counted when it was planned and grew since: all members but those that were left out
- * at the beginning. None of them may get lost. */
+/* The counts by state that are kept beside a rollout hold everybody whom it was planned with or who joined
+ * later: as many members must be there, none in a state that is not counted. */
 static int count_miscounted(Store *s, StoreStats *ret) {
         _cleanup_query_ Query q = {};
 
         query_begin(&q, s,
-                    "SELECT COUNT(*) FROM rollouts WHERE active = 1 AND json_valid(counts) AND "
-                    "  json_extract(counts, '$.cohort') IS NOT NULL AND json_extract(counts, '$.cohort') <> "
-                    "  (SELECT COUNT(*) FROM rollout_members"
-                    "    WHERE rollout = rollouts.id AND state <> 'excluded')");
+                    "SELECT COUNT(*) FROM rollouts AS r WHERE active = 1 AND json_valid(counts) AND ("
+                    "  (SELECT SUM(value) FROM json_each(counts) WHERE key <> 'admitted') <>"
+                    "    (SELECT COUNT(*) FROM rollout_members WHERE rollout = r.id)"
+                    "  OR EXISTS (SELECT 1 FROM rollout_members WHERE rollout = r.id AND state NOT IN"
+                    "    (SELECT key FROM json_each(counts) WHERE key <> 'admitted')))");
         return count_one(&q, &ret->miscounted);
 }
 

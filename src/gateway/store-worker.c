@@ -32,8 +32,8 @@ static void job_drop_events(StoreJob *j) {
         j->n_events_allocated = 0;
 }
 
-/* What it had to tell and to count, as if it had not run. */
-static void job_take_back(StoreJob *j) {
+/* It did not happen, so nobody is told; but what tells of the failure is counted. */
+static void job_drop_news(StoreJob *j) {
         size_t n = 0;
 
         job_drop_events(j);
@@ -102,7 +102,7 @@ static void job_run(StoreJob *j, Store *s) {
                         return;
                 j->result = r;
         }
-        job_take_back(j);
+        job_drop_news(j);
         r = s->ops->savepoint_rollback(s);
         if (r < 0)
                 (void) log_error_errno(r, "Failed to take back a change in the store: %m");
@@ -129,7 +129,7 @@ static void batch_run(StoreWorker *w, StoreJob *first) {
         (void) log_debug_errno(r, "Failed to write to the store: %m"); /* the observer's to tell */
         s->ops->rollback(s);
         for (StoreJob *j = first; j; j = j->next) {
-                job_take_back(j);
+                job_drop_news(j);
                 j->result = j->commit_result = r;
         }
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "fs-util.h"
@@ -88,31 +89,59 @@ static void test_instructions(void) {
         assert_se(later.in_flight == 2 && later.overdue == 2);
 }
 
-static void put_rollout(
-                unsigned id, const char *state, unsigned active, const char *reason, const char *counts) {
-        _cleanup_free_ char *text = strjoinf(
-                        "INSERT INTO rollouts VALUES (%u, 'update', 0, '2.0.0', NULL, '{}', '%s', %u, '%s',"
-                        " NULL, 'canary', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, '%s', 1, 1, 1, 0, NULL, 1)",
-                        id, state, active, reason, counts);
+/* A row with these columns, pairs of name and value; nothing in the others, whichever there are. */
+static void put_row(const char *table, ...) _sentinel_;
+static void put_row(const char *table, ...) {
+        _cleanup_free_ char *columns = strdup(""), *text = NULL;
+        const char *name, *value;
+        sqlite3_stmt *stmt;
+        va_list ap;
 
+        va_start(ap, table);
+        while ((name = va_arg(ap, const char *))) {
+                char *longer;
+
+                value = va_arg(ap, const char *);
+                longer = strjoinf("%s WHEN '%s' THEN quote('%s')", columns, name, value);
+                assert_se(longer);
+                free(columns);
+                columns = longer;
+        }
+        va_end(ap);
+        text = strjoinf("SELECT 'INSERT INTO %s (' || group_concat(name) || ') VALUES (' || group_concat("
+                        "CASE name%s ELSE CASE type WHEN 'INTEGER' THEN '0' ELSE quote('') END END) || ')' "
+                        "FROM pragma_table_info('%s')",
+                        table, columns, table);
         assert_se(text);
-        sql(text);
+        assert_se(sqlite3_prepare_v2(SQLITE_STORE(store)->db, text, -1, &stmt, NULL) == SQLITE_OK);
+        assert_se(sqlite3_step(stmt) == SQLITE_ROW);
+        sql((const char *) sqlite3_column_text(stmt, 0));
+        assert_se(sqlite3_finalize(stmt) == SQLITE_OK);
+}
+
+static void put_rollout(
+                const char *id,
+                const char *state,
+                const char *active,
+                const char *reason,
+                const char *counts) {
+        put_row("rollouts", "id", id, "state", state, "active", active, "reason", reason, "counts", counts,
+                NULL);
 }
 
 static void put_member(
-                unsigned rollout,
+                const char *rollout,
                 const char *agent,
                 const char *state,
-                unsigned active,
+                const char *active,
                 const char *instruction) {
-        _cleanup_free_ char *text = strjoinf(
-                        "INSERT INTO rollout_members VALUES (%u, '%s', 0, '%s', %u, '', 0, 0, '2.0.0',"
-                        " '1.0.0', '%s', 1, 0, 1, 0, 1, NULL, NULL, NULL, NULL)",
-                        rollout, agent, state, active, instruction);
-
-        assert_se(text);
-        sql(text);
+        put_row("rollout_members", "rollout", rollout, "agent", agent, "state", state, "active", active,
+                "instruction", instruction, "updated", "1", NULL);
 }
+
+/* One of each; the number of admissions is no state. */
+#define COUNTS(in_flight) \
+        "{\"admitted\":77,\"excluded\":1,\"in-flight\":" in_flight ",\"pending\":1,\"succeeded\":1}"
 
 static void check_found(uint64_t miscounted, uint64_t orphans) {
         _cleanup_(store_stats_done) StoreStats s = {};
@@ -126,16 +155,16 @@ static void check_found(uint64_t miscounted, uint64_t orphans) {
 static void test_rollouts(void) {
         _cleanup_(store_stats_done) StoreStats s = {};
 
-        put_rollout(1, "running", 1, "updating", "{\"cohort\":3}");
-        put_rollout(2, "completed", 0, "done", "{\"cohort\":99}");
-        put_rollout(3, "paused", 1, "max-failures", "");
-        put_rollout(4, "completed", 0, "done", "{}");
-        put_member(1, "new-0", "in-flight", 1, "a");
-        put_member(1, "new-1", "pending", 1, "");
-        put_member(1, "new-2", "succeeded", 0, "c");
-        put_member(1, "new-3", "excluded", 0, "");
-        put_member(2, "new-0", "succeeded", 0, "x");
-        put_member(3, "old-0", "pending", 1, "");
+        put_rollout("1", "running", "1", "updating", COUNTS("1"));
+        put_rollout("2", "completed", "0", "done", COUNTS("99"));
+        put_rollout("3", "paused", "1", "max-failures", "");
+        put_rollout("4", "completed", "0", "done", "{}");
+        put_member("1", "new-0", "in-flight", "1", "a");
+        put_member("1", "new-1", "pending", "1", "");
+        put_member("1", "new-2", "succeeded", "0", "c");
+        put_member("1", "new-3", "excluded", "0", "");
+        put_member("2", "new-0", "succeeded", "0", "x");
+        put_member("3", "old-0", "pending", "1", "");
 
         assert_ok(store->ops->stats(store, NOW, &s));
         assert_se(s.rollouts.n == 3 && streq(s.rollouts.items[0].name, "completed") &&
@@ -151,7 +180,15 @@ static void test_rollouts(void) {
         /* a member is lost: the cohort is not the sum any more */
         sql("DELETE FROM rollout_members WHERE rollout = 1 AND agent = 'new-2'");
         check_found(1, 0);
-        put_member(1, "new-2", "succeeded", 0, "c");
+        put_member("1", "new-2", "succeeded", "0", "c");
+        check_found(0, 0);
+        /* there are too many, or one is in a state that nobody knows */
+        put_member("1", "old-1", "pending", "1", "");
+        check_found(1, 0);
+        sql("DELETE FROM rollout_members WHERE rollout = 1 AND agent = 'old-1'");
+        sql("UPDATE rollout_members SET state = 'lost' WHERE rollout = 1 AND agent = 'new-2'");
+        check_found(1, 0);
+        sql("UPDATE rollout_members SET state = 'succeeded' WHERE rollout = 1 AND agent = 'new-2'");
         check_found(0, 0);
 
         /* a rollout ends and leaves a member behind that no other may take */

@@ -18,8 +18,8 @@ _AGENT_UNITS = (
     "agent-recover.service",
 )
 _SWAPPED = "6f2d3a0f5b7e4b0d9c1f6f6f0a1c4e07"
-_GATEWAY_STARTED = "6f2d3a0f5b7e4b0d9c1f6f6f0a1c4e40"
-_GATEWAY_STOPPING = "6f2d3a0f5b7e4b0d9c1f6f6f0a1c4e41"
+_GATEWAY_STARTED = "6f2d3a0f5b7e4b0d9c1f6f6f0a1c4e60"
+_GATEWAY_STOPPING = "6f2d3a0f5b7e4b0d9c1f6f6f0a1c4e61"
 
 
 @case()
