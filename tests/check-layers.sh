@@ -32,7 +32,7 @@ openssl/.*: src/pki/.*
 grpc(\+\+|pp)?/.*: src/rpc/.*
 protobuf-c/.*: src/rpc/.*
 sqlite3\.h: src/gateway/(test-)?store-sqlite[^/]*
-microhttpd\.h: src/gateway/http\.c
+microhttpd\.h: src/gateway/http(-server\.c|-internal\.h)
 systemd/.*: src/(shared|tuf|pki|rpc|updater|release|ctl|agent|gateway|simulate|payloads)/.*
 '
 

@@ -221,7 +221,7 @@ static void export_done(StoreJob *job, int r) {
 static int export_submit(Export *e) {
         int r;
 
-        e->job = (StoreJob){ .work = export_work, .done = export_done };
+        e->job = (StoreJob){ .work = export_work, .done = export_done, .kind = "api_read" };
         e->running = true;
         r = store_worker_submit(e->gateway->worker, &e->job);
         if (r < 0)

@@ -1,67 +1,60 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "alloc-util.h"
 #include "api.h"
-#include "log.h"
 #include "version.h"
 
-/* Anybody may ask, as often as he likes: the store is tried once in this time, whoever asks. */
-#define HEALTH_FRESH USEC_PER_SEC
+static int view_check(json_t *o, bool *ok, const GatewayHealth *h, HealthCheck c) {
+        bool good = gateway_health_is_ok(h, c);
+        int r = 0;
 
-typedef struct HealthJob {
-        StoreJob job;
-        Gateway *gateway;
-        HttpExchange *exchange;
-} HealthJob;
+        if (!good && *ok) /* the first one that fails gives its name to the whole */
+                r = json_set_string(o, "status", health_check_status(c));
+        *ok = *ok && good;
+        return r;
+}
 
-static void health_reply(Gateway *g, HttpExchange *x) {
-        const char *status = g->stopping ? "stopping" : g->health.result < 0 ? "store-failing" : "ok";
-        json_t *o = json_object();
+static void health_reply(HttpExchange *x, const GatewayHealth *h, HealthCheck first, HealthCheck last) {
+        json_t *o = json_object(), *list = json_object();
+        bool ok = true;
+        int r = o && list ? json_set_string(o, "status", "ok") : -ENOMEM;
 
-        if (o && (json_set_string(o, "status", status) < 0 ||
-                  json_set_string(o, "version", fleet_version) < 0)) {
+        for (HealthCheck c = first; r >= 0 && c <= last; c++) {
+                r = view_check(o, &ok, h, c);
+                if (r >= 0)
+                        r =
+                                        json_set_string(list, health_check_to_string(c),
+                                                        gateway_health_is_ok(h, c) ? "ok" : "failing");
+        }
+        if (r >= 0)
+                r = json_set_string(o, "version", fleet_version);
+        if (r >= 0)
+                r = json_set_take(o, "checks", list);
+        else
+                json_decref(list);
+        if (r < 0) {
                 json_decref(o);
                 o = NULL;
         }
-        http_reply_json(x, g->stopping || g->health.result < 0 ? 503 : 200, o);
+        http_reply_json(x, ok ? 200 : 503, o);
 }
 
-static int health_work(StoreJob *job, Store *s) {
-        return s->ops->touch(s, now(CLOCK_REALTIME));
+/* That this is answered at all says that the loop runs. */
+void api_healthz(HttpExchange *x, void *userdata) {
+        Gateway *g = userdata;
+
+        health_reply(x, g->health, HEALTH_CHECK_WORKER, HEALTH_CHECK_WORKER);
 }
 
-static void health_done(StoreJob *job, int r) {
-        HealthJob *j = container_of(job, HealthJob, job);
+static void ready_answer(void *waiter) {
+        HttpExchange *x = waiter;
+        Gateway *g = http_exchange_get_context(x);
 
-        if (r < 0)
-                (void) log_error_errno(r, "The store cannot be written: %m");
-        j->gateway->health.pending = false;
-        j->gateway->health.result = r;
-        j->gateway->health.checked = now(CLOCK_BOOTTIME);
-        health_reply(j->gateway, j->exchange);
-        free(j);
+        health_reply(x, g->health, 0, _HEALTH_CHECK_MAX - 1);
 }
 
 /* "ok" is a promise that an agent's Hello could be stored. */
-void api_healthz(HttpExchange *x, void *userdata) {
+void api_readyz(HttpExchange *x, void *userdata) {
         Gateway *g = userdata;
-        HealthJob *j = NULL;
-        int r;
 
-        if (g->stopping || g->health.pending ||
-            (g->health.checked > 0 && now(CLOCK_BOOTTIME) < usec_add(g->health.checked, HEALTH_FRESH))) {
-                health_reply(g, x);
-                return;
-        }
-        j = new0(HealthJob, 1);
-        if (!j) {
-                http_reply_json(x, 503, NULL);
-                return;
-        }
-        *j = (HealthJob){
-                .job = { .work = health_work, .done = health_done }, .gateway = g, .exchange = x
-        };
-        g->health.pending = true;
-        r = store_worker_submit(g->worker, &j->job);
-        if (r < 0)                   /* the queue is full: a Hello would be turned away as well */
-                health_done(&j->job, r);
+        http_exchange_set_context(x, g);
+        gateway_health_ask_ready(g->health, ready_answer, x);
 }

@@ -9,7 +9,8 @@
 #include "string-util.h"
 
 const HttpRoute api_routes[] = {
-        { "GET", "/healthz", API_ROLE_PUBLIC, HTTP_BODY_NONE, api_healthz },
+        { "GET", "/healthz", API_ROLE_PUBLIC, HTTP_BODY_NONE, api_healthz, .while_stopping = true },
+        { "GET", "/readyz", API_ROLE_PUBLIC, HTTP_BODY_NONE, api_readyz, .while_stopping = true },
         { "GET", "/ca.pem", API_ROLE_PUBLIC, HTTP_BODY_NONE, http_static_ca },
         { "GET", "/tuf/*", API_ROLE_PUBLIC, HTTP_BODY_NONE, http_static_tuf },
         { "GET", "/api/v1/agents", API_ROLE_VIEWER, HTTP_BODY_NONE, api_agents_list, .end = api_agents_list_end },
@@ -59,6 +60,13 @@ const HttpRoute api_routes[] = {
         { "GET", "/api/v1/me", API_ROLE_VIEWER, HTTP_BODY_NONE, api_me },
         { "GET", "/api/v1/audit", API_ROLE_ADMIN, HTTP_BODY_NONE, api_audit_list },
         { "GET", "/api/v1/events", API_ROLE_VIEWER, HTTP_BODY_NONE, api_events, .end = api_events_end },
+        {},
+};
+
+const HttpRoute api_admin_routes[] = {
+        { "GET", "/metrics", API_ROLE_PUBLIC, HTTP_BODY_NONE, api_metrics },
+        { "GET", "/healthz", API_ROLE_PUBLIC, HTTP_BODY_NONE, api_healthz },
+        { "GET", "/readyz", API_ROLE_PUBLIC, HTTP_BODY_NONE, api_readyz },
         {},
 };
 
@@ -222,6 +230,7 @@ void api_submit(ApiJob *a, Gateway *g, HttpExchange *x) {
 
         a->job.work = api_work;
         a->job.done = api_done;
+        a->job.kind = http_exchange_is_read(x) ? "api_read" : "api_write";
         a->gateway = g;
         a->exchange = x;
         a->reads = http_exchange_is_read(x);

@@ -11,6 +11,7 @@
 #include "idempotency.h"
 
 extern const HttpRoute api_routes[];                 /* userdata: the Gateway */
+extern const HttpRoute api_admin_routes[];           /* of the admin socket */
 
 typedef struct ApiJob ApiJob;
 
@@ -159,3 +160,6 @@ void http_static_tuf(HttpExchange *x, void *userdata);
 void http_static_ca(HttpExchange *x, void *userdata);
 /* api-health.c */
 void api_healthz(HttpExchange *x, void *userdata);
+void api_readyz(HttpExchange *x, void *userdata);
+/* api-metrics.c */
+void api_metrics(HttpExchange *x, void *userdata);

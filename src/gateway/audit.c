@@ -272,6 +272,7 @@ int audit_append(
         (void) log_error_errno(
                         r, "Failed to enter %s on %s by %s into the audit log, taking it back: %m", action,
                         target, actor->name);
+        (void) store_job_note(j, &(StoreNote){ .kind = STORE_NOTE_AUDIT_FAILURE, .survives = true });
         return IN_SET(r, -ENOENT, -EEXIST) ? -EIO : r;
 }
 

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "enroll-service.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "alloc-util.h"
 #include "audit.h"
 #include "gateway.h"
+#include "instruction.h"
 #include "log.h"
 #include "messages-pb.h"
+#include "messages.h"
 #include "peer-service.h"
 #include "pki-csr.h"
 #include "string-util.h"
@@ -137,7 +142,7 @@ static int agent_forget_outstanding(EnrollJob *j, Store *s, usec_t time) {
                 r = store_job_emit(
                                 &j->job, s, "update", j->agent, view_event_text(view_instruction(&i)), false,
                                 time);
-        return r;
+        return r < 0 ? r : instruction_note_ended(&j->job, &i);
 }
 
 static int audit_enrolment(EnrollJob *j, Store *s, const JoinToken *t) {
@@ -187,75 +192,95 @@ static int enroll_work(StoreJob *job, Store *s) {
 static void enroll_answer(EnrollJob *j) {
         Fleet__V1__EnrollResponse m = FLEET__V1__ENROLL_RESPONSE__INIT;
         ProtobufCBinaryData chain = peer_certificate_data(pki_ca_cert(gateway_ca_get(j->gateway->ca)));
+        char address[96];
         int r;
 
+        (void) snprintf(address, sizeof(address), "%s", rpc_request_peer(j->request)->address);
         m.certificate = peer_certificate_data(j->certificate);
         m.chain = &chain;
         m.n_chain = 1;
         m.agent_id = j->agent;
         m.renew_after_sec = PEER_RENEW_AFTER / USEC_PER_SEC;
         r = rpc_request_answer(j->request, &m.base);
+        metrics_count_enrolment(j->gateway->metrics, "ok");
         if (r < 0)
                 (void) log_warning_errno(r, "Agent %s: failed to send its certificate: %m", j->agent);
         else
-                log_notice("Agent %s enrolled with join token %s, certificate %s.", j->agent, j->token_id,
-                           pki_cert_serial(j->certificate));
+                log_event(LOG_NOTICE, FLEET_MESSAGE_AGENT_ENROLLED_STR,
+                          "MESSAGE=Agent %s enrolled with join token %s, certificate %s.", j->agent,
+                          j->token_id, pki_cert_serial(j->certificate), "FLEET_AGENT_ID=%s", j->agent,
+                          "FLEET_JOIN_TOKEN=%s", j->token_id, "FLEET_CERTIFICATE=%s",
+                          pki_cert_serial(j->certificate), "FLEET_ADDRESS=%s", address, NULL);
 }
 
-/* Why not, to the log and to the peer. */
+/* Why not: to the journal, to who counts, and to the peer. */
+static void enroll_refuse(
+                EnrollJob *j, const char *result, RpcStatus status, const char *answer, const char *format,
+                ...) _printf_(5, 6);
+static void enroll_refuse(
+                EnrollJob *j, const char *result, RpcStatus status, const char *answer, const char *format,
+                ...) {
+        char why[512];
+        va_list ap;
+
+        va_start(ap, format);
+        (void) vsnprintf(why, sizeof(why), format, ap);
+        va_end(ap);
+        if (!streq(result, "token-unknown") || log_limit_pass(&j->gateway->enroll_log, "refused enrolments"))
+                log_event(LOG_WARNING, FLEET_MESSAGE_ENROLMENT_REFUSED_STR,
+                          "MESSAGE=Enrolment of %s refused: %s", j->agent, why, "FLEET_AGENT_ID=%s",
+                          j->agent, "FLEET_JOIN_TOKEN=%s", j->token_id, "FLEET_REASON=%s", result,
+                          "FLEET_ADDRESS=%s", rpc_request_peer(j->request)->address, NULL);
+        metrics_count_enrolment(j->gateway->metrics, result);
+        rpc_request_refuse(j->request, status, answer);
+}
+
 static void enroll_finish(EnrollJob *j, int r) {
         switch (r) {
         case 0:
                 enroll_answer(j);
                 break;
         case ENROLL_TOKEN_REFUSED:
-                if (log_limit_pass(&j->gateway->enroll_log, "refused enrolments"))
-                        log_warning("Enrolment of %s refused: the join token is not known.", j->agent);
-                rpc_request_refuse(
-                                j->request, RPC_STATUS_UNAUTHENTICATED, "the join token is not known here");
+                enroll_refuse(j, "token-unknown", RPC_STATUS_UNAUTHENTICATED,
+                              "the join token is not known here", "the join token is not known.");
                 break;
         case ENROLL_TOKEN_EXPIRED:
-                log_warning("Enrolment of %s refused: join token %s has expired.", j->agent, j->token_id);
-                rpc_request_refuse(
-                                j->request, RPC_STATUS_UNAUTHENTICATED,
-                                "the join token has expired; create another");
+                enroll_refuse(j, "token-expired", RPC_STATUS_UNAUTHENTICATED,
+                              "the join token has expired; create another", "join token %s has expired.",
+                              j->token_id);
                 break;
         case ENROLL_TOKEN_USED_UP:
-                log_warning("Enrolment of %s refused: join token %s is used up.", j->agent, j->token_id);
-                rpc_request_refuse(
-                                j->request, RPC_STATUS_UNAUTHENTICATED,
-                                "the join token is used up; create another");
+                enroll_refuse(j, "token-used-up", RPC_STATUS_UNAUTHENTICATED,
+                              "the join token is used up; create another", "join token %s is used up.",
+                              j->token_id);
                 break;
         case ENROLL_TOKEN_OF_ANOTHER:
-                log_warning("Enrolment of %s refused: join token %s is for another agent.", j->agent,
-                            j->token_id);
-                rpc_request_refuse(
-                                j->request, RPC_STATUS_UNAUTHENTICATED, "the join token is for another agent id");
+                enroll_refuse(j, "token-of-another", RPC_STATUS_UNAUTHENTICATED,
+                              "the join token is for another agent id",
+                              "join token %s is for another agent.", j->token_id);
                 break;
         case ENROLL_AGENT_KNOWN:
-                log_warning("Enrolment of %s with join token %s refused: an agent with this id is enrolled with "
-                            "another key. If the machine was set up anew, remove the agent (fleet-gatewayctl "
-                            "agents remove) or make a token for it (fleet-gatewayctl token create --agent).",
-                            j->agent, j->token_id);
-                rpc_request_refuse(
-                                j->request, RPC_STATUS_ALREADY_EXISTS,
-                                "an agent with this id is enrolled with another key; if this machine was set up "
-                                "anew, remove it at the gateway or make a join token for this id");
+                enroll_refuse(j, "agent-known", RPC_STATUS_ALREADY_EXISTS,
+                              "an agent with this id is enrolled with another key; if this machine was set "
+                              "up anew, remove it at the gateway or make a join token for this id",
+                              "an agent with this id is enrolled with another key (join token %s). If the "
+                              "machine was set up anew, remove the agent (fleet-gatewayctl agents remove) "
+                              "or make a token for it (fleet-gatewayctl token create --agent).",
+                              j->token_id);
                 break;
         case ENROLL_AGENT_ONLINE:
-                log_warning("Enrolment of %s refused: that agent is connected.", j->agent);
-                rpc_request_refuse(
-                                j->request, RPC_STATUS_ALREADY_EXISTS,
-                                "an agent with this id is connected; if this machine is a clone, give it "
-                                "an AgentId= of its own");
+                enroll_refuse(j, "agent-connected", RPC_STATUS_ALREADY_EXISTS,
+                              "an agent with this id is connected; if this machine is a clone, give it "
+                              "an AgentId= of its own",
+                              "that agent is connected.");
                 break;
         case ENROLL_BAD_REQUEST:
-                log_warning("Enrolment of %s with join token %s refused: %s.", j->agent, j->token_id,
-                            bad_request);
-                rpc_request_refuse(j->request, RPC_STATUS_INVALID_ARGUMENT, bad_request);
+                enroll_refuse(j, "bad-request", RPC_STATUS_INVALID_ARGUMENT, bad_request,
+                              "%s (join token %s).", bad_request, j->token_id);
                 break;
         default:
                 (void) log_error_errno(r, "Failed to store the enrolment of %s: %m", j->agent);
+                metrics_count_enrolment(j->gateway->metrics, "failed");
                 rpc_request_refuse(
                                 j->request, RPC_STATUS_UNAVAILABLE,
                                 "the gateway cannot store anything now, try again");
@@ -291,7 +316,7 @@ static void check_done(StoreJob *job, int r) {
         if (r >= 0)
                 r = peer_key_hash(j->certificate, j->key_hash);
         if (r >= 0) {
-                j->job = (StoreJob){ .work = enroll_work, .done = enroll_done };
+                j->job = (StoreJob){ .work = enroll_work, .done = enroll_done, .kind = "enroll" };
                 j->is_online = stream_registry_get(j->gateway->streams, j->agent);
                 r = store_worker_submit(j->gateway->worker, &j->job);
         }
@@ -327,7 +352,7 @@ static int enroll_submit(
         j = new0(EnrollJob, 1);
         if (!j)
                 return -ENOMEM;
-        j->job = (StoreJob){ .work = check_work, .done = check_done };
+        j->job = (StoreJob){ .work = check_work, .done = check_done, .kind = "enroll" };
         j->gateway = g;
         j->request = q;
         j->address = host_of(rpc_request_peer(q)->address);
@@ -364,9 +389,13 @@ static void on_enroll(RpcRequest *q, const ProtobufCMessage *message, void *user
         r = enroll_submit(g, q, (const Fleet__V1__EnrollRequest *) message, &why);
         if (r >= 0)
                 return;
+        metrics_count_enrolment(g->metrics, why ? "bad-request" : "busy");
         if (why) {
                 if (log_limit_pass(&g->enroll_log, "refused enrolments"))
-                        log_warning("Enrolment from %s refused: %s.", rpc_request_peer(q)->address, why);
+                        log_event(LOG_WARNING, FLEET_MESSAGE_ENROLMENT_REFUSED_STR,
+                                  "MESSAGE=Enrolment from %s refused: %s.", rpc_request_peer(q)->address,
+                                  why, "FLEET_ADDRESS=%s", rpc_request_peer(q)->address,
+                                  "FLEET_REASON=bad-request", NULL);
                 rpc_request_refuse(q, RPC_STATUS_INVALID_ARGUMENT, why);
         } else
                 rpc_request_refuse(q, RPC_STATUS_UNAVAILABLE, "the gateway is busy, try again");

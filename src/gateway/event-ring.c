@@ -17,6 +17,7 @@ struct EventRing {
         uint64_t last_id;            /* of the newest durable event */
         uint64_t lost_id;            /* events up to this id are in the ring no more */
         unsigned n_subscribers, subscribers_max;
+        uint64_t n_dropped;
         LIST_HEAD(EventSubscriber, subscribers);
         sd_event_source *heartbeat_source;
 };
@@ -103,6 +104,14 @@ void event_ring_set_last(EventRing *r, uint64_t last_id) {
         r->last_id = MAX(r->last_id, last_id);
         if (r->head == 0)
                 r->lost_id = r->last_id;
+}
+
+unsigned event_ring_clients(const EventRing *r) {
+        return r->n_subscribers;
+}
+
+uint64_t event_ring_dropped(const EventRing *r) {
+        return r->n_dropped;
 }
 
 void event_ring_wake(EventRing *r) {
@@ -201,6 +210,7 @@ static char *subscriber_next(EventSubscriber *s) {
                 return strdup("retry: 3000\n\n");
         }
         if (s->position < ring_oldest(r)) {
+                r->n_dropped++;
                 s->position = r->head;
                 s->reset = true;
         }

@@ -29,6 +29,9 @@ void event_ring_set_last(EventRing *r, uint64_t last_id);
 void event_ring_wake(EventRing *r);
 void event_ring_publish(EventRing *r, EventRecord *e /* taken over */);
 
+unsigned event_ring_clients(const EventRing *r);
+uint64_t event_ring_dropped(const EventRing *r); /* times that a subscriber fell behind */
+
 /* wakeup: there is something to pull. topics: NULL-terminated, NULL: all; agent: NULL: all; both are copied.
  * last_id 0: from now on. -ENOBUFS: too many subscribers. */
 typedef void (*event_wakeup_t)(void *userdata);

@@ -7,6 +7,7 @@
 #include "fs-util.h"
 #include "hex.h"
 #include "log.h"
+#include "messages.h"
 #include "string-util.h"
 
 struct GatewayCa {
@@ -110,7 +111,10 @@ static int server_issue(GatewayCa *c, int state_fd, char *const *names, usec_t t
         r = file_write_atomic_at(state_fd, "server.pem", pem, strlen(pem), 0644);
         if (r < 0)
                 return r;
-        log_info("Issued a server certificate for %s%s.", names[0], names[1] ? " and other names" : "");
+        log_event(LOG_INFO, FLEET_MESSAGE_SERVER_CERTIFICATE_STR,
+                  "MESSAGE=Issued a server certificate for %s%s.", names[0],
+                  names[1] ? " and other names" : "", "FLEET_REASON=%s", "issued", "FLEET_CERTIFICATE=%s",
+                  pki_cert_serial(c->server_cert), NULL);
         return 0;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway-conf.h"
 
+#include <limits.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "conf.h"
@@ -38,12 +40,43 @@ static int conf_parse_listen(const char *value, void *target, const char **reter
         return r < 0 ? r : 0;
 }
 
+/* A path, 127.0.0.1:PORT or [::1]:PORT; empty: none. Kept as "", which is not the same as not said. */
+static int conf_parse_admin_listen(const char *value, void *target, const char **reterr_why) {
+        _cleanup_free_ char *host = NULL;
+        uint16_t port;
+        int r;
+
+        *reterr_why = "neither an absolute path nor 127.0.0.1:PORT nor [::1]:PORT; nobody is asked who he "
+                      "is there, so it must not be reached from other machines";
+        if (value[0] == '/') {
+                if (strlen(value) >= sizeof(((struct sockaddr_un *) NULL)->sun_path)) {
+                        *reterr_why = "longer than the path of a socket may be";
+                        return -ENAMETOOLONG;
+                }
+        } else if (!isempty(value)) {
+                const char *text = strrchr(value, ':');
+
+                if (!text || parse_u16(text + 1, &port) < 0)
+                        return -EINVAL;
+                host = strndup(value, (size_t) (text - value));
+                if (!host)
+                        return -ENOMEM;
+                if (!streq(host, "127.0.0.1") && !streq(host, "[::1]"))
+                        return -EINVAL;
+        }
+        if (!string_is_safe(value, PATH_MAX))
+                return -EINVAL;
+        r = free_and_strdup(target, value);
+        return r < 0 ? r : 0;
+}
+
 static const ConfItem items[] = {
         { "Gateway", "StateDirectory", conf_parse_path, offsetof(GatewayConf, state_directory) },
         { "Gateway", "Name", conf_parse_strv, offsetof(GatewayConf, names) },
         { "Gateway", "AgentListen", conf_parse_listen, offsetof(GatewayConf, agent_listen) },
         { "Gateway", "EnrollListen", conf_parse_listen, offsetof(GatewayConf, enroll_listen) },
         { "Gateway", "HttpListen", conf_parse_listen, offsetof(GatewayConf, http_listen) },
+        { "Gateway", "AdminListen", conf_parse_admin_listen, offsetof(GatewayConf, admin_listen) },
         { "Gateway", "HeartbeatIntervalSec", conf_parse_sec, offsetof(GatewayConf, heartbeat_interval) },
         { "Gateway", "LeaseSec", conf_parse_sec, offsetof(GatewayConf, lease) },
         { "Gateway", "RetryPauseSec", conf_parse_sec, offsetof(GatewayConf, retry_pause) },
@@ -140,6 +173,7 @@ void gateway_conf_done(GatewayConf *c) {
         free(c->agent_listen);
         free(c->enroll_listen);
         free(c->http_listen);
+        free(c->admin_listen);
         free(c->trusted_root);
         *c = (GatewayConf){};
 }

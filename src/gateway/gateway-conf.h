@@ -11,6 +11,7 @@ typedef struct GatewayConf {
         char *state_directory;
         char **names;                        /* of the server certificate */
         char *agent_listen, *enroll_listen, *http_listen;      /* "[::]:7443": always with a host */
+        char *admin_listen; /* a path, or as above; "": none; NULL: GATEWAY_ADMIN_SOCKET if it can be */
         usec_t heartbeat_interval, lease, retry_pause, retry_pause_max;
         unsigned retry_max, desired_in_flight_max, agents_max, connections_max, connections_per_address_max, event_streams_max;
         uint64_t target_size_max;
@@ -20,6 +21,7 @@ typedef struct GatewayConf {
 
 #define GATEWAY_CONF FLEET_CONFIG_DIR "/gateway.conf"
 #define GATEWAY_STATE_DIR "/var/lib/fleet-gateway"
+#define GATEWAY_ADMIN_SOCKET "/run/fleet-gateway/admin.sock"
 
 /* Defaults, then the file and its drop-ins, then sane limits. A bad line is a warning, not a failure. */
 int gateway_conf_load(GatewayConf *c, const char *path);

@@ -21,6 +21,7 @@ typedef struct PrepareJob {
         EventRecord **events;
         size_t n_loaded, n_loaded_allocated;
         uint64_t last_event;
+        RegistryMetadata metadata;
 } PrepareJob;
 
 static int collect_token(ApiToken *t, void *userdata) {
@@ -116,7 +117,7 @@ static int prepare_work(StoreJob *job, Store *s) {
         if (r >= 0)
                 r = load_events(j, s);
         if (r >= 0)
-                r = registry_recover(j->gateway->registry, job, s);
+                r = registry_recover(j->gateway->registry, job, s, &j->metadata);
         return r;
 }
 
@@ -124,6 +125,7 @@ static int prepare_take(PrepareJob *j) {
         Gateway *g = j->gateway;
         int r = 0;
 
+        g->metadata = j->metadata;
         for (size_t i = 0; r >= 0 && i < j->n_tokens; i++)
                 r = auth_add(g->auth, &j->tokens[i]);
         for (size_t i = 0; r >= 0 && i < j->n_loaded; i++)
@@ -156,7 +158,7 @@ int gateway_prepare(Gateway *g, gateway_prepared_t on_prepared) {
 
         if (!j)
                 return -ENOMEM;
-        *j = (PrepareJob){ .job = { .work = prepare_work, .done = prepare_done },
+        *j = (PrepareJob){ .job = { .work = prepare_work, .done = prepare_done, .kind = "start" },
                            .gateway = g,
                            .on_prepared = on_prepared };
         r = store_worker_submit(g->worker, &j->job);

@@ -11,9 +11,11 @@
 #include "event-util.h"
 #include "fd-util.h"
 #include "fs-util.h"
+#include "gateway-admin.h"
 #include "gateway-start.h"
 #include "listen.h"
 #include "log.h"
+#include "messages.h"
 #include "peer-service.h"
 #include "presence.h"
 #include "rpc-credentials.h"
@@ -57,6 +59,13 @@ static int open_state(Gateway *g) {
         return 0;
 }
 
+static void on_job(const StoreJob *j, void *userdata) {
+        Gateway *g = userdata;
+
+        metrics_count_job(g->metrics, j);
+        gateway_health_see_job(g->health, j);
+}
+
 static void on_event(EventRecord **e, void *userdata) {
         Gateway *g = userdata;
 
@@ -76,6 +85,10 @@ static int open_store(Gateway *g) {
         r = store_worker_new(&g->worker, g->event, store, on_event, g);
         if (r < 0)
                 return log_error_errno(r, "Failed to start the store's worker: %m");
+        r = gateway_health_new(&g->health, g);
+        if (r < 0)
+                return log_error_errno(r, "Failed to set up the watch over the store: %m");
+        store_worker_observe(g->worker, on_job, g);
         return 0;
 }
 
@@ -103,7 +116,9 @@ static int open_registry(Gateway *g) {
 static int open_parts(Gateway *g) {
         int r;
 
-        r = auth_new(&g->auth);
+        r = gateway_metrics_new(&g->metrics);
+        if (r >= 0)
+                r = auth_new(&g->auth);
         if (r >= 0)
                 r = event_ring_new(&g->events, g->event, g->conf.event_streams_max);
         if (r >= 0)
@@ -155,6 +170,8 @@ Gateway *gateway_free(Gateway *g) {
         store_worker_free(g->worker);
         presence_drop(g);
         http_server_free(g->http);
+        gateway_admin_close(g);
+        gateway_health_free(g->health);
         imports_free(g->imports);
         rollout_engine_free(g->rollouts);
         stream_registry_free(g->streams);
@@ -164,6 +181,7 @@ Gateway *gateway_free(Gateway *g) {
         registry_free(g->registry);
         rpc_queue_free(g->queue);
         gateway_ca_free(g->ca);
+        gateway_metrics_free(g->metrics);
         sd_event_source_disable_unref(g->stop_source);
         sd_event_source_disable_unref(g->certificate_source);
         fd_close(g->state_fd);
@@ -232,6 +250,12 @@ static int authenticate(const char *token, ApiToken *ret, void *userdata) {
         return auth_check(g->auth, token, now(CLOCK_REALTIME), ret);
 }
 
+static void on_answer(const char *route, const char *method, unsigned status, usec_t took, void *userdata) {
+        Gateway *g = userdata;
+
+        metrics_count_answer(g->metrics, route, method, status, took);
+}
+
 static int start_http(Gateway *g) {
         uint16_t port = 0;
         int fd, r;
@@ -256,6 +280,7 @@ static int start_http(Gateway *g) {
                                         .routes = api_routes,
                                         .userdata = g,
                                         .authenticate = authenticate,
+                                        .on_answer = on_answer,
                         });
         if (r < 0)
                 return log_error_errno(r, "Failed to start the HTTPS server: %m");
@@ -269,8 +294,10 @@ static int on_certificate_check(sd_event_source *source, uint64_t usec, void *us
         Gateway *g = userdata;
 
         if (usec_sub(gateway_ca_server_expires(g->ca), now(CLOCK_REALTIME)) < CERTIFICATE_RESTART_BEFORE) {
-                log_notice("The server certificate ends soon: stopping, to be started again with a new "
-                           "one.");
+                log_event(LOG_NOTICE, FLEET_MESSAGE_SERVER_CERTIFICATE_STR,
+                          "MESSAGE=The server certificate ends soon: stopping, to be started again with a "
+                          "new one.",
+                          "FLEET_REASON=%s", "ends-soon", NULL);
                 gateway_stop(g, 0);
                 return 0;
         }
@@ -295,11 +322,17 @@ static void on_prepared(Gateway *g, int r) {
                 return;
         }
         rollout_engine_start(g->rollouts);
+        g->started = true;
+        log_event(LOG_NOTICE, FLEET_MESSAGE_GATEWAY_STARTED_STR, "MESSAGE=The gateway %s is ready.",
+                  fleet_version, "FLEET_VERSION=%s", fleet_version, NULL);
         daemon_notify_ready("Serving agents.");
 }
 
 int gateway_start(Gateway *g) {
-        return gateway_prepare(g, on_prepared);
+        int r;
+
+        r = gateway_admin_open(g, on_answer);
+        return r < 0 ? r : gateway_prepare(g, on_prepared);
 }
 
 /* ---- stopping ---- */
@@ -340,6 +373,10 @@ void gateway_stop(Gateway *g, int code) {
         }
         g->stopping = true;
         g->exit_code = code;
+        log_event(LOG_NOTICE, FLEET_MESSAGE_GATEWAY_STOPPING_STR,
+                  "MESSAGE=The gateway stops; agents that are told to come back: %zu.",
+                  stream_registry_size(g->streams), "FLEET_AGENTS=%zu", stream_registry_size(g->streams),
+                  NULL);
         daemon_notify_stopping("Saying goodbye to agents.");
         if (g->http)
                 http_server_quiesce(g->http);

@@ -10,6 +10,8 @@
 #include "fleet.h"
 #include "gateway-ca.h"
 #include "gateway-conf.h"
+#include "gateway-health.h"
+#include "gateway-metrics.h"
 #include "http.h"
 #include "idempotency.h"
 #include "list.h"
@@ -38,13 +40,15 @@ typedef struct Gateway {
         RpcQueue *queue;
         RpcServer *agent_server, *enroll_server;
         HttpServer *http;
+        HttpServer *admin;                   /* metrics and health, on a socket that is local; NULL: none */
+        char *admin_path;                    /* of that socket, when it was made here */
         LIST_HEAD(PresenceLeave, leaves);    /* could not be stored yet; presence.c's */
         LogLimit enroll_log;                 /* of refused enrolments */
-        struct {
-                usec_t checked;              /* CLOCK_BOOTTIME: when the store was tried last, 0: never */
-                int result;
-                bool pending;
-        } health;
+        LogLimit flood_log;                  /* of agents that connect too often */
+        GatewayMetrics *metrics;
+        GatewayHealth *health;
+        RegistryMetadata metadata; /* of the repository that is served */
+        bool started;              /* the ports are open */
         bool stopping;
         unsigned servers_draining;
         int exit_code;

@@ -256,3 +256,102 @@ void http_address_format(const struct sockaddr *address, char ret[static HTTP_AD
         if (bytes && !inet_ntop(family, bytes, ret, HTTP_ADDRESS_MAX))
                 ret[0] = '\0';
 }
+
+/* ---- Accept ---- */
+
+/* A part of a header without the space around it. */
+typedef struct Piece {
+        const char *text;
+        size_t size;
+} Piece;
+
+/* Takes what stands before the next separator off the front. False: there was nothing left. */
+static bool piece_take(Piece *from, char separator, Piece *ret) {
+        const char *end;
+
+        if (!from->text)
+                return false;
+        end = memchr(from->text, separator, from->size);
+        *ret = (Piece){ from->text, end ? (size_t) (end - from->text) : from->size };
+        from->size -= ret->size + (end ? 1 : 0);
+        from->text = end ? end + 1 : NULL;
+        while (ret->size > 0 && strchr(" \t", *ret->text)) {
+                ret->text++;
+                ret->size--;
+        }
+        while (ret->size > 0 && strchr(" \t", ret->text[ret->size - 1]))
+                ret->size--;
+        return true;
+}
+
+static bool piece_is(const Piece *p, const char *s) {
+        return strlen(s) == p->size && strncasecmp(p->text, s, p->size) == 0;
+}
+
+/* "1", "0.75"; what is none counts as nothing. */
+static unsigned parse_quality(const Piece *p) {
+        unsigned q = 0, digit = HTTP_QUALITY_MAX;
+
+        for (size_t i = 0; i < p->size; i++) {
+                if (i == 1 && p->text[i] == '.')
+                        continue;
+                if (p->text[i] < '0' || p->text[i] > '9' || i > 4)
+                        return 0;
+                q += digit * (unsigned) (p->text[i] - '0');
+                digit /= 10;
+        }
+        return MIN(q, HTTP_QUALITY_MAX);
+}
+
+/* How much the range says about the type: 1 all types, 2 all of its kind, 3 the type, 4 and its version; 0:
+ * it is about something else. */
+static unsigned range_matches(Piece range, const char *type, const char *version, unsigned *ret_quality) {
+        size_t kind = strcspn(type, "/") + 1;
+        unsigned says;
+        Piece name, p;
+
+        *ret_quality = HTTP_QUALITY_MAX;
+        if (!piece_take(&range, ';', &name))
+                return 0;
+        if (piece_is(&name, type))
+                says = 3;
+        else if (name.size == kind + 1 && strncasecmp(name.text, type, kind) == 0 && name.text[kind] == '*')
+                says = 2;
+        else if (piece_is(&name, "*/*"))
+                says = 1;
+        else
+                return 0;
+        while (piece_take(&range, ';', &p)) {
+                Piece key;
+
+                if (!piece_take(&p, '=', &key) || !p.text)
+                        continue;
+                if (p.size >= 2 && *p.text == '"' && p.text[p.size - 1] == '"')
+                        p = (Piece){ p.text + 1, p.size - 2 };
+                if (piece_is(&key, "q"))
+                        *ret_quality = parse_quality(&p);
+                else if (piece_is(&key, "version")) {
+                        if (!piece_is(&p, version))
+                                return 0;
+                        says = MAX(says, 4U);
+                }
+        }
+        return says;
+}
+
+unsigned http_accept_quality(const char *header, const char *type, const char *version) {
+        Piece rest = { header, strlen(strempty(header)) }, range;
+        unsigned best = 0, quality = 0;
+
+        if (isempty(header))
+                return HTTP_QUALITY_MAX;
+        while (piece_take(&rest, ',', &range)) {
+                unsigned q, says = range_matches(range, type, version, &q);
+
+                if (says > best || (says == best && says > 0 && q > quality)) {
+                        best = says;
+                        quality = q;
+                }
+        }
+        return quality;
+}

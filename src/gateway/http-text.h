@@ -49,3 +49,9 @@ const char *http_bearer_token(const char *header);
 /* An IP address without its port; IPv4 as such also where it came in through an IPv6 socket. "" for others. */
 #define HTTP_ADDRESS_MAX 48U
 void http_address_format(const struct sockaddr *address, char ret[static HTTP_ADDRESS_MAX]);
+
+/* How much a client wants a media type, by its Accept header: 0 (not at all) to 1000. The range that says
+ * most about the type counts; one that asks for another version of it does not. Without a header all is
+ * welcome. */
+#define HTTP_QUALITY_MAX 1000U
+unsigned http_accept_quality(const char *header, const char *type, const char *version);

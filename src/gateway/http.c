@@ -1,53 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "http.h"
-
-#include <microhttpd.h>
-#include <stdarg.h>
 #include <strings.h>
-#include <sys/socket.h>
 
 #include "alloc-util.h"
 #include "crypto.h"
-#include "event-util.h"
 #include "fd-util.h"
 #include "hex.h"
-#include "list.h"
+#include "http-internal.h"
 #include "log.h"
 #include "parse-util.h"
 #include "string-util.h"
 
-#define CONNECTION_MEMORY (64U * 1024U)
-#define CONNECTION_TIMEOUT_SEC 60U
-#define JSON_REQUEST_TIME (30 * USEC_PER_SEC)
-#define HEADERS_TIME (15 * USEC_PER_SEC)
-#define SWEEP_INTERVAL USEC_PER_SEC
-#define TLS_PRIORITIES                                                                                      \
-        "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CIPHER-ALL:+AES-256-GCM:+AES-128-GCM:+CHACHA20-POLY1305"
 #define DISCARD_MAX MIB(8)
 #define REPLY_HEADERS_MAX 8U
-
-/* The library gives up who is silent, not who sends a byte now and then: that is what deadlines are for. */
-typedef struct HttpConnection HttpConnection;
-struct HttpConnection {
-        LIST_FIELDS(HttpConnection, connections);
-        int fd;                              /* the library's */
-        usec_t deadline;                     /* CLOCK_BOOTTIME; USEC_INFINITY: none */
-};
-
-struct HttpServer {
-        sd_event *event;
-        struct MHD_Daemon *daemon;
-        sd_event_source *io_source, *timer_source, *run_source;
-        const HttpRoute *routes;
-        void *userdata;
-        int (*authenticate)(const char *token, ApiToken *ret, void *userdata);
-        char *certificate_pem, *key_pem;
-        LIST_HEAD(HttpExchange, exchanges);
-        LIST_HEAD(HttpConnection, connections);
-        sd_event_source *sweep_source;
-        bool stopping;                       /* answers 503, ends streams */
-        bool freeing;
-};
 
 typedef enum ExchangeState {
         EXCHANGE_NEW,                /* headers not yet seen */
@@ -87,48 +51,7 @@ struct HttpExchange {
         bool pieces;                         /* the stream has an end, which must be told from a broken one */
 };
 
-/* ---- driving the library ---- */
-
-static int server_on_timer(sd_event_source *source, uint64_t usec, void *userdata);
-static void server_run_soon(HttpServer *s);
-
-/* Its epoll descriptor is edge-triggered inside: whenever it ran, what it wants next must be asked again. */
-static void server_run(HttpServer *s) {
-        MHD_UNSIGNED_LONG_LONG timeout_ms;
-        usec_t usec = USEC_INFINITY;
-
-        (void) MHD_run(s->daemon);
-        if (MHD_get_timeout(s->daemon, &timeout_ms) == MHD_YES)
-                usec = (usec_t) timeout_ms * USEC_PER_MSEC;
-        if (usec == 0) { /* there is more to do now: in the next turn, not after a timer's inaccuracy */
-                server_run_soon(s);
-                return;
-        }
-        if (event_timer_arm(s->event, &s->timer_source, usec, server_on_timer, s, "http-timeout") < 0)
-                log_error("Failed to arm the timer of the HTTP server.");
-}
-
-static int server_on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
-        server_run(userdata);
-        return 0;
-}
-
-static int server_on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        server_run(userdata);
-        return 0;
-}
-
-static int server_on_defer(sd_event_source *source, void *userdata) {
-        server_run(userdata);
-        return 0;
-}
-
-static void server_run_soon(HttpServer *s) {
-        if (s->freeing)              /* which runs it itself */
-                return;
-        if (event_defer_once(s->event, &s->run_source, server_on_defer, s, "http-run") < 0)
-                log_error("Failed to schedule the HTTP server.");
-}
+/* ---- waiting ---- */
 
 static void exchange_suspend(HttpExchange *x) {
         if (x->suspended)
@@ -142,60 +65,7 @@ static void exchange_resume(HttpExchange *x) {
                 return;
         x->suspended = false;
         MHD_resume_connection(x->connection);
-        server_run_soon(x->server);
-}
-
-/* ---- connections ---- */
-
-static void server_on_connection(
-                void *userdata,
-                struct MHD_Connection *connection,
-                void **context,
-                enum MHD_ConnectionNotificationCode code) {
-
-        HttpServer *s = userdata;
-        HttpConnection *c = *context;
-
-        if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-                const union MHD_ConnectionInfo *info =
-                                MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-
-                c = info ? new0(HttpConnection, 1) : NULL;
-                *context = c;
-                if (!c)
-                        return;
-                c->fd = info->connect_fd;
-                c->deadline = usec_add(now(CLOCK_BOOTTIME), HEADERS_TIME);
-                LIST_PREPEND(connections, s->connections, c);
-        } else if (c) {
-                LIST_REMOVE(connections, s->connections, c);
-                free(c);
-                *context = NULL;
-        }
-}
-
-/* For what is expected next; USEC_INFINITY: nothing, it is our turn. */
-static void connection_expect_within(struct MHD_Connection *connection, usec_t span) {
-        const union MHD_ConnectionInfo *info =
-                        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-        HttpConnection *c = info ? info->socket_context : NULL;
-
-        if (c)
-                c->deadline = span == USEC_INFINITY ? span : usec_add(now(CLOCK_BOOTTIME), span);
-}
-
-static int server_on_sweep(sd_event_source *source, uint64_t usec, void *userdata) {
-        HttpServer *s = userdata;
-        usec_t t = now(CLOCK_BOOTTIME);
-
-        /* the library sees the end of the stream and does the rest */
-        LIST_FOREACH(connections, c, s->connections)
-                if (c->deadline <= t) {
-                        (void) shutdown(c->fd, SHUT_RDWR);
-                        c->deadline = USEC_INFINITY;
-                }
-        return event_timer_arm(
-                        s->event, &s->sweep_source, SWEEP_INTERVAL, server_on_sweep, s, "http-sweep");
+        http_server_run_soon(x->server);
 }
 
 /* ---- what an exchange says ---- */
@@ -446,7 +316,7 @@ static void exchange_learn_address(HttpExchange *x) {
 }
 
 /* The first that is heard of a request. What is returned is handed to all later callbacks. */
-static void *server_on_uri(void *userdata, const char *uri, struct MHD_Connection *connection) {
+void *http_exchange_on_uri(void *userdata, const char *uri, struct MHD_Connection *connection) {
         HttpServer *s = userdata;
         uint8_t id[16];
         HttpExchange *x;
@@ -465,14 +335,14 @@ static void *server_on_uri(void *userdata, const char *uri, struct MHD_Connectio
         return x;
 }
 
-static void server_on_completed(
+void http_exchange_on_completed(
                 void *userdata,
                 struct MHD_Connection *connection,
                 void **context,
                 enum MHD_RequestTerminationCode code) {
         exchange_free(*context);
         *context = NULL;
-        connection_expect_within(connection, CONNECTION_TIMEOUT_SEC * USEC_PER_SEC + HEADERS_TIME);
+        http_connection_expect_within(connection, HTTP_SILENCE_TIME + HTTP_HEADERS_TIME);
 }
 
 static bool method_matches(const HttpRoute *route, const char *method) {
@@ -573,11 +443,9 @@ static void exchange_expect_body(HttpExchange *x) {
 
 static void exchange_begin(HttpExchange *x, const char *method) {
         x->state = EXCHANGE_BODY;
-        if (x->server->stopping) {
-                http_reply_problem(x, HTTP_PROBLEM_OVERLOADED, NULL, "The gateway is stopping.");
-                return;
-        }
         exchange_find_route(x, method);
+        if (x->state != EXCHANGE_ANSWERED && x->server->stopping && !x->route->while_stopping)
+                http_reply_problem(x, HTTP_PROBLEM_OVERLOADED, NULL, "The gateway is stopping.");
         if (x->state != EXCHANGE_ANSWERED)
                 exchange_authenticate(x);
         if (x->state != EXCHANGE_ANSWERED)
@@ -598,7 +466,7 @@ static void exchange_take_body(HttpExchange *x, const char *data, size_t size) {
                                 json_max(x));
                 return;
         }
-        if (usec_sub(now(CLOCK_BOOTTIME), x->started) > JSON_REQUEST_TIME) {
+        if (usec_sub(now(CLOCK_BOOTTIME), x->started) > HTTP_JSON_TIME) {
                 http_reply_problem(x, HTTP_PROBLEM_BAD_REQUEST, NULL, "The body came too slowly.");
                 return;
         }
@@ -610,12 +478,24 @@ static void exchange_take_body(HttpExchange *x, const char *data, size_t size) {
         x->body_size += size;
 }
 
+static void exchange_measure(HttpExchange *x) {
+        const HttpServer *s = x->server;
+
+        if (s->on_answer)
+                s->on_answer(x->route ? x->route->path : NULL,
+                             x->is_head ? "HEAD" :
+                             x->route   ? x->route->method :
+                                          NULL,
+                             x->status, usec_sub(now(CLOCK_BOOTTIME), x->started), s->userdata);
+}
+
 static enum MHD_Result exchange_queue(HttpExchange *x) {
         enum MHD_Result r;
 
-        connection_expect_within(x->connection, USEC_INFINITY);
+        http_connection_expect_within(x->connection, USEC_INFINITY);
         if (!x->response)
                 return MHD_NO;               /* without memory, see exchange_answer() */
+        exchange_measure(x);
         r = MHD_queue_response(x->connection, x->status, x->response);
         MHD_destroy_response(x->response);
         x->response = NULL;
@@ -634,7 +514,7 @@ static bool exchange_body_is_small(HttpExchange *x) {
 
 /* Called with the headers, then with each piece of the body, then once more at its end, and again after a
  * sleep. */
-static enum MHD_Result server_on_access(
+enum MHD_Result http_exchange_on_access(
                 void *userdata,
                 struct MHD_Connection *connection,
                 const char *url,
@@ -651,10 +531,11 @@ static enum MHD_Result server_on_access(
         if (x->state == EXCHANGE_NEW) {
                 exchange_begin(x, method);
                 /* a file that somebody with a token sends may take its time */
-                connection_expect_within(
-                                connection, x->state != EXCHANGE_ANSWERED && x->route->body == HTTP_BODY_FILE ?
-                                                        USEC_INFINITY :
-                                                        JSON_REQUEST_TIME);
+                http_connection_expect_within(
+                                connection,
+                                x->state != EXCHANGE_ANSWERED && x->route->body == HTTP_BODY_FILE ?
+                                                USEC_INFINITY :
+                                                HTTP_JSON_TIME);
                 if (x->state != EXCHANGE_ANSWERED)
                         return MHD_YES;
                 x->discard_body = exchange_body_is_small(x);
@@ -677,7 +558,7 @@ static enum MHD_Result server_on_access(
         }
         if (x->state == EXCHANGE_BODY) {
                 x->state = EXCHANGE_HANDLING;
-                connection_expect_within(connection, USEC_INFINITY);
+                http_connection_expect_within(connection, USEC_INFINITY);
                 x->route->handle(x, x->server->userdata);
         }
         if (x->state == EXCHANGE_ANSWERED)
@@ -686,118 +567,17 @@ static enum MHD_Result server_on_access(
         return MHD_YES;
 }
 
-/* ---- life ---- */
+/* ---- the end of the server ---- */
 
-static void server_on_log(void *userdata, const char *format, va_list ap) _printf_(2, 0);
-static void server_on_log(void *userdata, const char *format, va_list ap) {
-        char line[256];
-
-        (void) vsnprintf(line, sizeof(line), format, ap);
-        line[strcspn(line, "\n")] = '\0';
-        log_debug("HTTP server: %s", line);          /* mostly what clients do wrong */
+void http_exchanges_refuse(HttpServer *s) {
+        LIST_FOREACH(exchanges, x, s->exchanges)
+        if (x->state == EXCHANGE_HANDLING)
+                http_reply_problem(x, HTTP_PROBLEM_OVERLOADED, NULL, "The gateway is stopping.");
+        else
+                exchange_resume(x);
 }
 
-static int server_watch(HttpServer *s) {
-        const union MHD_DaemonInfo *info;
-        int r;
-
-        info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-        if (!info)
-                return -EOPNOTSUPP;
-        r = sd_event_add_io(s->event, &s->io_source, info->epoll_fd, EPOLLIN, server_on_io, s);
-        if (r < 0)
-                return r;
-        (void) sd_event_source_set_description(s->io_source, "http-epoll");
-        return 0;
-}
-
-int http_server_new(HttpServer **ret, sd_event *event, const HttpServerOptions *options) {
-        _cleanup_(http_server_freep) HttpServer *s = NULL;
-        _cleanup_close_ int fd = options->listen_fd;
-        int r;
-
-        s = new0(HttpServer, 1);
-        if (!s)
-                return -ENOMEM;
-        *s = (HttpServer){
-                .event = sd_event_ref(event),
-                .routes = options->routes,
-                .userdata = options->userdata,
-                .authenticate = options->authenticate,
-                .certificate_pem = strdup(options->certificate_pem),
-                .key_pem = strdup(options->key_pem),
-        };
-        if (!s->certificate_pem || !s->key_pem)
-                return -ENOMEM;
-        r = fd_set_nonblock(fd, true);
-        if (r < 0)
-                return r;
-
-        s->daemon = MHD_start_daemon(
-                        MHD_USE_EPOLL | MHD_USE_TLS | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
-                        NULL, NULL,
-                        server_on_access, s,
-                        MHD_OPTION_EXTERNAL_LOGGER, server_on_log, s,
-                        MHD_OPTION_LISTEN_SOCKET, fd,
-                        MHD_OPTION_HTTPS_MEM_CERT, s->certificate_pem,
-                        MHD_OPTION_HTTPS_MEM_KEY, s->key_pem,
-                        MHD_OPTION_HTTPS_PRIORITIES, TLS_PRIORITIES,
-                        MHD_OPTION_URI_LOG_CALLBACK, server_on_uri, s,
-                        MHD_OPTION_NOTIFY_COMPLETED, server_on_completed, s,
-                        MHD_OPTION_NOTIFY_CONNECTION, server_on_connection, s,
-                        MHD_OPTION_CONNECTION_LIMIT, options->connections_max,
-                        MHD_OPTION_PER_IP_CONNECTION_LIMIT, options->connections_per_address_max,
-                        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) CONNECTION_MEMORY,
-                        MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT_SEC,
-                        MHD_OPTION_STRICT_FOR_CLIENT, 1,
-                        MHD_OPTION_END);
-        if (!s->daemon)
-                return -EKEYREJECTED;
-        (void) TAKE_FD(fd);                  /* the daemon closes it */
-        r = server_watch(s);
-        if (r >= 0)
-                r = event_timer_arm(
-                                event, &s->sweep_source, SWEEP_INTERVAL, server_on_sweep, s, "http-sweep");
-        if (r < 0)
-                return r;
-        server_run(s);
-        *ret = TAKE_PTR(s);
-        return 0;
-}
-
-void http_server_quiesce(HttpServer *s) {
-        s->stopping = true;
-}
-
-HttpServer *http_server_free(HttpServer *s) {
-        if (!s)
-                return NULL;
-        s->stopping = s->freeing = true;
-        if (s->daemon) {
-                /* The library forbids to be stopped while connections sleep. */
-                LIST_FOREACH(exchanges, x, s->exchanges)
-                        if (x->state == EXCHANGE_HANDLING)
-                                http_reply_problem(
-                                                x, HTTP_PROBLEM_OVERLOADED, NULL,
-                                                "The gateway is stopping.");
-                        else
-                                exchange_resume(x);
-                (void) MHD_run(s->daemon);
-                (void) MHD_run(s->daemon);
-                /* only what fell asleep in there again */
-                LIST_FOREACH(exchanges, x, s->exchanges)
-                        exchange_resume(x);
-        }
-        sd_event_source_disable_unref(s->io_source);
-        sd_event_source_disable_unref(s->timer_source);
-        sd_event_source_disable_unref(s->sweep_source);
-        if (s->daemon)
-                MHD_stop_daemon(s->daemon);
-        sd_event_source_disable_unref(s->run_source);
-        sd_event_unref(s->event);
-        free(s->certificate_pem);
-        if (s->key_pem)
-                secret_free(s->key_pem, strlen(s->key_pem));
-        free(s);
-        return NULL;
+void http_exchanges_wake(HttpServer *s) {
+        LIST_FOREACH(exchanges, x, s->exchanges)
+        exchange_resume(x);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* HTTPS on the event loop: the one owner of libmicrohttpd, behind what another server could offer as well. A
- * route has a method, a path, the role it asks for and a handler. The handler answers now (http_reply_*) or
- * keeps the exchange and answers later, from the loop: the connection sleeps meanwhile and the exchange
- * stays valid until it is answered. Answering twice is a bug. Everything on the loop's thread.
+/* HTTPS, or plain HTTP on a socket that is local to the machine, on the event loop: the one owner of
+ * libmicrohttpd, behind what another server could offer as well. A route has a method, a path, the role it
+ * asks for and a handler. The handler answers now (http_reply_*) or keeps the exchange and answers later,
+ * from the loop: the connection sleeps meanwhile and the exchange stays valid until it is answered.
+ * Answering twice is a bug. Everything on the loop's thread.
  *
  * Limits: request bodies (JSON 64 KiB unless the route says otherwise; files as its begin() says), 64 KiB of
  * memory a connection, connections in all and from one address, 60 s without a byte, 15 s for the headers of a
@@ -72,23 +73,31 @@ typedef struct HttpRoute {
         void (*end)(HttpExchange *x, void *userdata);
         size_t json_max;                     /* of HTTP_BODY_JSON; 0: HTTP_JSON_MAX */
         HttpIdempotency idempotency;
+        bool while_stopping; /* is still handled after http_server_quiesce() */
 } HttpRoute;
+
+/* An answer is on its way: for measuring. route: the pattern, or NULL when there is none; method: one of the
+ * routes' or HEAD, NULL when it is another; took: since the request began. */
+typedef void (*http_on_answer_t)(
+                const char *route, const char *method, unsigned status, usec_t took, void *userdata);
 
 typedef struct HttpServerOptions {
         int listen_fd;                       /* taken over, also on failure */
-        const char *certificate_pem, *key_pem;       /* copied */
+        const char *certificate_pem, *key_pem; /* copied; NULL: without TLS */
         unsigned connections_max, connections_per_address_max;
         const HttpRoute *routes;             /* ends with { 0 }; static */
         void *userdata;
-        /* The token of an Authorization header: 0 and what it may, or negative. The record is copied. */
+        /* The token of an Authorization header: 0 and what it may, or negative. The record is copied. May be
+         * NULL when all routes are public. */
         int (*authenticate)(const char *token, ApiToken *ret, void *userdata);
+        http_on_answer_t on_answer; /* may be NULL */
 } HttpServerOptions;
 
 int http_server_new(HttpServer **ret, sd_event *event, const HttpServerOptions *options);
 /* Ends everything: exchanges not yet answered get 503. Nobody may answer one of them afterwards. */
 HttpServer *http_server_free(HttpServer *s);
 DEFINE_POINTER_CLEANUP(HttpServer, http_server_free);
-/* No new connections; what runs goes on. */
+/* What comes from now on is answered with 503, unless its route says otherwise; what runs goes on. */
 void http_server_quiesce(HttpServer *s);
 
 const char *http_exchange_argument(

@@ -33,7 +33,9 @@ static int instruction_store(StoreJob *j, Store *s, InstructionRecord *i, bool p
 static void instruction_log(const InstructionRecord *i) {
         bool bad = IN_SET(i->phase, UPDATE_PHASE_ROLLED_BACK, UPDATE_PHASE_FAILED, UPDATE_PHASE_TIMED_OUT);
 
-        log_event(bad ? LOG_WARNING : LOG_INFO, FLEET_MESSAGE_UPDATE_PHASE_STR,
+        log_event(bad ? LOG_WARNING : LOG_INFO,
+                  i->phase == UPDATE_PHASE_TIMED_OUT ? FLEET_MESSAGE_LEASE_EXPIRED_STR :
+                                                       FLEET_MESSAGE_UPDATE_PHASE_STR,
                   "MESSAGE=Agent %s: update to %s: %s%s%s%s%s", i->agent, i->version,
                   update_phase_title(i->phase), i->verdict != UPDATE_VERDICT_NONE ? ", " : "",
                   i->verdict != UPDATE_VERDICT_NONE ? update_verdict_to_string(i->verdict) : "",
@@ -41,6 +43,16 @@ static void instruction_log(const InstructionRecord *i) {
                   "FLEET_VERSION=%s", i->version, "FLEET_PHASE=%s", update_phase_to_string(i->phase),
                   "FLEET_VERDICT=%s", update_verdict_to_string(i->verdict), "FLEET_INSTRUCTION=%s", i->id,
                   NULL);
+}
+
+int instruction_note_ended(StoreJob *j, const InstructionRecord *i) {
+        return store_job_note(
+                        j, &(StoreNote){
+                                           .kind = STORE_NOTE_UPDATE_ENDED,
+                                           .text = update_phase_to_string(i->phase),
+                                           .also = update_phase_to_string(i->failed_phase),
+                                           .span = usec_sub(i->finished, i->created),
+                           });
 }
 
 /* The one place where a phase changes. */
@@ -51,6 +63,8 @@ static int instruction_set_phase(
         i->phase = phase;
         i->finished = update_phase_is_terminal(phase) ? now : 0;
         r = instruction_store(j, s, i, /* progress= */ false, now);
+        if (r >= 0 && update_phase_is_terminal(phase))
+                r = instruction_note_ended(j, i);
         if (r >= 0)
                 r = s->ops->instruction_phase_put(s, i->number, phase, now);
         if (r >= 0)

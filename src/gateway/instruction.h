@@ -48,3 +48,6 @@ int instruction_apply_status(
 /* Ends what is past its deadline, at most 256 at a time; returns how many. A deadline that lies further ahead
  * than a lease is long, since the clock was set back, is drawn in. */
 int instruction_expire(StoreJob *j, Store *s, usec_t now, usec_t lease);
+
+/* For who ends an instruction by itself, after it was stored: it has to be counted. */
+int instruction_note_ended(StoreJob *j, const InstructionRecord *i);

@@ -5,6 +5,9 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "errno-util.h"
 #include "fd-util.h"
@@ -58,6 +61,65 @@ int listen_tcp(const char *address) {
         }
         freeaddrinfo(list);
         return fd;
+}
+
+static bool socket_is_left_over(const struct sockaddr_un *a) {
+        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        struct stat st;
+
+        /* a file that is no socket refuses connections as well */
+        return fd >= 0 && lstat(a->sun_path, &st) >= 0 && S_ISSOCK(st.st_mode) &&
+               connect(fd, (const struct sockaddr *) a, sizeof(*a)) < 0 && errno == ECONNREFUSED;
+}
+
+int listen_unix(const char *path) {
+        struct sockaddr_un a = { .sun_family = AF_UNIX };
+        _cleanup_close_ int fd = -EBADF;
+        int r;
+
+        if (strlen(path) >= sizeof(a.sun_path))
+                return -ENAMETOOLONG;
+        memcpy(a.sun_path, path, strlen(path) + 1);
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return negative_errno();
+        r = RET_NERRNO(bind(fd, (struct sockaddr *) &a, sizeof(a)));
+        if (r == -EADDRINUSE && socket_is_left_over(&a)) {
+                if (unlink(path) < 0)
+                        return negative_errno();
+                r = RET_NERRNO(bind(fd, (struct sockaddr *) &a, sizeof(a)));
+        }
+        if (r < 0)
+                return r;
+        if (chmod(path, 0660) < 0 || listen(fd, SOMAXCONN) < 0) {
+                r = negative_errno();
+                (void) unlink(path);
+                return r;
+        }
+        return TAKE_FD(fd);
+}
+
+int listen_is_local(int fd) {
+        union {
+                struct sockaddr any;
+                struct sockaddr_in v4;
+                struct sockaddr_in6 v6;
+                struct sockaddr_un un;
+        } a = {};
+        socklen_t n = sizeof(a);
+
+        if (getsockname(fd, &a.any, &n) < 0)
+                return negative_errno();
+        switch (a.any.sa_family) {
+        case AF_UNIX:
+                return true;
+        case AF_INET:
+                return ntohl(a.v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+        case AF_INET6:
+                return IN6_IS_ADDR_LOOPBACK(&a.v6.sin6_addr);
+        default:
+                return false;
+        }
 }
 
 int listen_port(int fd, uint16_t *ret) {

@@ -5,6 +5,7 @@
 #include "gateway.h"
 #include "hex.h"
 #include "log.h"
+#include "messages.h"
 #include "pki-csr.h"
 #include "string-util.h"
 
@@ -50,7 +51,11 @@ static void refuse_csr(RpcRequest *q, int error) {
                                 "the certificate request is malformed or not signed by its key");
 }
 
-int peer_identify(const RpcPeer *peer, char **ret_agent, char ret_key_hash[static PEER_KEY_HASH_HEX + 1]) {
+int peer_identify(
+                const RpcPeer *peer,
+                char **ret_agent,
+                char ret_key_hash[static PEER_KEY_HASH_HEX + 1],
+                usec_t *ret_expires) {
         _cleanup_(pki_cert_freep) PkiCert *cert = NULL;
         int r;
 
@@ -59,7 +64,11 @@ int peer_identify(const RpcPeer *peer, char **ret_agent, char ret_key_hash[stati
         r = pki_cert_parse_pem(peer->certificate_pem, strlen(peer->certificate_pem), &cert);
         if (r >= 0)
                 r = peer_key_hash(cert, ret_key_hash);
-        return r < 0 ? r : pki_cert_agent_id(cert, ret_agent);
+        if (r >= 0)
+                r = pki_cert_agent_id(cert, ret_agent);
+        if (r >= 0 && ret_expires)
+                *ret_expires = pki_cert_not_after(cert);
+        return r;
 }
 
 /* ---- Probe ---- */
@@ -137,8 +146,11 @@ static void on_probe(RpcRequest *q, const ProtobufCMessage *message, void *userd
                 rpc_request_refuse(q, RPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
                 return;
         }
-        *j = (ProbeJob){ .job = { .work = probe_work, .done = probe_done }, .gateway = g, .request = q };
-        if (peer_identify(rpc_request_peer(q), &j->agent, j->key_hash) < 0 || !streq(j->agent, m->agent_id)) {
+        *j = (ProbeJob){ .job = { .work = probe_work, .done = probe_done, .kind = "probe" },
+                         .gateway = g,
+                         .request = q };
+        if (peer_identify(rpc_request_peer(q), &j->agent, j->key_hash, NULL) < 0 ||
+            !streq(j->agent, m->agent_id)) {
                 rpc_request_refuse(
                                 q, RPC_STATUS_PERMISSION_DENIED,
                                 "the certificate speaks for another agent id");
@@ -199,8 +211,10 @@ static void renew_done(StoreJob *job, int r) {
                 m.n_chain = 1;
                 m.renew_after_sec = PEER_RENEW_AFTER / USEC_PER_SEC;
                 if (rpc_request_answer(j->request, &m.base) >= 0)
-                        log_info("Agent %s has a new certificate, %s.", j->agent,
-                                 pki_cert_serial(j->certificate));
+                        log_event(LOG_INFO, FLEET_MESSAGE_AGENT_CERTIFICATE_STR,
+                                  "MESSAGE=Agent %s has a new certificate, %s.", j->agent,
+                                  pki_cert_serial(j->certificate), "FLEET_AGENT_ID=%s", j->agent,
+                                  "FLEET_CERTIFICATE=%s", pki_cert_serial(j->certificate), NULL);
         }
         pki_cert_free(j->certificate);
         free(j->agent);
@@ -218,8 +232,10 @@ static void on_renew(RpcRequest *q, const ProtobufCMessage *message, void *userd
                 rpc_request_refuse(q, RPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
                 return;
         }
-        *j = (RenewJob){ .job = { .work = renew_work, .done = renew_done }, .gateway = g, .request = q };
-        r = peer_identify(rpc_request_peer(q), &j->agent, j->key_hash);
+        *j = (RenewJob){ .job = { .work = renew_work, .done = renew_done, .kind = "renew" },
+                         .gateway = g,
+                         .request = q };
+        r = peer_identify(rpc_request_peer(q), &j->agent, j->key_hash, NULL);
         if (r < 0) {
                 rpc_request_refuse(q, RPC_STATUS_UNAUTHENTICATED, "the certificate speaks for no agent");
                 free(j->agent);

@@ -23,5 +23,9 @@ int peer_issue(Gateway *g, const ProtobufCBinaryData *csr_der, const char *agent
 /* SHA-256 of the public key, as it is kept in the store. */
 int peer_key_hash(const PkiCert *c, char ret[static PEER_KEY_HASH_HEX + 1]);
 /* Who is at the other end, and with which key. */
-int peer_identify(const RpcPeer *peer, char **ret_agent, char ret_key_hash[static PEER_KEY_HASH_HEX + 1]);
+int peer_identify(
+                const RpcPeer *peer,
+                char **ret_agent,
+                char ret_key_hash[static PEER_KEY_HASH_HEX + 1],
+                usec_t *ret_expires);                        /* may be NULL */
 ProtobufCBinaryData peer_certificate_data(const PkiCert *c); /* stays the certificate's */

@@ -198,12 +198,17 @@ static void arrive_done(StoreJob *job, int r) {
                         presence_leave(s);
                         stream_session_close(s, RPC_STATUS_UNAVAILABLE, "the gateway is busy, try again");
                 } else if (r == -EKEYREJECTED) {
-                        log_warning("%s showed a certificate of agent %s that was replaced by a newer one, "
-                                    "refused: a copy of an old identity, or a machine that was set back?",
-                                    j->address, s->agent);
+                        log_event(LOG_WARNING, FLEET_MESSAGE_AGENT_REFUSED_STR,
+                                  "MESSAGE=%s showed a certificate of agent %s that was replaced by a newer "
+                                  "one, refused: a copy of an old identity, or a machine that was set back?",
+                                  j->address, s->agent, "FLEET_AGENT_ID=%s", s->agent, "FLEET_ADDRESS=%s",
+                                  j->address, "FLEET_REASON=key-replaced", NULL);
                         stream_session_close(s, RPC_STATUS_PERMISSION_DENIED, PEER_KEY_REPLACED);
                 } else if (r == -ENOENT) {
-                        log_warning("Agent %s is not enrolled here (any more), refused.", s->agent);
+                        log_event(LOG_WARNING, FLEET_MESSAGE_AGENT_REFUSED_STR,
+                                  "MESSAGE=Agent %s is not enrolled here (any more), refused.", s->agent,
+                                  "FLEET_AGENT_ID=%s", s->agent, "FLEET_ADDRESS=%s", j->address,
+                                  "FLEET_REASON=not-enrolled", NULL);
                         stream_session_close(
                                         s, RPC_STATUS_PERMISSION_DENIED,
                                         "this agent is not enrolled here; enrol it again");
@@ -224,7 +229,7 @@ int presence_arrive(StreamSession *s, const Fleet__V1__Hello *hello) {
         j = new0(ArriveJob, 1);
         if (!j)
                 return -ENOMEM;
-        j->job = (StoreJob){ .work = arrive_work, .done = arrive_done };
+        j->job = (StoreJob){ .work = arrive_work, .done = arrive_done, .kind = "hello" };
         j->session = stream_session_ref(s);
         gateway_rules(s->gateway, &j->rules);
         memcpy(j->token, s->token, sizeof(j->token));
@@ -300,7 +305,7 @@ void presence_leave(StreamSession *s) {
                 (void) log_oom();
                 return;
         }
-        j->job = (StoreJob){ .work = leave_work, .done = leave_done };
+        j->job = (StoreJob){ .work = leave_work, .done = leave_done, .kind = "leave" };
         j->gateway = s->gateway;
         j->agent = strdup(s->agent);
         j->last_seen = s->last_seen;
@@ -317,7 +322,7 @@ void presence_retry(Gateway *g) {
                 PresenceLeave *j = g->leaves;
 
                 LIST_REMOVE(leaves, g->leaves, j);
-                j->job = (StoreJob){ .work = leave_work, .done = leave_done };
+                j->job = (StoreJob){ .work = leave_work, .done = leave_done, .kind = "leave" };
                 if (store_worker_submit(g->worker, &j->job) < 0) {
                         leave_later(j);
                         return;
@@ -372,7 +377,9 @@ void presence_seen(Gateway *g, PresenceSeen *seen, size_t n) {
                 free(seen);
                 return;
         }
-        *j = (SeenJob){ .job = { .work = seen_work, .done = seen_done }, .seen = seen, .n = n };
+        *j = (SeenJob){ .job = { .work = seen_work, .done = seen_done, .kind = "seen" },
+                        .seen = seen,
+                        .n = n };
         if (store_worker_submit(g->worker, &j->job) < 0)
                 seen_done(&j->job, 0);
 }

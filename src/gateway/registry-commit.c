@@ -19,6 +19,7 @@
 
 #define HASH_STEP MIB(32)                    /* so much in one go, then others may use the worker */
 #define TRUST_COPY "trust"
+#define BAD_TARGET "bad-target"
 
 typedef enum CommitStage {
         COMMIT_VERIFY,
@@ -61,13 +62,15 @@ static Commit *commit_free(Commit *c) {
         return NULL;
 }
 
-static int refuse(Commit *c, const char *format, ...) _printf_(2, 3);
-static int refuse(Commit *c, const char *format, ...) {
+/* verification: one of the outcomes' names, or "bad-target". */
+static int refuse(Commit *c, const char *verification, const char *format, ...) _printf_(3, 4);
+static int refuse(Commit *c, const char *verification, const char *format, ...) {
         va_list ap;
         int r;
 
         if (c->result.refusal)
                 return 0;
+        c->result.verification = verification;
         va_start(ap, format);
         r = vasprintf(&c->result.refusal, format, ap);
         va_end(ap);
@@ -143,7 +146,7 @@ static int commit_verify(Commit *c) {
 
         (void) registry_trusted_root(c->registry, &root_size);
         if (root_size == 0)
-                return refuse(c,
+                return refuse(c, tuf_outcome_to_string(TUF_NO_TRUSTED_ROOT),
                               "This gateway trusts no root: set TrustedRoot= in gateway.conf to the "
                               "root.json that your release "
                               "engineers gave you, or build with -Dtrusted-root=.");
@@ -158,8 +161,8 @@ static int commit_verify(Commit *c) {
         c->stage_done = true;
         if (outcome == TUF_OK)
                 return 0;
-        return refuse(c, "The metadata was refused (%s): %s.", tuf_outcome_to_string(outcome),
-                      tuf_refresh_message(c->refresh));
+        return refuse(c, tuf_outcome_to_string(outcome), "The metadata was refused (%s): %s.",
+                      tuf_outcome_to_string(outcome), tuf_refresh_message(c->refresh));
 }
 
 /* ---- targets ---- */
@@ -178,13 +181,15 @@ static int target_open(Commit *c, const TufTarget *t, const char *path) {
 
         c->target_fd = RET_NERRNO(openat(c->dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
         if (c->target_fd == -ENOENT)
-                return refuse(c, "%s is named by the metadata but was not sent.", path);
+                return refuse(c, tuf_outcome_to_string(TUF_MISSING),
+                              "%s is named by the metadata but was not sent.", path);
         if (c->target_fd < 0)
                 return c->target_fd;
         if (fstat(c->target_fd, &st) < 0)
                 return negative_errno();
         if ((uint64_t) st.st_size != t->length)
-                return refuse(c, "%s has %" PRIu64 " bytes, the signed metadata says %" PRIu64 ".", path,
+                return refuse(c, BAD_TARGET,
+                              "%s has %" PRIu64 " bytes, the signed metadata says %" PRIu64 ".", path,
                               (uint64_t) st.st_size, t->length);
         c->target_done = 0;
         c->hash = sha256_free(c->hash);
@@ -258,7 +263,7 @@ static int target_hash_step(Commit *c, const TufTarget *t, const char *path) {
         sha256_final(c->hash, sha256);
         c->hash = sha256_free(c->hash);
         if (memcmp(sha256, t->sha256, SHA256_SIZE) != 0)
-                return refuse(c,
+                return refuse(c, BAD_TARGET,
                               "%s does not have the SHA-256 of the signed metadata: it is damaged or was "
                               "tampered with.",
                               path);
@@ -281,7 +286,8 @@ static int targets_check_presence(Commit *c, const TufMetadata *targets) {
                         return -ENOMEM;
                 if (!target_is_served(c, path, t->length) &&
                     faccessat(c->dir_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
-                        return refuse(c, "%s is named by the metadata but was not sent.", path);
+                        return refuse(c, tuf_outcome_to_string(TUF_MISSING),
+                                      "%s is named by the metadata but was not sent.", path);
         }
         return 0;
 }
@@ -401,14 +407,15 @@ static int verify_root_chain(Commit *c, uint64_t first, uint64_t last, TufMetada
                 r = v == first ? tuf_trusted_set_load_root(set, data, size, &message) :
                                  tuf_trusted_set_update_root(set, data, size, &message);
                 if (r > 0)
-                        return refuse(c, "%" PRIu64 ".root.json is not part of the chain of roots: %s.", v,
+                        return refuse(c, tuf_outcome_to_string((TufOutcome) r),
+                                      "%" PRIu64 ".root.json is not part of the chain of roots: %s.", v,
                                       strna(message));
         }
         if (r < 0)
                 return r;
         end = tuf_trusted_set_get(set, TUF_ROLE_ROOT);
         if (!end || end->raw_size != trusted->raw_size || memcmp(end->raw, trusted->raw, end->raw_size) != 0)
-                return refuse(c,
+                return refuse(c, tuf_outcome_to_string(TUF_MIX_AND_MATCH),
                               "%" PRIu64 ".root.json is not the root that the metadata was verified with.",
                               last);
         return 0;
@@ -466,7 +473,8 @@ static int commit_metadata(Commit *c) {
         if (r < 0)
                 return r;
         if (tuf_refresh_outcome(refresh) != TUF_OK)
-                return refuse(c, "What was published is not good: %s.", tuf_refresh_message(refresh));
+                return refuse(c, tuf_outcome_to_string(tuf_refresh_outcome(refresh)),
+                              "What was published is not good: %s.", tuf_refresh_message(refresh));
         c->stage_done = true;
         return 0;
 }
@@ -482,7 +490,6 @@ static int compare_versions(const void *a, const void *b) {
 }
 
 static int commit_record(Commit *c, Store *s) {
-        const TufTrustedSet *set = tuf_refresh_trusted(c->refresh);
         usec_t t = now(CLOCK_REALTIME);
         int r;
 
@@ -493,13 +500,7 @@ static int commit_record(Commit *c, Store *s) {
                 return r;
         if (c->result.releases)
                 qsort(c->result.releases, strv_length(c->result.releases), sizeof(char *), compare_versions);
-        c->result.metadata = (RegistryMetadata){
-                .root = tuf_trusted_set_get(set, TUF_ROLE_ROOT)->version,
-                .timestamp = tuf_trusted_set_get(set, TUF_ROLE_TIMESTAMP)->version,
-                .snapshot = tuf_trusted_set_get(set, TUF_ROLE_SNAPSHOT)->version,
-                .targets = tuf_trusted_set_get(set, TUF_ROLE_TARGETS)->version,
-                .expires = tuf_trusted_set_expires_usec(set),
-        };
+        registry_metadata_fill(&c->result.metadata, tuf_refresh_trusted(c->refresh));
         c->stage_done = true;
         return 0;
 }
@@ -536,6 +537,8 @@ static void commit_done(StoreJob *job, int r) {
                         return;
         }
         c->result.error = r < 0 ? r : 0;
+        if (!c->result.verification)
+                c->result.verification = tuf_outcome_to_string(r < 0 ? TUF_FAILED : TUF_OK);
         c->on_result(&c->result, c->userdata);
         commit_free(c);
 }
@@ -555,7 +558,7 @@ int registry_commit_start(
         if (!c)
                 return -ENOMEM;
         *c = (Commit){
-                .job = { .work = commit_work, .done = commit_done, .long_work = true },
+                .job = { .work = commit_work, .done = commit_done, .kind = "import", .long_work = true },
                 .worker = worker,
                 .registry = registry,
                 .dir_fd = dir_fd,

@@ -14,6 +14,7 @@
 #include "hashmap.h"
 #include "hex.h"
 #include "log.h"
+#include "messages.h"
 #include "registry-commit.h"
 #include "string-util.h"
 
@@ -270,13 +271,20 @@ static void import_on_commit(const ImportResult *result, void *userdata) {
         Imports *i = m->owner;
 
         i->committing = false;
+        metrics_count_verification(i->gateway->metrics, result->verification);
         if (result->refusal)
-                log_warning("Import %s was refused: %s", m->id, result->refusal);
+                log_event(LOG_WARNING, FLEET_MESSAGE_IMPORT_REFUSED_STR, "MESSAGE=Import %s was refused: %s",
+                          m->id, result->refusal, "FLEET_IMPORT=%s", m->id, "FLEET_REASON=%s",
+                          result->verification, NULL);
         else if (result->error < 0)
                 (void) log_error_errno(result->error, "Import %s failed: %m", m->id);
         else {
-                log_notice("Import %s: %zu new releases, %zu in all.", m->id, strv_length(result->imported),
-                           strv_length(result->releases));
+                i->gateway->metadata = result->metadata;
+                log_event(LOG_NOTICE, FLEET_MESSAGE_IMPORT_DONE_STR,
+                          "MESSAGE=Import %s: %zu new releases, %zu in all.", m->id,
+                          strv_length(result->imported), strv_length(result->releases), "FLEET_IMPORT=%s",
+                          m->id, "FLEET_RELEASES_NEW=%zu", strv_length(result->imported),
+                          "FLEET_RELEASES=%zu", strv_length(result->releases), NULL);
                 stream_registry_reconcile_all(i->gateway->streams);
         }
         m->on_result(result, m->userdata);

@@ -44,6 +44,7 @@ DEFINE_POINTER_CLEANUP(ImportUpload, import_upload_free);
 typedef struct ImportResult {
         int error;                           /* negative: something broke here */
         char *refusal;                       /* the repository was refused: a sentence for people */
+        const char *verification;            /* how verification ended, in a word: "ok", "bad-signature" */
         char **imported;                     /* new versions */
         char **releases;                     /* all versions, oldest first */
         RegistryMetadata metadata;

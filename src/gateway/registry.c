@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "registry.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "alloc-util.h"
 #include "audit.h"
@@ -9,6 +11,7 @@
 #include "fs-util.h"
 #include "hex.h"
 #include "log.h"
+#include "messages.h"
 #include "string-util.h"
 #include "tuf-refresh.h"
 #include "tuf-release.h"
@@ -94,6 +97,21 @@ static uint64_t role_version(const TufTrustedSet *set, TufRole role) {
         return m ? m->version : 0;
 }
 
+void registry_metadata_fill(RegistryMetadata *ret, const TufTrustedSet *set) {
+        *ret = (RegistryMetadata){
+                .root = role_version(set, TUF_ROLE_ROOT),
+                .timestamp = role_version(set, TUF_ROLE_TIMESTAMP),
+                .snapshot = role_version(set, TUF_ROLE_SNAPSHOT),
+                .targets = role_version(set, TUF_ROLE_TARGETS),
+                .expires = tuf_trusted_set_expires_usec(set),
+        };
+        for (TufRole role = 0; role < _TUF_ROLE_MAX; role++) {
+                const TufMetadata *m = tuf_trusted_set_get(set, role);
+
+                ret->role_expires[role] = m ? m->expires_usec : 0;
+        }
+}
+
 int registry_load(const Registry *r, TufTrustedSet **ret_set, RegistryMetadata *ret) {
         _cleanup_(tuf_store_freep) TufStore *store = NULL;
         _cleanup_(tuf_trusted_set_freep) TufTrustedSet *set = NULL;
@@ -112,18 +130,14 @@ int registry_load(const Registry *r, TufTrustedSet **ret_set, RegistryMetadata *
                 return k;
         if (k > 0) {
                 if (k != TUF_MISSING)
-                        log_warning("The verified metadata of the last import cannot be used: %s. Import a "
-                                    "repository again.",
-                                    strna(message));
+                        log_event(LOG_WARNING, FLEET_MESSAGE_REPOSITORY_UNUSABLE_STR,
+                                  "MESSAGE=The verified metadata of the last import cannot be used: %s. "
+                                  "Import a repository again.",
+                                  strna(message), "FLEET_REASON=%s", tuf_outcome_to_string((TufOutcome) k),
+                                  NULL);
                 return 0;
         }
-        *ret = (RegistryMetadata){
-                .root = role_version(set, TUF_ROLE_ROOT),
-                .timestamp = role_version(set, TUF_ROLE_TIMESTAMP),
-                .snapshot = role_version(set, TUF_ROLE_SNAPSHOT),
-                .targets = role_version(set, TUF_ROLE_TARGETS),
-                .expires = tuf_trusted_set_expires_usec(set),
-        };
+        registry_metadata_fill(ret, set);
         *ret_set = TAKE_PTR(set);
         return 0;
 }
@@ -296,9 +310,11 @@ static int refresh_from_published(Registry *r, usec_t time) {
         if (k < 0)
                 return k;
         if (tuf_refresh_outcome(refresh) != TUF_OK)
-                log_warning("The repository that is being served is not good any more: %s. Publish and "
-                            "import fresh metadata.",
-                            tuf_refresh_message(refresh));
+                log_event(LOG_WARNING, FLEET_MESSAGE_REPOSITORY_UNUSABLE_STR,
+                          "MESSAGE=The repository that is being served is not good any more: %s. Publish "
+                          "and import fresh metadata.",
+                          tuf_refresh_message(refresh), "FLEET_REASON=%s",
+                          tuf_outcome_to_string(tuf_refresh_outcome(refresh)), NULL);
         return 0;
 }
 
@@ -313,21 +329,37 @@ static int audit_recovered(StoreJob *j, Store *s, char *const *versions) {
                         j, s, &audit_actor_gateway, "release.recover", "", strv_length(versions), detail);
 }
 
-int registry_recover(Registry *r, StoreJob *j, Store *s) {
+int registry_recover(Registry *r, StoreJob *j, Store *s, RegistryMetadata *ret) {
         _cleanup_(tuf_trusted_set_freep) TufTrustedSet *set = NULL;
         _cleanup_strv_free_ char **recovered = NULL;
-        RegistryMetadata metadata;
         usec_t time = now(CLOCK_REALTIME);
         int k;
 
+        *ret = (RegistryMetadata){};
         if (r->root_size == 0)
                 return 0;
         k = refresh_from_published(r, time);
         if (k < 0)
                 return k;
-        k = registry_load(r, &set, &metadata);
+        k = registry_load(r, &set, ret);
         if (k < 0 || !set)
                 return k;
         k = registry_store_releases(j, s, tuf_trusted_set_get(set, TUF_ROLE_TARGETS), time, &recovered);
         return k < 0 || !recovered ? k : audit_recovered(j, s, recovered);
+}
+
+int registry_check(const Registry *r) {
+        _cleanup_close_ int fd = -EBADF;
+        struct stat st;
+        uint8_t byte;
+
+        /* the directory may have been moved away below us, and a disk may have gone bad */
+        if (fstat(r->tuf_fd, &st) < 0 || fstatat(r->tuf_fd, "targets", &st, 0) < 0)
+                return negative_errno();
+        fd = openat(r->tuf_fd, "metadata/timestamp.json", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0 && errno == ENOENT) /* nothing was imported yet, or it is gone: its directory tells */
+                return RET_NERRNO(fstatat(r->tuf_fd, "metadata", &st, 0));
+        if (fd < 0)
+                return negative_errno();
+        return read(fd, &byte, 1) < 0 ? negative_errno() : 0;
 }

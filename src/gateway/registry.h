@@ -24,7 +24,11 @@ const void *registry_trusted_root(const Registry *r, size_t *ret_size);
 typedef struct RegistryMetadata {
         uint64_t root, timestamp, snapshot, targets;
         usec_t expires;                              /* 0: nothing was imported yet */
+        usec_t role_expires[_TUF_ROLE_MAX];
 } RegistryMetadata;
+
+/* Of a set that holds all four roles. */
+void registry_metadata_fill(RegistryMetadata *m, const TufTrustedSet *set);
 
 /* Worker: what trust/ holds, expired or not. *ret_set is NULL before the first import. */
 int registry_load(const Registry *r, TufTrustedSet **ret_set, RegistryMetadata *ret);
@@ -34,4 +38,6 @@ int registry_new_releases(Store *s, const TufMetadata *targets, char ***ret);
  * (may be NULL). */
 int registry_store_releases(StoreJob *j, Store *s, const TufMetadata *targets, usec_t time, char ***ret_new);
 /* Worker, at the start: a crash may have published what the store does not know yet. */
-int registry_recover(Registry *r, StoreJob *j, Store *s);
+int registry_recover(Registry *r, StoreJob *j, Store *s, RegistryMetadata *ret);
+/* Worker: can what is served be read? */
+int registry_check(const Registry *r);

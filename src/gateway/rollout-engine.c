@@ -165,7 +165,7 @@ static int engine_step(RolloutEngine *e) {
         j = new0(StepJob, 1);
         if (!j)
                 return -ENOMEM;
-        *j = (StepJob){ .job = { .work = step_work, .done = step_done }, .engine = e, .all = e->kicked,
+        *j = (StepJob){ .job = { .work = step_work, .done = step_done, .kind = "rollout" }, .engine = e, .all = e->kicked,
                         .look_for_new = t >= e->newcomers_at, .n_extra = e->n_extra };
         memcpy(j->extra, e->extra, sizeof(j->extra));
         gateway_rules(e->gateway, &j->rules);

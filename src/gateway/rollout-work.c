@@ -139,13 +139,16 @@ static bool progress_differs(const RolloutProgress *a, const RolloutProgress *b)
 /* What came to be by itself, as opposed to what a person did and is entered under that person's name. */
 static int tell_change(RolloutContext *c, RolloutRecord *r, const RolloutProgress *before) {
         const RolloutProgress *p = &r->progress;
+        int k;
 
         if (p->state == before->state)
                 return 0;
         log_rollout(r);
         if (p->state == ROLLOUT_STATE_PAUSED) {
-                c->orders->auto_pauses[p->reason]++;
-                return audit_rollout(c, r, "rollout.stop");
+                k = store_job_note(
+                                c->job, &(StoreNote){ .kind = STORE_NOTE_AUTO_PAUSE,
+                                                      .text = rollout_reason_to_string(p->reason) });
+                return k < 0 ? k : audit_rollout(c, r, "rollout.stop");
         }
         if (p->state == ROLLOUT_STATE_COMPLETED)
                 return audit_rollout(c, r, "rollout.complete");

@@ -17,7 +17,6 @@ typedef struct RolloutOrder {
 typedef struct RolloutOrders {
         RolloutOrder *items;
         size_t n, n_allocated;
-        unsigned auto_pauses[_ROLLOUT_REASON_MAX];   /* of those that stopped by themselves */
 } RolloutOrders;
 void rollout_orders_done(RolloutOrders *o);
 

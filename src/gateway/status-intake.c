@@ -147,7 +147,7 @@ int status_intake(StreamSession *s, const Fleet__V1__UpdateStatus *status) {
         j = new0(StatusJob, 1);
         if (!j)
                 return -ENOMEM;
-        j->job = (StoreJob){ .work = status_work, .done = status_done };
+        j->job = (StoreJob){ .work = status_work, .done = status_done, .kind = "status" };
         j->session = stream_session_ref(s);
         gateway_rules(s->gateway, &j->rules);
         r = status_copy(&j->status, s->agent, status);

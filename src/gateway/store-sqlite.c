@@ -61,6 +61,7 @@ static const StoreOps sqlite_ops = {
         .savepoint_release = sqlite_savepoint_release,
         .savepoint_rollback = sqlite_savepoint_rollback,
         .touch = sqlite_touch,
+        .stats = sqlite_stats,
         .agent_get = sqlite_agent_get,
         .agent_put = sqlite_agent_put,
         .agent_put_labels = sqlite_agent_put_labels,

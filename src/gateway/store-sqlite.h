@@ -77,6 +77,7 @@ int sqlite_agent_read_labels(Store *s, AgentRecord *a);
 int sqlite_agents_fill_version_keys(SqliteStore *s);
 
 /* The operations, by subject */
+int sqlite_stats(Store *s, usec_t now, StoreStats *ret);
 int sqlite_agent_get(Store *s, const char *id, AgentRecord *ret);
 int sqlite_agent_put(Store *s, const AgentRecord *a);
 int sqlite_agent_put_labels(Store *s, const char *id, const Labels *labels);

@@ -13,6 +13,9 @@ struct StoreWorker {
         Mailbox *mailbox;
         store_on_event_t on_event;
         void *userdata;
+        store_on_job_t on_job;
+        void *on_job_userdata;
+        usec_t moved; /* the loop's: when work began to wait, or some came back last */
 
         pthread_t thread;
         bool started;
@@ -30,10 +33,26 @@ static void job_drop_events(StoreJob *j) {
         j->n_events_allocated = 0;
 }
 
-/* It did not happen, so nobody is told. */
+/* It did not happen, so nobody is told; but what tells of the failure is counted. */
 static void job_drop_news(StoreJob *j) {
+        size_t n = 0;
+
         job_drop_events(j);
         j->audit = audit_notes_free(j->audit);
+        for (size_t i = 0; i < j->n_notes; i++)
+                if (j->notes[i].survives)
+                        j->notes[n++] = j->notes[i];
+        j->n_notes = n;
+}
+
+int store_job_note(StoreJob *j, const StoreNote *note) {
+        int r;
+
+        r = ARRAY_GROW(j->notes, j->n_notes_allocated, j->n_notes + 1);
+        if (r < 0)
+                return r;
+        j->notes[j->n_notes++] = *note;
+        return 0;
 }
 
 int store_job_emit(
@@ -72,6 +91,7 @@ int store_job_emit(
 static void job_run(StoreJob *j, Store *s) {
         int r;
 
+        j->started = now(CLOCK_MONOTONIC);
         r = s->ops->savepoint(s);
         if (r < 0) {
                 j->result = r;
@@ -92,21 +112,27 @@ static void job_run(StoreJob *j, Store *s) {
 
 static void batch_run(StoreWorker *w, StoreJob *first) {
         Store *s = w->store;
+        StoreJob *last = first;
         int r;
 
         r = s->ops->begin(s);
-        for (StoreJob *j = first; j && r >= 0; j = j->next)
+        for (StoreJob *j = first; j && r >= 0; j = j->next) {
                 job_run(j, s);
-        if (r >= 0)
+                j->finished = now(CLOCK_MONOTONIC);
+                last = j;
+        }
+        if (r >= 0) {
                 r = s->ops->commit(s);
+                last->commit_time = usec_sub(now(CLOCK_MONOTONIC), last->finished);
+        }
         if (r >= 0)
                 return;
 
-        (void) log_error_errno(r, "Failed to write to the store: %m");
+        (void) log_debug_errno(r, "Failed to write to the store: %m"); /* the observer's to tell */
         s->ops->rollback(s);
         for (StoreJob *j = first; j; j = j->next) {
                 job_drop_news(j);
-                j->result = r;
+                j->result = j->commit_result = r;
         }
 }
 
@@ -136,9 +162,11 @@ static void *worker_main(void *userdata) {
         StoreJob *first;
 
         while ((first = take_batch(w))) {
-                if (first->long_work)
+                if (first->long_work) {
+                        first->started = now(CLOCK_MONOTONIC);
                         first->result = first->work(first, w->store);
-                else
+                        first->finished = now(CLOCK_MONOTONIC);
+                } else
                         batch_run(w, first);
                 for (StoreJob *j = first, *next; j; j = next) {
                         next = j->next;      /* once posted it is the loop's */
@@ -152,6 +180,12 @@ static void job_deliver(MailboxItem *item) {
         StoreJob *j = container_of(item, StoreJob, item);
         StoreWorker *w = j->worker;
 
+        w->moved = now(CLOCK_MONOTONIC);
+        if (w->on_job)
+                w->on_job(j, w->on_job_userdata);
+        free(j->notes);
+        j->notes = NULL;
+        j->n_notes = j->n_notes_allocated = 0;
         if (w->on_event)
                 for (size_t i = 0; i < j->n_events; i++)
                         w->on_event(&j->events[i], w->userdata);
@@ -168,6 +202,11 @@ int store_worker_submit(StoreWorker *w, StoreJob *j) {
         r = mailbox_reserve(w->mailbox);
         if (r < 0)
                 return r;
+        j->submitted = now(CLOCK_MONOTONIC);
+        if (mailbox_reserved(w->mailbox) == 1)
+                w->moved = j->submitted;
+        j->started = j->finished = j->commit_time = 0;
+        j->commit_result = 0;
         j->worker = w;
         j->next = NULL;
         j->result = -ECANCELED;
@@ -186,6 +225,15 @@ int store_worker_submit(StoreWorker *w, StoreJob *j) {
 
 unsigned store_worker_backlog(StoreWorker *w) {
         return mailbox_reserved(w->mailbox);
+}
+
+usec_t store_worker_stalled(StoreWorker *w) {
+        return mailbox_reserved(w->mailbox) > 0 ? usec_sub(now(CLOCK_MONOTONIC), w->moved) : 0;
+}
+
+void store_worker_observe(StoreWorker *w, store_on_job_t on_job, void *userdata) {
+        w->on_job = on_job;
+        w->on_job_userdata = userdata;
 }
 
 /* Signals are for the loop's thread alone. */

@@ -23,16 +23,38 @@ typedef struct AuditNote AuditNote;
 #define STORE_JOBS_MAX 8192U                 /* submitted and not yet done */
 #define STORE_BATCH_MAX 64U
 
+/* Something that happened within a job and has to be counted once it is durable; see store_job_note(). */
+typedef enum StoreNoteKind {
+        STORE_NOTE_UPDATE_ENDED, /* text: the phase, also: the phase in which it failed */
+        STORE_NOTE_AUTO_PAUSE,   /* text: the reason */
+        STORE_NOTE_AUDIT_FAILURE,
+} StoreNoteKind;
+
+typedef struct StoreNote {
+        StoreNoteKind kind;
+        const char *text, *also; /* static; NULL: nothing to say */
+        usec_t span;             /* from the instruction's creation */
+        bool survives;           /* tells of the failure: counts although the job is taken back */
+} StoreNote;
+
 struct StoreJob {
         int (*work)(StoreJob *j, Store *s);
         void (*done)(StoreJob *j, int r);
         bool long_work;                      /* files, not rows: runs alone and outside of a transaction */
+        const char *kind;                    /* static, one of few: for measuring; NULL: "other" */
 
         /* What the job has to tell the world if it is committed: store_job_emit(). */
         EventRecord **events;
         size_t n_events, n_events_allocated;
         /* What it has entered into the audit log: audit.h. The journal hears of it after the commit. */
         AuditNote *audit;
+        StoreNote *notes;
+        size_t n_notes, n_notes_allocated;
+
+        /* What the worker measured; CLOCK_MONOTONIC. The last job of a batch has what its commit took, all
+         * of them whether it worked. */
+        usec_t submitted, started, finished, commit_time;
+        int commit_result;
 
         /* the worker's */
         StoreJob *next;
@@ -52,10 +74,17 @@ int store_worker_new(
 StoreWorker *store_worker_free(StoreWorker *w);
 DEFINE_POINTER_CLEANUP(StoreWorker, store_worker_free);
 
+/* Sees each job when it is back, before its done() and whatever became of it: what was measured, and its
+ * notes. */
+typedef void (*store_on_job_t)(const StoreJob *j, void *userdata);
+void store_worker_observe(StoreWorker *w, store_on_job_t on_job, void *userdata);
+
 /* -ENOBUFS when too much is waiting, -ESHUTDOWN at the end: the job is still the caller's, done() is not
  * called. */
 int store_worker_submit(StoreWorker *w, StoreJob *j);
 unsigned store_worker_backlog(StoreWorker *w);
+/* For how long there has been work and none of it came back. */
+usec_t store_worker_stalled(StoreWorker *w);
 
 /* In work(): keeps the event (unless it is progress) and has it published after the commit. data is taken
  * over. */
@@ -67,3 +96,5 @@ int store_job_emit(
                 char *data,
                 bool progress,
                 usec_t time);
+/* In work(): has this counted after the commit, or in any case if it survives. */
+int store_job_note(StoreJob *j, const StoreNote *note);

@@ -12,6 +12,7 @@
 
 #include "agent-query.h"
 #include "rollout-record.h"
+#include "store-stats.h"
 
 typedef struct Store Store;
 typedef struct StoreOps StoreOps;
@@ -98,6 +99,7 @@ struct StoreOps {
         int (*savepoint_rollback)(Store *s);
 
         int (*touch)(Store *s, usec_t when);                              /* a write that changes nothing */
+        int (*stats)(Store *s, usec_t now, StoreStats *ret);              /* into an empty one */
 
         int (*agent_get)(Store *s, const char *id, AgentRecord *ret);
         int (*agent_put)(Store *s, const AgentRecord *a);                 /* without the labels */

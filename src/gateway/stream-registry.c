@@ -107,6 +107,16 @@ size_t stream_registry_size(const StreamRegistry *r) {
         return hashmap_size(r->sessions);
 }
 
+usec_t stream_registry_first_expiry(const StreamRegistry *r) {
+        usec_t first = USEC_INFINITY;
+        size_t cursor = 0;
+        void *value;
+
+        while (hashmap_iterate(r->sessions, &cursor, NULL, &value))
+                first = MIN(first, ((StreamSession *) value)->certificate_expires);
+        return first == USEC_INFINITY ? 0 : first;
+}
+
 void stream_registry_evict(StreamRegistry *r, const char *agent, const char *why) {
         StreamSession *s = hashmap_get(r->sessions, agent);
 
@@ -211,6 +221,7 @@ static int registry_on_reconcile(sd_event_source *source, void *userdata) {
                 return log_oom();
         j->job.work = reconcile_work;
         j->job.done = reconcile_done;
+        j->job.kind = "reconcile";
         gateway_rules(r->gateway, &j->rules);
         reconcile_collect(r, j);
         if (j->n == 0) {
@@ -295,7 +306,7 @@ static void registry_expire(StreamRegistry *r) {
                 (void) log_oom();
                 return;
         }
-        *j = (ExpireJob){ .job = { .work = expire_work, .done = expire_done },
+        *j = (ExpireJob){ .job = { .work = expire_work, .done = expire_done, .kind = "expire" },
                           .registry = r,
                           .lease = r->gateway->conf.lease };
         if (store_worker_submit(r->gateway->worker, &j->job) < 0)

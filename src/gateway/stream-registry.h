@@ -28,6 +28,8 @@ StreamSession *stream_registry_get(StreamRegistry *r, const char *agent);
 /* A Hello of this agent comes: is it one too many? Ten a minute are fine, and twenty at once. */
 bool stream_registry_is_flooded(StreamRegistry *r, const char *agent);
 size_t stream_registry_size(const StreamRegistry *r);
+/* When the first certificate ends of those that are live; 0: nobody is. */
+usec_t stream_registry_first_expiry(const StreamRegistry *r);
 
 /* Something changed: decide again, for all that are connected or for one agent. */
 void stream_registry_reconcile_all(StreamRegistry *r);

@@ -5,6 +5,7 @@
 #include "gateway.h"
 #include "hex.h"
 #include "log.h"
+#include "messages.h"
 #include "peer-service.h"
 #include "presence.h"
 #include "status-intake.h"
@@ -134,8 +135,11 @@ static void session_on_hello(StreamSession *s, const Fleet__V1__Hello *hello) {
                 return;
         }
         if (!streq(hello->agent_id, s->agent)) {
-                log_warning("A machine with the certificate of agent %s said that it is another, refused.",
-                            s->agent);
+                log_event(LOG_WARNING, FLEET_MESSAGE_AGENT_REFUSED_STR,
+                          "MESSAGE=A machine with the certificate of agent %s said that it is another, "
+                          "refused.",
+                          s->agent, "FLEET_AGENT_ID=%s", s->agent, "FLEET_ADDRESS=%s",
+                          rpc_session_peer(s->rpc)->address, "FLEET_REASON=wrong-id", NULL);
                 stream_session_close(
                                 s, RPC_STATUS_PERMISSION_DENIED,
                                 "the certificate speaks for another agent id");
@@ -146,7 +150,11 @@ static void session_on_hello(StreamSession *s, const Fleet__V1__Hello *hello) {
                 return;
         }
         if (stream_registry_is_flooded(s->gateway->streams, s->agent)) {
-                log_debug("Agent %s connects too often, sent away for a minute.", s->agent);
+                if (log_limit_pass(&s->gateway->flood_log, "agents that connect too often"))
+                        log_event(LOG_WARNING, FLEET_MESSAGE_STREAM_FLOOD_STR,
+                                  "MESSAGE=Agent %s connects too often, sent away for a minute.", s->agent,
+                                  "FLEET_AGENT_ID=%s", s->agent, "FLEET_ADDRESS=%s",
+                                  rpc_session_peer(s->rpc)->address, NULL);
                 session_send_drain(s, FLOOD_PAUSE_SEC, "this agent connects too often");
                 stream_session_close(s, RPC_STATUS_UNAVAILABLE, "this agent connects too often");
                 return;
@@ -224,7 +232,7 @@ static void session_on_open(RpcSession *rpc, void *userdata) {
                               .reconcile_at = USEC_INFINITY };
         s->last_heard = s->opened;
         rpc_session_set_userdata(rpc, s);
-        r = peer_identify(rpc_session_peer(rpc), &s->agent, s->key_hash);
+        r = peer_identify(rpc_session_peer(rpc), &s->agent, s->key_hash, &s->certificate_expires);
         if (r < 0) {
                 (void) log_warning_errno(
                                 r, "%s showed a certificate that speaks for no agent: %m",

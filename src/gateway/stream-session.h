@@ -25,6 +25,7 @@ struct StreamSession {
         StreamState state;
         char *agent;                         /* what the certificate says */
         char key_hash[2 * SHA256_SIZE + 1];  /* of its key */
+        usec_t certificate_expires;          /* CLOCK_REALTIME */
         char token[33];                      /* of this session */
         usec_t opened, last_heard;           /* CLOCK_BOOTTIME */
         usec_t last_seen, last_seen_stored;  /* CLOCK_REALTIME */

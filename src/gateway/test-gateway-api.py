@@ -71,7 +71,7 @@ class Gateway:
         self.config = folder / "gateway.conf"
         self.config.write_text(
             f"[Gateway]\nName=localhost 127.0.0.1\nTrustedRoot={root}\nHttpListen=127.0.0.1:{self.port}\n"
-            "AgentListen=127.0.0.1:0\nEnrollListen=127.0.0.1:0\n[Limits]\nTargetSizeMax=64M\nEventStreamsMax=3\nHttpConnectionsPerAddressMax=100\n"
+            f"AgentListen=127.0.0.1:0\nEnrollListen=127.0.0.1:0\nAdminListen={folder}/admin.sock\n[Limits]\nTargetSizeMax=64M\nEventStreamsMax=3\nHttpConnectionsPerAddressMax=100\n"
         )
         self.process = None
 
@@ -394,19 +394,106 @@ def test_greedy_host(gateway):
     assert 14 < took < 20, f"its connection lasted {took:.1f} s"
 
 
+class Local(http.client.HTTPConnection):
+    """HTTP over the admin socket."""
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=30)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(30)
+        self.sock.connect(self.path)
+
+
+def scrape(gateway, path="/metrics", accept=None):
+    connection = Local(gateway.folder / "admin.sock")
+    connection.request("GET", path, headers={"Accept": accept} if accept else {})
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, answer.getheader("Content-Type"), text
+
+
 def test_health(gateway):
-    """"ok" means that a Hello could be stored: another program that holds the database shows it."""
+    """Ready means that a Hello could be stored: another program that holds the database shows it. The process lives
+    all the same, and its numbers can be had."""
+    ready = lambda: gateway.ask("GET", "/readyz", token="")
     time.sleep(1.1)
-    assert gateway.ask("GET", "/healthz", token="")[1]["status"] == "ok"
-    time.sleep(1.1)
+    assert ready()[1]["status"] == "ok"
+    assert set(ready()[1]["checks"].values()) == {"ok"}
+    assert "fleet_store_up 1\n" in scrape(gateway)[2]
+    assert "\nfleet_instructions_in_flight 0\n" in scrape(gateway)[2]
+    time.sleep(5.1)
     database = sqlite3.connect(gateway.state / "gateway.db", isolation_level=None)
     database.execute("BEGIN IMMEDIATE")
-    status, answer = gateway.ask("GET", "/healthz", token="")
-    assert status == 503 and answer["status"] == "store-failing", answer
+    for _ in range(2):
+        begun = time.monotonic()
+        status, answer = ready()
+        assert status == 503 and answer["status"] == "store-failing", answer
+        assert answer["checks"]["store"] == "failing" and answer["checks"]["registry"] == "ok", answer
+        begun, took = time.monotonic(), time.monotonic() - begun
+        assert took < 4, f"it took {took:.1f} s to say that the store does not answer"
+        status, _, text = scrape(gateway)
+        took = time.monotonic() - begun
+        assert status == 200 and "\nfleet_store_up 0\n" in text and took < 4, (took, text)
+        assert "fleet_agents{" not in text and "\nfleet_instructions_in_flight " not in text
+        assert "\nfleet_grpc_streams 0\n" in text and "\nprocess_resident_memory_bytes " in text
+        assert gateway.ask("GET", "/healthz", token="")[0] == 200
+    log = lambda: (gateway.folder / "log").read_text()
+    deadline = time.monotonic() + 15                # the database itself waits for five seconds
+    while "The store cannot be used" not in log():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     database.execute("ROLLBACK")
     database.close()
+    deadline = time.monotonic() + 15
+    while "The store can be used again" not in log():       # which it finds out by itself
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    while ready()[0] != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert log().count("The store cannot be used") == log().count("The store can be used again") == 1
+
+    # what is served is gone
     time.sleep(1.1)
-    assert gateway.ask("GET", "/healthz", token="")[0] == 200
+    (gateway.state / "tuf" / "metadata").rename(gateway.state / "tuf" / "elsewhere")
+    status, answer = ready()
+    (gateway.state / "tuf" / "elsewhere").rename(gateway.state / "tuf" / "metadata")
+    assert status == 503 and answer["status"] == "registry-failing", answer
+    time.sleep(1.1)
+    assert ready()[0] == 200
+
+
+def test_admin(gateway):
+    """Metrics are on the admin socket alone, health on both; nothing else is on it."""
+    assert (gateway.folder / "admin.sock").stat().st_mode & 0o777 == 0o660
+    status, kind, text = scrape(gateway)
+    assert status == 200 and kind == "text/plain; version=0.0.4; charset=utf-8" and "# EOF" not in text
+    status, kind, text = scrape(gateway, accept="application/openmetrics-text;version=1.0.0,text/plain;q=0.5")
+    assert status == 200 and kind == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert text.endswith("# EOF\n")
+    for path in ("/healthz", "/readyz"):
+        assert json.loads(scrape(gateway, path)[2])["status"] == "ok"
+        assert gateway.ask("GET", path, token="")[1]["status"] == "ok"
+    assert scrape(gateway, "/api/v1/agents")[0] == 404
+    gateway.problem(404, "not-found", "GET", "/metrics", token="")
+
+    # labels are words of this program, whatever a client invents
+    assert gateway.ask("BREW", "/healthz", token="")[0] == 405
+    gateway.ask("GET", "/secret-path-of-a-client", token="")
+    text = scrape(gateway)[2]
+    assert "BREW" not in text and "secret-path" not in text
+    assert 'route="none",method="other",code="4xx"' in text
+
+    gateway.stop(signal.SIGKILL)                    # its socket is left over, and does not stop the next one
+    gateway.start()
+    assert scrape(gateway)[0] == 200
+    gateway.stop()
+    assert not (gateway.folder / "admin.sock").exists()
+    gateway.start()
 
 
 def test_events(gateway):
@@ -509,6 +596,7 @@ def main():
             (test_people, ()),
             (test_requests, ()),
             (test_health, ()),
+            (test_admin, ()),
             (test_greedy_host, ()),
             (test_events, ()),
             (test_many_clients, ()),

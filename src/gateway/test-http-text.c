@@ -136,8 +136,47 @@ static void test_address(void) {
         assert_streq(text, "");
 }
 
+static void test_accept(void) {
+        static const char prometheus[] =
+                        "application/openmetrics-text;version=1.0.0,"
+                        "application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        static const struct {
+                const char *header;
+                unsigned openmetrics, text;
+        } table[] = {
+                { NULL, 1000, 1000 },
+                { "", 1000, 1000 },
+                { "*/*", 1000, 1000 },
+                { prometheus, 1000, 500 },
+                { "application/openmetrics-text; version=0.0.1, text/plain", 0, 1000 },
+                { "application/openmetrics-text;version=\"1.0.0\";charset=utf-8", 1000, 0 },
+                { "Application/OpenMetrics-Text ; Q=0.3 , text/*;q=0.31", 300, 310 },
+                { "text/html, application/*;q=0.2", 200, 0 },
+                { "text/plain;q=0, */*;q=0.4", 400, 0 },
+                { "text/plain;q=0.75;version=0.0.4,text/plain;q=1", 0, 750 },
+                { "text/plain;q=1.5", 0, 1000 },
+                { "text/plain;q=-1", 0, 0 },
+                { "text/plain;q=", 0, 0 },
+                { "text/plain;q", 0, 1000 },
+                { "text/plain;q=0.12345", 0, 0 },
+                { ",,;;,=", 0, 0 },
+                { "text", 0, 0 },
+                { "*/plain", 0, 0 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                unsigned o = http_accept_quality(table[i].header, "application/openmetrics-text", "1.0.0"),
+                         t = http_accept_quality(table[i].header, "text/plain", "0.0.4");
+
+                if (o != table[i].openmetrics || t != table[i].text)
+                        fprintf(stderr, "'%s': %u and %u\n", strna(table[i].header), o, t);
+                assert_se(o == table[i].openmetrics && t == table[i].text);
+        }
+}
+
 int main(void) {
         test_uri();
+        test_accept();
         test_match();
         test_range();
         test_headers();

@@ -28,5 +28,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         (void) http_etag_matches(text, "\"a\"");
         (void) http_accepts(text, "text/csv");
         (void) http_bearer_token(text);
+        assert_se(http_accept_quality(text, "application/openmetrics-text", "1.0.0") <= HTTP_QUALITY_MAX);
         return 0;
 }

@@ -193,6 +193,10 @@ class Container:
         """Where a file of the machine is on the host; the file itself may be a link."""
         return locate(self.root, inside)
 
+    def mounted_path(self, inside: str) -> Path:
+        """Where it is while the machine runs, also on what is mounted there: a socket below /run."""
+        return Path(f"/proc/{self._init_pid()}/root{inside}")
+
     def write_file(self, inside: str, content: str | bytes, mode: int = 0o644) -> None:
         target = self._replaceable(inside)
         target.write_bytes(content.encode() if isinstance(content, str) else content)

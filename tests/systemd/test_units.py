@@ -4,6 +4,7 @@
 import json
 
 from harness import wait_for
+from harness.command import execute
 
 from .lab import Lab
 from .suite import Group, case
@@ -17,6 +18,8 @@ _AGENT_UNITS = (
     "agent-recover.service",
 )
 _SWAPPED = "6f2d3a0f5b7e4b0d9c1f6f6f0a1c4e07"
+_GATEWAY_STARTED = "6f2d3a0f5b7e4b0d9c1f6f6f0a1c4e60"
+_GATEWAY_STOPPING = "6f2d3a0f5b7e4b0d9c1f6f6f0a1c4e61"
 
 
 @case()
@@ -104,6 +107,32 @@ def status_for_people_and_programs(lab: Lab) -> str:
     return "1.1.0"
 
 
+_ADMIN = "/run/fleet-gateway/admin.sock"
+
+
+def _scrape(lab: Lab) -> str:
+    """From outside of the machine, which has nothing that speaks HTTP."""
+    path = str(lab.box.mounted_path(_ADMIN))
+    argv = ["curl", "-sSf", "--max-time", "10", "--unix-socket", path, "http://localhost/metrics"]
+    return execute(argv).stdout
+
+
+def _admin_socket_is_for_a_group(lab: Lab) -> None:
+    """It is the manager's, survives restarts of the service with its owner and mode, and answers after each."""
+    box = lab.box
+    may = lambda *who: box.run(["setpriv", *who, "test", "-w", _ADMIN], check=False)  # noqa: E731
+    nobody = ("--reuid=65534", "--regid=65534")
+    group = box.run(["getent", "group", "fleet-gateway-admin"]).stdout.split(":")[2]
+    for _ in range(2):
+        found = box.run(["stat", "-c", "%U:%G %a", _ADMIN, "/run/fleet-gateway"]).stdout.splitlines()
+        assert found == ["root:fleet-gateway-admin 660", "fleet-gateway:fleet-gateway 755"], found
+        assert may(*nobody, "--clear-groups").returncode == 1, "everybody may read the metrics"
+        assert may(*nobody, f"--groups={group}").returncode == 0, "the group may not"
+        text = _scrape(lab)
+        assert "\nfleet_store_up 1\n" in text and "\nprocess_open_fds " in text, text
+        box.run(["systemctl", "restart", "fleet-gateway.service"])
+
+
 @case(start="1.1.0")
 def gateway_runs_as_a_service(lab: Lab) -> str:
     """On a machine: started by systemd, serving, killed and back without losing the port."""
@@ -122,6 +151,11 @@ def gateway_runs_as_a_service(lab: Lab) -> str:
     answer = lab.gateway.inside(["sh", "-c", ask.replace("--max-time 5", "--max-time 20")]).stdout
     assert json.loads(answer)["status"] == "ok", answer
     assert box.show("fleet-gateway.service", "MainPID") != pid
+    _admin_socket_is_for_a_group(lab)
+    started = lab.journal(MESSAGE_ID=_GATEWAY_STARTED)
+    assert len(started) == 4 and {e["FLEET_VERSION"] for e in started} == {"1.0.0"}, started
+    text = box.run(["journalctl", "-x", "--no-pager", f"MESSAGE_ID={_GATEWAY_STOPPING}"]).stdout
+    assert "0 agents were connected" in text and "@FLEET_" not in text, text
     mode = box.run(
         ["stat", "-c", "%U %a", "/var/lib/fleet-gateway", "/var/lib/fleet-gateway/admin.token"]
     ).stdout.split()
@@ -135,6 +169,7 @@ def gateway_runs_as_a_service(lab: Lab) -> str:
             "--now",
             "--quiet",
             "fleet-gateway.socket",
+            "fleet-gateway-admin.socket",
             "fleet-gateway.service",
         ]
     )
