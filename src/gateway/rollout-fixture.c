@@ -99,3 +99,26 @@ uint64_t fleet_count(const TestFleet *f, MemberState state) {
                 n += f->members[i].state == state;
         return n;
 }
+
+void fleet_expect(
+                const TestFleet *f, RolloutState state, RolloutReason reason, uint64_t pending, uint64_t in_flight) {
+
+        if (f->progress.state == state && f->progress.reason == reason && fleet_count(f, PENDING) == pending &&
+            fleet_count(f, IN_FLIGHT) == in_flight)
+                return;
+        fprintf(stderr, "%s, %s, %" PRIu64 " pending, %" PRIu64 " in flight; expected %s, %s, %" PRIu64 ", %" PRIu64 "\n",
+               rollout_state_to_string(f->progress.state), rollout_reason_to_string(f->progress.reason),
+               fleet_count(f, PENDING), fleet_count(f, IN_FLIGHT), rollout_state_to_string(state),
+               rollout_reason_to_string(reason), pending, in_flight);
+        abort();
+}
+size_t fleet_first(const TestFleet *f, MemberState state) {
+        for (size_t i = 0; i < f->n; i++)
+                if (f->members[i].state == state)
+                        return i;
+        abort();
+}
+
+void fleet_fail_one(TestFleet *f) {
+        fleet_end(f, fleet_first(f, IN_FLIGHT), UPDATE_PHASE_ROLLED_BACK, UPDATE_VERDICT_CRASHED);
+}

@@ -44,3 +44,20 @@ void fleet_end(TestFleet *f, size_t i, UpdatePhase phase, UpdateVerdict verdict)
 void fleet_succeed(TestFleet *f);
 uint64_t fleet_count(const TestFleet *f, MemberState state);
 RolloutInput fleet_input(TestFleet *f);
+
+#define PENDING MEMBER_STATE_PENDING
+#define IN_FLIGHT MEMBER_STATE_IN_FLIGHT
+#define SUCCEEDED MEMBER_STATE_SUCCEEDED
+
+/* Aborts, with what it is instead. */
+void fleet_expect(
+                const TestFleet *f, RolloutState state, RolloutReason reason, uint64_t pending, uint64_t in_flight);
+#define expect_running(f, reason, pending, in_flight) \
+        fleet_expect((f), ROLLOUT_STATE_RUNNING, ROLLOUT_REASON_##reason, (pending), (in_flight))
+#define expect_paused(f, reason, pending, in_flight) \
+        fleet_expect((f), ROLLOUT_STATE_PAUSED, ROLLOUT_REASON_##reason, (pending), (in_flight))
+#define expect_completed(f) fleet_expect((f), ROLLOUT_STATE_COMPLETED, ROLLOUT_REASON_DONE, 0, 0)
+
+/* The first member in that state; aborts if there is none. */
+size_t fleet_first(const TestFleet *f, MemberState state);
+void fleet_fail_one(TestFleet *f);

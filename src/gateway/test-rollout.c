@@ -1,41 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What each rule of a rollout does, by itself. Their interplay is test-rollout-property.c's. */
+/* What each rule of a rollout does, by itself: who takes part, in which order, and when it stops. Their interplay is
+ * test-rollout-property.c's. */
 
 #include "alloc-util.h"
 #include "rollout-fixture.h"
 #include "string-util.h"
-
-#define PENDING MEMBER_STATE_PENDING
-#define IN_FLIGHT MEMBER_STATE_IN_FLIGHT
-#define SUCCEEDED MEMBER_STATE_SUCCEEDED
-
-static void expect(const TestFleet *f, RolloutState state, RolloutReason reason, uint64_t pending, uint64_t in_flight) {
-        if (f->progress.state == state && f->progress.reason == reason && fleet_count(f, PENDING) == pending &&
-            fleet_count(f, IN_FLIGHT) == in_flight)
-                return;
-        fprintf(stderr, "%s, %s, %" PRIu64 " pending, %" PRIu64 " in flight; expected %s, %s, %" PRIu64 ", %" PRIu64 "\n",
-               rollout_state_to_string(f->progress.state), rollout_reason_to_string(f->progress.reason),
-               fleet_count(f, PENDING), fleet_count(f, IN_FLIGHT), rollout_state_to_string(state),
-               rollout_reason_to_string(reason), pending, in_flight);
-        abort();
-}
-#define expect_running(f, reason, pending, in_flight) \
-        expect((f), ROLLOUT_STATE_RUNNING, ROLLOUT_REASON_##reason, (pending), (in_flight))
-#define expect_paused(f, reason, pending, in_flight) \
-        expect((f), ROLLOUT_STATE_PAUSED, ROLLOUT_REASON_##reason, (pending), (in_flight))
-#define expect_completed(f) expect((f), ROLLOUT_STATE_COMPLETED, ROLLOUT_REASON_DONE, 0, 0)
-
-static size_t first_of(const TestFleet *f, MemberState state) {
-        for (size_t i = 0; i < f->n; i++)
-                if (f->members[i].state == state)
-                        return i;
-        abort();
-}
-
-static void fail_one(TestFleet *f) {
-        fleet_end(f, first_of(f, IN_FLIGHT), UPDATE_PHASE_ROLLED_BACK, UPDATE_VERDICT_CRASHED);
-}
 
 /* ---- names ---- */
 
@@ -222,7 +192,7 @@ static void test_a_canary_fails(void) {
         f.spec.canary.amount.value = 3;
         assert_ok(fleet_plan(&f, NULL));
         fleet_step(&f);
-        fail_one(&f);
+        fleet_fail_one(&f);
         expect_paused(&f, SUCCESS_THRESHOLD, 17, 2);
         fleet_succeed(&f);           /* what is in flight ends all the same */
         expect_paused(&f, SUCCESS_THRESHOLD, 17, 0);
@@ -336,7 +306,7 @@ static void test_batches(void) {
         assert_ok(fleet_plan(&f, NULL));
         fleet_step(&f);
         expect_running(&f, IN_FLIGHT_LIMIT, 90, 20);
-        fleet_end(&f, first_of(&f, IN_FLIGHT), UPDATE_PHASE_SUCCEEDED, UPDATE_VERDICT_NONE);
+        fleet_end(&f, fleet_first(&f, IN_FLIGHT), UPDATE_PHASE_SUCCEEDED, UPDATE_VERDICT_NONE);
         expect_running(&f, IN_FLIGHT_LIMIT, 89, 20);
         fleet_succeed(&f);
         expect_running(&f, IN_FLIGHT_LIMIT, 69, 20);
@@ -346,7 +316,7 @@ static void test_batches(void) {
         fleet_step_at(&f, MORNING + 10 * MINUTE);     /* 41 of 50 are too few */
         expect_running(&f, BATCH_IN_FLIGHT, 60, 9);
         for (unsigned i = 0; i < 4; i++)
-                fleet_end(&f, first_of(&f, IN_FLIGHT), UPDATE_PHASE_SUCCEEDED, UPDATE_VERDICT_NONE);
+                fleet_end(&f, fleet_first(&f, IN_FLIGHT), UPDATE_PHASE_SUCCEEDED, UPDATE_VERDICT_NONE);
         expect_running(&f, IN_FLIGHT_LIMIT, 45, 20);
         fleet_succeed(&f);
         fleet_succeed(&f);
@@ -448,10 +418,10 @@ static void test_max_failures(void) {
                 assert_ok(fleet_plan(&f, NULL));
                 fleet_step(&f);
                 for (unsigned i = 1; i < cases[c].stops_at; i++) {
-                        fail_one(&f);
+                        fleet_fail_one(&f);
                         assert_se(f.progress.state == ROLLOUT_STATE_RUNNING);
                 }
-                fail_one(&f);
+                fleet_fail_one(&f);
                 assert_se(f.progress.state == ROLLOUT_STATE_PAUSED && f.progress.reason == ROLLOUT_REASON_MAX_FAILURES);
                 /* only new failures stop it again */
                 rollout_count(f.members, f.n, &counts);
@@ -469,13 +439,13 @@ static void test_success_threshold(void) {
         f.spec.batch.success = 8000;
         assert_ok(fleet_plan(&f, NULL));
         fleet_step(&f);
-        fail_one(&f);
-        fail_one(&f);
+        fleet_fail_one(&f);
+        fleet_fail_one(&f);
         expect_running(&f, BATCH_IN_FLIGHT, 30, 8);
         f.n_traits[ROLLOUT_TRAIT_OS] = f.n_traits[ROLLOUT_TRAIT_KERNEL] = 1;
         for (size_t i = 0; i < f.n; i++)
                 f.members[i].traits[ROLLOUT_TRAIT_OS] = f.members[i].traits[ROLLOUT_TRAIT_KERNEL] = 0;
-        fail_one(&f);
+        fleet_fail_one(&f);
         expect_paused(&f, SUCCESS_THRESHOLD, 30, 7);
 }
 
@@ -487,7 +457,7 @@ static void test_small_batches(void) {
         f.spec.batch.success = 9000;
         assert_ok(fleet_plan(&f, NULL));
         fleet_step(&f);
-        fail_one(&f);
+        fleet_fail_one(&f);
         fleet_succeed(&f);
         expect_completed(&f);
 
@@ -498,7 +468,7 @@ static void test_small_batches(void) {
                 g.views[i].online = false;
         assert_ok(fleet_plan(&g, NULL));
         fleet_step(&g);
-        fail_one(&g);
+        fleet_fail_one(&g);
         expect_running(&g, WAITING_FOR_OFFLINE, 9, 0);
         for (size_t i = 1; i < 4; i++)
                 g.views[i].online = true;
@@ -507,10 +477,10 @@ static void test_small_batches(void) {
         g.n_traits[ROLLOUT_TRAIT_KERNEL] = g.n_traits[ROLLOUT_TRAIT_OS] = 1;
         for (size_t i = 0; i < g.n; i++)
                 g.members[i].traits[ROLLOUT_TRAIT_KERNEL] = g.members[i].traits[ROLLOUT_TRAIT_OS] = 0;
-        fail_one(&g);
-        fail_one(&g);
+        fleet_fail_one(&g);
+        fleet_fail_one(&g);
         expect_running(&g, UPDATING, 6, 1);
-        fail_one(&g);                /* three of at most four */
+        fleet_fail_one(&g);                /* three of at most four */
         expect_paused(&g, SUCCESS_THRESHOLD, 6, 0);
 }
 
@@ -525,7 +495,7 @@ static void test_correlation(void) {
         assert_ok(fleet_plan(&f, NULL));
         fleet_step(&f);
         while (f.progress.state == ROLLOUT_STATE_RUNNING) {
-                size_t i = first_of(&f, IN_FLIGHT);
+                size_t i = fleet_first(&f, IN_FLIGHT);
 
                 if (f.members[i].traits[ROLLOUT_TRAIT_KERNEL] == 3) {
                         failed++;
@@ -539,439 +509,6 @@ static void test_correlation(void) {
         assert_ok(rollout_resume(&f.progress, &counts, f.now));
         fleet_step(&f);
         assert_se(f.progress.state == ROLLOUT_STATE_RUNNING);
-}
-
-/* ---- leases, retries ---- */
-
-static void test_retries(void) {
-        _cleanup_fleet_ TestFleet f;
-
-        fleet_init(&f, 1);
-        f.spec.attempts = 3;
-        f.spec.retry_pause = MINUTE;
-        assert_ok(fleet_plan(&f, NULL));
-        fleet_step(&f);
-        fleet_end(&f, 0, UPDATE_PHASE_FAILED, UPDATE_VERDICT_DOWNLOAD_FAILED);
-        expect_running(&f, RETRY_PAUSE, 1, 0);
-        assert_se(f.progress.next_look == MORNING + MINUTE);
-        fleet_step_at(&f, MORNING + MINUTE);
-        expect_running(&f, FINISHING, 0, 1);
-        fleet_end(&f, 0, UPDATE_PHASE_FAILED, UPDATE_VERDICT_DISK_FULL);
-        expect_running(&f, RETRY_PAUSE, 1, 0);
-        assert_se(f.progress.next_look == MORNING + 3 * MINUTE);
-        fleet_step_at(&f, MORNING + 3 * MINUTE);
-        fleet_end(&f, 0, UPDATE_PHASE_FAILED, UPDATE_VERDICT_DISK_FULL);
-        expect_completed(&f);
-        assert_se(f.members[0].state == MEMBER_STATE_FAILED && f.members[0].verdict == UPDATE_VERDICT_DISK_FULL);
-}
-
-/* It said that the download failed, and then runs the version all the same: somebody helped. */
-static void test_helped(void) {
-        _cleanup_fleet_ TestFleet f;
-
-        fleet_init(&f, 1);
-        f.spec.attempts = 2;
-        assert_ok(fleet_plan(&f, NULL));
-        fleet_step(&f);
-        fleet_end(&f, 0, UPDATE_PHASE_FAILED, UPDATE_VERDICT_DOWNLOAD_FAILED);
-        f.views[0].version = "1.1.0";
-        fleet_step(&f);
-        expect_completed(&f);
-        assert_se(f.members[0].state == SUCCEEDED);
-}
-
-/* A lease that ends frees the place; the truth may come late and still counts. */
-static void test_timed_out(void) {
-        _cleanup_fleet_ TestFleet f;
-
-        fleet_init(&f, 3);
-        f.spec.max_in_flight = 1;
-        f.spec.attempts = 2;
-        f.spec.retry_pause = MINUTE;
-        assert_ok(fleet_plan(&f, NULL));
-        fleet_step(&f);
-        f.views[0].online = false;
-        fleet_end(&f, 0, UPDATE_PHASE_TIMED_OUT, UPDATE_VERDICT_NONE);
-        assert_se(f.members[0].state == MEMBER_STATE_TIMED_OUT);
-        expect_running(&f, IN_FLIGHT_LIMIT, 1, 1);
-        /* it goes on with its update after all: that takes no place from the others */
-        f.views[0].online = true;
-        f.views[0].phase = UPDATE_PHASE_RESTARTING;
-        fleet_step_at(&f, MORNING + 5 * MINUTE);
-        assert_se(f.members[0].state == MEMBER_STATE_TIMED_OUT && fleet_count(&f, IN_FLIGHT) == 1);
-        fleet_end(&f, 0, UPDATE_PHASE_SUCCEEDED, UPDATE_VERDICT_NONE);
-        assert_se(f.members[0].state == SUCCEEDED);
-
-        /* or it went back, after all */
-        f.views[0].version = "1.0.0";
-        f.members[0].state = MEMBER_STATE_TIMED_OUT;
-        f.views[0].online = false;
-        fleet_end(&f, 0, UPDATE_PHASE_ROLLED_BACK, UPDATE_VERDICT_CRASHED);
-        assert_se(f.members[0].state == MEMBER_STATE_ROLLED_BACK && f.members[0].verdict == UPDATE_VERDICT_CRASHED);
-
-        /* one that is there and says nothing gets another turn */
-        f.views[1].online = true;
-        fleet_end(&f, 1, UPDATE_PHASE_TIMED_OUT, UPDATE_VERDICT_NONE);
-        assert_se(f.members[1].state == MEMBER_STATE_TIMED_OUT);
-        fleet_succeed(&f);
-        expect_running(&f, RETRY_PAUSE, 0, 0);
-        fleet_step_at(&f, f.progress.next_look);
-        assert_se(f.members[1].state == IN_FLIGHT);
-        f.views[1].online = false;
-        fleet_end(&f, 1, UPDATE_PHASE_TIMED_OUT, UPDATE_VERDICT_NONE);
-        expect_completed(&f);
-        /* and comes back with the version, after the end */
-        f.views[1].online = true;
-        f.views[1].version = "1.1.0";
-        fleet_step_at(&f, f.now + MINUTE);
-        assert_se(f.members[1].state == SUCCEEDED && f.progress.state == ROLLOUT_STATE_COMPLETED);
-}
-
-static void test_retry_failed(void) {
-        _cleanup_fleet_ TestFleet f;
-        RolloutInput in;
-
-        fleet_init(&f, 10);
-        f.n_traits[ROLLOUT_TRAIT_OS] = f.n_traits[ROLLOUT_TRAIT_KERNEL] = 1;
-        for (size_t i = 0; i < f.n; i++)
-                f.members[i].traits[ROLLOUT_TRAIT_OS] = f.members[i].traits[ROLLOUT_TRAIT_KERNEL] = 0;
-        f.spec.max_failures = (RolloutAmount){ .is_share = true, .value = 5000 };
-        assert_ok(fleet_plan(&f, NULL));
-        fleet_step(&f);
-        for (unsigned i = 0; i < 4; i++)
-                fail_one(&f);
-        fleet_succeed(&f);
-        expect_completed(&f);
-        in = fleet_input(&f);
-        f.views[first_of(&f, MEMBER_STATE_ROLLED_BACK)].in_other_rollout = true;
-        assert_se(rollout_retry_failed(&f.progress, &in) == 3);
-        fleet_step(&f);
-        expect_running(&f, FINISHING, 0, 3);
-        assert_se(f.members[first_of(&f, IN_FLIGHT)].retry);
-        fail_one(&f);
-        expect_running(&f, FINISHING, 0, 2);
-        fail_one(&f);                /* two of three: more than half of those that were tried again */
-        expect_paused(&f, MAX_FAILURES, 0, 1);
-}
-
-/* ---- who is away ---- */
-
-static void test_offline(void) {
-        _cleanup_fleet_ TestFleet f, g;
-
-        fleet_init(&f, 4);
-        f.spec.max_in_flight = 1;
-        f.spec.offline_wait = 60 * MINUTE;
-        f.views[0].online = f.views[1].online = false;
-        assert_ok(fleet_plan(&f, NULL));
-        fleet_step(&f);
-        fleet_succeed(&f);
-        fleet_succeed(&f);
-        expect_running(&f, WAITING_FOR_OFFLINE, 2, 0);
-        assert_se(f.progress.next_look == MORNING + 60 * MINUTE);
-        /* one comes back: under the same limits; and the waiting begins anew */
-        f.views[first_of(&f, PENDING)].online = true;
-        fleet_step_at(&f, MORNING + 50 * MINUTE);
-        assert_se(fleet_count(&f, IN_FLIGHT) == 1);
-        fleet_succeed(&f);
-        expect_running(&f, WAITING_FOR_OFFLINE, 1, 0);
-        fleet_step_at(&f, MORNING + 109 * MINUTE);
-        expect_running(&f, WAITING_FOR_OFFLINE, 1, 0);
-        fleet_step_at(&f, MORNING + 110 * MINUTE);
-        expect_completed(&f);
-        assert_se(fleet_count(&f, MEMBER_STATE_SKIPPED) == 1 && fleet_count(&f, SUCCEEDED) == 3);
-
-        /* who skips does not skip those who went for a moment, as in a restart of the gateway */
-        fleet_init(&g, 2);
-        g.spec.offline = ROLLOUT_OFFLINE_SKIP;
-        assert_ok(fleet_plan(&g, NULL));
-        g.views[0].online = g.views[1].online = false;
-        fleet_step(&g);
-        expect_running(&g, WAITING_FOR_OFFLINE, 2, 0);
-        g.views[0].online = true;
-        fleet_step_at(&g, MORNING + MINUTE);
-        expect_running(&g, UPDATING, 1, 1);
-        fleet_succeed(&g);
-        fleet_step_at(&g, MORNING + 12 * MINUTE);
-        expect_completed(&g);
-}
-
-/* ---- windows ---- */
-
-static void test_windows(void) {
-        _cleanup_fleet_ TestFleet f;
-
-        fleet_init(&f, 4);
-        f.spec.windows = new0(RolloutWindow, 1);
-        f.spec.n_windows = 1;
-        f.spec.windows[0] = (RolloutWindow){ .days = 1U << 3, .start = 22 * 60, .length = 2 * USEC_PER_HOUR };
-        assert_ok(timezone_load("Europe/Berlin", &f.spec.windows[0].zone));
-        f.spec.max_in_flight = 2;
-        assert_ok(fleet_plan(&f, NULL));
-        fleet_step(&f);
-        expect_running(&f, OUTSIDE_WINDOW, 4, 0);
-        assert_se(f.progress.next_look == MORNING + 11 * USEC_PER_HOUR); /* 22:00 in Berlin is 21:00 UTC */
-        fleet_step_at(&f, MORNING + 11 * USEC_PER_HOUR);
-        expect_running(&f, IN_FLIGHT_LIMIT, 2, 2);
-        assert_se(f.progress.next_look == MORNING + 13 * USEC_PER_HOUR);
-        f.now = MORNING + 13 * USEC_PER_HOUR;         /* closed: what is in flight ends, nothing new begins */
-        fleet_succeed(&f);
-        expect_running(&f, OUTSIDE_WINDOW, 2, 0);
-        assert_se(f.progress.next_look == MORNING + (11 + 7 * 24) * USEC_PER_HOUR);
-        f.spec.emergency = true;
-        fleet_step(&f);
-        expect_running(&f, FINISHING, 0, 2);
-}
-
-/* An emergency skips windows, soak and approvals; never the canaries, the limits and the automatic stop. */
-static void test_emergency(void) {
-        _cleanup_fleet_ TestFleet f;
-
-        fleet_init(&f, 10);
-        f.spec.emergency = true;
-        f.spec.canary.amount.value = 2;
-        f.spec.canary.soak = USEC_PER_HOUR;
-        f.spec.canary.approval = true;
-        f.spec.max_in_flight = 3;
-        f.spec.max_failures.value = 1;
-        assert_ok(fleet_plan(&f, NULL));
-        fleet_step(&f);
-        expect_running(&f, BATCH_IN_FLIGHT, 8, 2);
-        fleet_succeed(&f);
-        expect_running(&f, IN_FLIGHT_LIMIT, 5, 3);
-        fail_one(&f);
-        fail_one(&f);
-        expect_paused(&f, MAX_FAILURES, 4, 2);
-}
-
-/* ---- what people do ---- */
-
-static void test_pause(void) {
-        _cleanup_fleet_ TestFleet f;
-        RolloutCounts counts;
-
-        fleet_init(&f, 10);
-        f.spec.batch.amount.value = 5;
-        f.spec.batch.period = 10 * MINUTE;
-        assert_ok(fleet_plan(&f, NULL));
-        fleet_step(&f);
-        expect_running(&f, NEXT_BATCH, 5, 5);
-        fleet_step_at(&f, MORNING + 4 * MINUTE);
-        assert_ok(rollout_pause(&f.progress, f.now));
-        assert_error(rollout_pause(&f.progress, f.now), EBUSY);
-        fleet_step_at(&f, MORNING + 60 * MINUTE);
-        expect_paused(&f, OPERATOR, 5, 5);
-        assert_se(rollout_clock(&f.progress, f.now) == 1 + 4 * MINUTE);
-        rollout_count(f.members, f.n, &counts);
-        assert_ok(rollout_resume(&f.progress, &counts, f.now));
-        fleet_step(&f);
-        expect_running(&f, NEXT_BATCH, 5, 5);         /* the hour did not count */
-        assert_se(f.progress.next_look == MORNING + 66 * MINUTE);
-        fleet_step_at(&f, MORNING + 66 * MINUTE);
-        expect_running(&f, FINISHING, 0, 10);
-}
-
-/* Also when it paused by itself. */
-static void test_pause_by_itself(void) {
-        _cleanup_fleet_ TestFleet f;
-
-        fleet_init(&f, 10);
-        f.spec.batch.amount.value = 5;
-        f.spec.batch.period = 10 * MINUTE;
-        f.spec.max_failures.value = 0;
-        assert_ok(fleet_plan(&f, NULL));
-        fleet_step(&f);
-        fail_one(&f);
-        expect_paused(&f, MAX_FAILURES, 5, 4);
-        f.now += USEC_PER_HOUR;
-        assert_ok(rollout_resume(&f.progress, &f.outcome.counts, f.now));
-        fleet_step(&f);
-        expect_running(&f, NEXT_BATCH, 5, 4);
-        assert_se(f.progress.next_look == MORNING + 70 * MINUTE);
-}
-
-static void test_abort(void) {
-        _cleanup_fleet_ TestFleet f;
-
-        fleet_init(&f, 10);
-        f.spec.max_in_flight = 4;
-        assert_ok(fleet_plan(&f, NULL));
-        fleet_step(&f);
-        assert_ok(rollout_abort(&f.progress, f.now));
-        fleet_step(&f);
-        expect(&f, ROLLOUT_STATE_ABORTING, ROLLOUT_REASON_OPERATOR, 0, 4);
-        assert_se(fleet_count(&f, MEMBER_STATE_CANCELLED) == 6);
-        assert_error(rollout_resume(&f.progress, &f.outcome.counts, f.now), EBUSY);
-        fail_one(&f);
-        fleet_succeed(&f);
-        expect(&f, ROLLOUT_STATE_ABORTED, ROLLOUT_REASON_OPERATOR, 0, 0);
-        assert_error(rollout_abort(&f.progress, f.now), EBUSY);
-}
-
-/* Who has reached a stepping stone when it is aborted goes no further. */
-static void test_abort_between_stones(void) {
-        _cleanup_fleet_ TestFleet f;
-        static char *archs[] = { (char *) "x86_64", NULL };
-
-        fleet_init(&f, 1);
-        f.releases[1].requires = "1.0.5";
-        f.releases[2] = (ReleaseInfo){ .version = "1.0.5", .archs = archs };
-        f.n_releases = 3;
-        assert_ok(fleet_plan(&f, NULL));
-        fleet_step(&f);
-        assert_ok(rollout_abort(&f.progress, f.now));
-        fleet_succeed(&f);
-        expect(&f, ROLLOUT_STATE_ABORTED, ROLLOUT_REASON_OPERATOR, 0, 0);
-        assert_se(f.members[0].state == MEMBER_STATE_CANCELLED);
-}
-
-static void test_release_gone(void) {
-        _cleanup_fleet_ TestFleet f;
-        RolloutCounts counts;
-
-        fleet_init(&f, 4);
-        f.spec.max_in_flight = 1;
-        assert_ok(fleet_plan(&f, NULL));
-        fleet_step(&f);
-        f.n_releases = 1;
-        fleet_step(&f);
-        expect_paused(&f, RELEASE_GONE, 3, 1);        /* nobody was skipped for it */
-        f.n_releases = 2;
-        rollout_count(f.members, f.n, &counts);
-        assert_ok(rollout_resume(&f.progress, &counts, f.now));
-        fleet_step(&f);
-        expect_running(&f, IN_FLIGHT_LIMIT, 3, 1);
-}
-
-/* ---- changes from outside while it runs ---- */
-
-static void test_changes(void) {
-        _cleanup_fleet_ TestFleet f;
-
-        fleet_init(&f, 6);
-        f.spec.max_in_flight = 1;
-        assert_ok(fleet_plan(&f, NULL));
-        fleet_step(&f);
-        f.views[1].pinned = true;
-        f.views[1].pinned_version = "1.0.0";
-        f.views[2].exists = false;
-        f.views[3].version = "1.1.0";        /* updated by hand */
-        f.views[4].desired = MEMBER_REASON_OVERRIDDEN;
-        fleet_step(&f);
-        assert_se(f.members[1].reason == MEMBER_REASON_PINNED && f.members[2].reason == MEMBER_REASON_REMOVED &&
-                  f.members[3].reason == MEMBER_REASON_UP_TO_DATE && f.members[4].reason == MEMBER_REASON_OVERRIDDEN);
-        expect_running(&f, IN_FLIGHT_LIMIT, 1, 1);
-        f.views[0].exists = false;           /* removed in flight: its place is free */
-        f.views[0].has_instruction = false;
-        fleet_step(&f);
-        assert_se(f.members[5].state == IN_FLIGHT && f.members[0].state == MEMBER_STATE_SKIPPED);
-        fleet_end(&f, 5, UPDATE_PHASE_CANCELLED, UPDATE_VERDICT_NONE);
-        expect_completed(&f);
-        assert_se(f.members[5].reason == MEMBER_REASON_OVERRIDDEN);
-}
-
-static void test_new_agents(void) {
-        _cleanup_fleet_ TestFleet f;
-        RolloutInput in;
-        size_t old = 4;
-
-        fleet_init(&f, 6);
-        f.n = old;
-        f.spec.max_in_flight = 2;
-        assert_ok(fleet_plan(&f, NULL));
-        fleet_step(&f);
-        f.n = 6;
-        f.views[5].version = "1.1.0";
-        in = fleet_input(&f);
-        assert_ok(rollout_plan_more(&in, old));
-        assert_se(f.members[4].position != f.members[5].position && f.members[4].position >= 4);
-        assert_se(f.members[5].state == MEMBER_STATE_EXCLUDED && f.members[4].state == PENDING);
-        fleet_step(&f);
-        expect_running(&f, IN_FLIGHT_LIMIT, 3, 2);
-        for (unsigned i = 0; i < 4; i++)
-                fleet_succeed(&f);
-        expect_completed(&f);
-        assert_se(fleet_count(&f, SUCCEEDED) == 5);
-}
-
-static void test_rollback(void) {
-        _cleanup_fleet_ TestFleet f;
-
-        fleet_init(&f, 5);
-        f.kind = ROLLOUT_KIND_ROLLBACK;
-        for (size_t i = 0; i < f.n; i++) {
-                f.members[i].goal = "1.0.0";
-                f.views[i].version = "1.1.0";
-                f.views[i].previous_version = "1.0.0";
-        }
-        f.views[1].previous_version = "0.9.0";
-        f.views[2].version = "1.0.0";
-        f.views[3].version = "0.9.0";
-        f.releases[2] = (ReleaseInfo){ .version = "1.1.1", .floor = "1.1.0" };
-        f.n_releases = 3;
-        f.views[4].version = "1.1.1";
-        assert_ok(fleet_plan(&f, NULL));
-        for (size_t i = 0; i < f.n; i++) {
-                static const MemberReason reasons[] = { MEMBER_REASON_NONE, MEMBER_REASON_VERSION_GONE,
-                                                        MEMBER_REASON_UP_TO_DATE, MEMBER_REASON_ALREADY_OLDER,
-                                                        MEMBER_REASON_BELOW_FLOOR };
-
-                assert_se(f.members[i].reason == reasons[atoi(f.members[i].agent + 1)]);
-        }
-        fleet_step(&f);
-        assert_streq(f.members[first_of(&f, IN_FLIGHT)].instruct, "1.0.0");
-        fleet_succeed(&f);
-        expect_completed(&f);
-}
-
-/* ---- clocks ---- */
-
-static void test_clock_set_back(void) {
-        _cleanup_fleet_ TestFleet f;
-
-        fleet_init(&f, 10);
-        f.spec.batch.amount.value = 2;
-        f.spec.batch.period = 10 * MINUTE;
-        assert_ok(fleet_plan(&f, NULL));
-        fleet_step_at(&f, MORNING + 100 * MINUTE);
-        expect_running(&f, NEXT_BATCH, 8, 2);
-        fleet_step_at(&f, MORNING + MINUTE);
-        assert_se(f.progress.next_look <= MORNING + 11 * MINUTE);
-        f.progress.batch_opened = 1;          /* what was admitted before still counts in this period */
-        fleet_step_at(&f, MORNING + 10 * MINUTE + SEC);
-        expect_running(&f, NEXT_BATCH, 8, 2);
-        fleet_step_at(&f, f.progress.next_look);
-        expect_running(&f, NEXT_BATCH, 6, 4);
-}
-
-/* ---- preview ---- */
-
-static void test_preview(void) {
-        _cleanup_fleet_ TestFleet f;
-        RolloutPreview p = {};
-        RolloutInput in;
-
-        fleet_init(&f, 2400);
-        f.spec.canary.amount.value = 10;
-        f.spec.canary.soak = 60 * SEC;
-        f.spec.batch.amount.value = 50;
-        f.spec.batch.period = 10 * MINUTE;
-        f.spec.batch.success = 9000;
-        f.spec.max_in_flight = 50;
-        for (size_t i = 0; i < 90; i++)
-                f.views[i].online = false;
-        assert_ok(fleet_plan(&f, NULL));
-        in = fleet_input(&f);
-        assert_ok(rollout_preview(&f.progress, &in, 45 * SEC, &p));
-        /* 10, then 2,300 who are online: 46 batches */
-        assert_se(p.n == 47 && !p.approximate && !p.approvals && p.waiting_offline == 90);
-        assert_se(p.batches[0].batch == 0 && p.batches[0].agents == 10 && p.batches[0].begins == MORNING);
-        assert_se(p.batches[1].begins == MORNING + 105 * SEC && p.batches[1].agents == 50);
-        assert_se(p.batches[46].begins == MORNING + 105 * SEC + 45 * 10 * MINUTE);
-        assert_se(p.ends == p.batches[46].begins + 45 * SEC);
-        /* nothing was touched */
-        assert_se(fleet_count(&f, PENDING) == 2400 && f.progress.batch == ROLLOUT_BATCH_CANARY);
-        rollout_preview_done(&p);
 }
 
 int main(void) {
@@ -993,22 +530,5 @@ int main(void) {
         test_success_threshold();
         test_small_batches();
         test_correlation();
-        test_retries();
-        test_helped();
-        test_timed_out();
-        test_retry_failed();
-        test_offline();
-        test_windows();
-        test_emergency();
-        test_pause();
-        test_pause_by_itself();
-        test_abort();
-        test_abort_between_stones();
-        test_release_gone();
-        test_changes();
-        test_new_agents();
-        test_rollback();
-        test_clock_set_back();
-        test_preview();
         return 0;
 }
