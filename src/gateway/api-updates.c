@@ -3,8 +3,10 @@
 
 #include "alloc-util.h"
 #include "api.h"
+#include "desired-change.h"
 #include "parse-util.h"
 #include "pki-cert.h"
+#include "rollout-set.h"
 #include "string-util.h"
 #include "version.h"
 #include "view.h"
@@ -52,33 +54,15 @@ static int collect_version(ReleaseRecord *rel, void *userdata) {
         return strv_extend(userdata, rel->version);
 }
 
-static int compare_versions(const void *a, const void *b) {
-        return version_compare(*(char *const *) a, *(char *const *) b);
-}
-
 static int check_version(UpdatesJob *j, Store *s) {
         _cleanup_strv_free_ char **versions = NULL;
-        _cleanup_free_ char *list = NULL;
+        RequestError error = {};
         int r;
 
         r = s->ops->releases_each(s, collect_version, &versions);
-        if (r < 0)
+        if (r < 0 || strv_contains(versions, j->request.version))
                 return r;
-        if (strv_contains(versions, j->request.version))
-                return 0;
-        if (!versions)
-                return api_job_refuse(
-                                &j->api, HTTP_PROBLEM_UNKNOWN_VERSION, "/version",
-                                "Version %s is not in the registry, which is empty. Import a release first.",
-                                j->request.version);
-        qsort(versions, strv_length(versions), sizeof(char *), compare_versions);
-        list = strv_join(versions, ", ");
-        if (!list)
-                return -ENOMEM;
-        return api_job_refuse(
-                        &j->api, HTTP_PROBLEM_UNKNOWN_VERSION, "/version",
-                        "Version %s is not in the registry. Known: %.512s. Import the release first.",
-                        j->request.version, list);
+        return api_job_refuse_error(&j->api, request_refuse_version(&error, j->request.version, versions), &error);
 }
 
 /* What is desired names an agent, a selector or all: a group is its selector as it is now. */
@@ -157,58 +141,54 @@ static int audit_desired(UpdatesJob *j, Store *s, const DesiredRecord *d, const 
         return api_audit_on(&j->api, s, "desired.set", kind, d->target, j->matched, TAKE_PTR(detail));
 }
 
-static int put_desired(UpdatesJob *j, Store *s, DesiredRecord *d, bool *ret_changed) {
-        const UpdateRequest *q = &j->request;
+static int put_desired(UpdatesJob *j, Store *s, DesiredRecord *d) {
+        DesiredChange change = { .kind = j->kind, .target = j->target, .version = j->request.version,
+                                 .actor = j->actor, .retry = j->request.retry };
         _cleanup_free_ char *before = NULL;
-        usec_t t = now(CLOCK_REALTIME);
         int r;
 
-        r = s->ops->desired_find(s, j->kind, j->target, d);
-        if (r < 0 && r != -ENOENT)
-                return r;
-        *ret_changed = r == -ENOENT || q->retry || !streq(d->version, q->version);
-        if (!*ret_changed)
+        r = desired_change(&j->api.job, s, &change, now(CLOCK_REALTIME), d, &before);
+        j->api.unchanged = r == 0;
+        return r > 0 ? audit_desired(j, s, d, before) : r;
+}
+
+/* A rollout to named agents would bring back what is desired for one of them only when it is through. */
+static int check_rollout(UpdatesJob *j, Store *s) {
+        _cleanup_(rollout_membership_done) RolloutMembership m = {};
+        _cleanup_(rollout_set_done) RolloutSet set = {};
+        int r;
+
+        if (j->kind != DESIRED_KIND_AGENT)
                 return 0;
-        if (r == -ENOENT) {
-                d->kind = j->kind;
-                d->created = t;
-                r = free_and_strdup(&d->target, j->target);
-                if (r < 0)
-                        return r;
-        }
-        d->generation++;
-        d->retry = q->retry;
-        d->updated = t;
-        before = TAKE_PTR(d->version);
-        r = free_and_strdup(&d->version, q->version);
+        r = s->ops->rollout_membership(s, j->target, &m);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        r = s->ops->rollout_get(s, m.rollout, &set.record);
         if (r >= 0)
-                r = free_and_strdup(&d->actor, j->actor);
-        if (r >= 0)
-                r = s->ops->desired_put(s, d);
-        if (r >= 0)
-                r = audit_desired(j, s, d, before);
-        if (r >= 0)
-                r = store_job_emit(
-                                &j->api.job, s, "desired", j->kind == DESIRED_KIND_AGENT ? j->target : NULL,
-                                view_event_text(view_desired(d)), /* progress= */ false, t);
-        return r;
+                r = rollout_set_read_spec(&set);
+        if (r < 0 || set.target.kind != TARGET_IDS)
+                return r;
+        return api_job_refuse(
+                        &j->api, HTTP_PROBLEM_CONFLICT, j->request.target.pointer,
+                        "Rollout %" PRIu64 " brings %s to this agent and names it. Wait for it, or abort it.",
+                        m.rollout, m.version);
 }
 
 static int create_run(ApiJob *a, Store *s) {
         UpdatesJob *j = container_of(a, UpdatesJob, api);
         _cleanup_(desired_record_done) DesiredRecord d = {};
         json_t *v;
-        bool changed;
         int r;
 
         r = check_version(j, s);
         if (r >= 0)
                 r = check_target(j, s);
         if (r >= 0)
-                r = put_desired(j, s, &d, &changed);
+                r = check_rollout(j, s);
+        if (r >= 0)
+                r = put_desired(j, s, &d);
         if (r < 0)
                 return r;
-        a->unchanged = !changed;
         a->status = 202;
         a->answer = json_object();
         v = view_desired(&d);
@@ -302,7 +282,6 @@ static int audit_desired_gone(UpdatesJob *j, Store *s, const DesiredRecord *d) {
 static int desired_delete_run(ApiJob *a, Store *s) {
         UpdatesJob *j = container_of(a, UpdatesJob, api);
         _cleanup_(desired_record_done) DesiredRecord d = {};
-        json_t *o;
         int r;
 
         r = s->ops->desired_get(s, j->desired, &d);
@@ -311,20 +290,9 @@ static int desired_delete_run(ApiJob *a, Store *s) {
                                 a, HTTP_PROBLEM_NOT_FOUND, NULL,
                                 "Nothing desired has the number %" PRIu64 ".", j->desired);
         if (r >= 0)
-                r = s->ops->desired_delete(s, j->desired);
-        if (r >= 0)
-                r = audit_desired_gone(j, s, &d);
-        if (r < 0)
-                return r;
-        o = json_object();
-        if (o && (json_set_u64(o, "id", j->desired) < 0 || json_set_bool(o, "deleted", true) < 0)) {
-                json_decref(o);
-                o = NULL;
-        }
+                r = desired_drop(&a->job, s, &d, now(CLOCK_REALTIME));
         a->status = 204;
-        return store_job_emit(
-                        &a->job, s, "desired", NULL, view_event_text(o), /* progress= */ false,
-                        now(CLOCK_REALTIME));
+        return r < 0 ? r : audit_desired_gone(j, s, &d);
 }
 
 void api_desired_delete(HttpExchange *x, void *userdata) {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "string-util.h"
+#include "version.h"
 
 void request_error_done(RequestError *e) {
         free(e->detail);
@@ -42,6 +43,26 @@ int request_refuse(RequestError *e, HttpProblem problem, const char *pointer, co
 
 int request_refuse_member(RequestError *e, const char *pointer, const char *what) {
         return request_refuse(e, HTTP_PROBLEM_BAD_REQUEST, pointer, "\"%s\" must be %s.", pointer + 1, what);
+}
+
+static int compare_versions(const void *a, const void *b) {
+        return version_compare(*(char *const *) a, *(char *const *) b);
+}
+
+int request_refuse_version(RequestError *e, const char *version, char **known) {
+        _cleanup_free_ char *list = NULL;
+
+        if (strv_length(known) == 0)
+                return request_refuse(
+                                e, HTTP_PROBLEM_UNKNOWN_VERSION, "/version",
+                                "Version %s is not in the registry, which is empty. Import a release first.", version);
+        qsort(known, strv_length(known), sizeof(char *), compare_versions);
+        list = strv_join(known, ", ");
+        if (!list)
+                return -ENOMEM;
+        return request_refuse(
+                        e, HTTP_PROBLEM_UNKNOWN_VERSION, "/version",
+                        "Version %s is not in the registry. Known: %.512s. Import the release first.", version, list);
 }
 
 int request_check_members(json_t *body, const char *const *known, RequestError *e) {

@@ -23,6 +23,9 @@ int request_refuse(RequestError *e, HttpProblem problem, const char *pointer, co
 /* "member" must be ... */
 int request_refuse_member(RequestError *e, const char *pointer, const char *what);
 
+/* A version that is none of the known ones, which are put in order. */
+int request_refuse_version(RequestError *e, const char *version, char **known);
+
 /* Members that nobody would look at are a mistake of the caller, who must hear of it. known: NULL-terminated. */
 int request_check_members(json_t *body, const char *const *known, RequestError *e);
 

@@ -113,32 +113,15 @@ static int refuse_too_many(RolloutContext *c, RequestError *e) {
                         n, ROLLOUTS_ACTIVE_MAX);
 }
 
-static int compare_versions(const void *a, const void *b) {
-        return version_compare(*(char *const *) a, *(char *const *) b);
-}
-
 static int refuse_unknown_version(const RolloutContext *c, const char *version, RequestError *e) {
         _cleanup_strv_free_ char **known = NULL;
-        _cleanup_free_ char *list = NULL;
         int r = 0;
 
         if (release_find(c->fleet->releases, c->fleet->n_releases, version))
                 return 0;
         for (size_t i = 0; r >= 0 && i < c->fleet->n_releases; i++)
                 r = strv_extend(&known, c->fleet->releases[i].version);
-        if (r < 0)
-                return r;
-        if (!known)
-                return request_refuse(
-                                e, HTTP_PROBLEM_UNKNOWN_VERSION, "/version",
-                                "Version %s is not in the registry, which is empty. Import a release first.", version);
-        qsort(known, strv_length(known), sizeof(char *), compare_versions);
-        list = strv_join(known, ", ");
-        if (!list)
-                return -ENOMEM;
-        return request_refuse(
-                        e, HTTP_PROBLEM_UNKNOWN_VERSION, "/version",
-                        "Version %s is not in the registry. Known: %.512s. Import the release first.", version, list);
+        return r < 0 ? r : request_refuse_version(e, version, known);
 }
 
 /* "12 up-to-date, 3 pinned" */

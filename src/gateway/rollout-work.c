@@ -161,7 +161,6 @@ static int tell_change(RolloutContext *c, RolloutRecord *r, const RolloutProgres
 static int set_desired(RolloutContext *c, const RolloutSet *set) {
         _cleanup_(desired_record_done) DesiredRecord d = {};
         _cleanup_free_ char *selector = NULL;
-        bool changed;
         int r = 0;
 
         if (set->target.kind == TARGET_IDS)
@@ -176,7 +175,7 @@ static int set_desired(RolloutContext *c, const RolloutSet *set) {
                                           .target = strempty(selector),
                                           .version = set->record.version,
                                           .actor = set->record.actor },
-                        c->now, &d, &changed);
+                        c->now, &d, NULL);
 }
 
 static int finish_record(RolloutContext *c, RolloutSet *set, const RolloutOutcome *o, const RolloutProgress *before) {
