@@ -18,7 +18,7 @@ static ssize_t events_pull(HttpExchange *x, char *buffer, size_t size, void *use
 }
 
 static int events_topics(HttpExchange *x, char ***ret) {
-        static const char *const known[] = { "agent", "update", "desired", "release", "labels", "group", NULL };
+        static const char *const known[] = { "agent", "update", "desired", "release", "labels", "group", "rollout", NULL };
         const char *text = http_exchange_parameter(x, "topics");
         _cleanup_strv_free_ char **topics = NULL;
         int r;
@@ -32,7 +32,7 @@ static int events_topics(HttpExchange *x, char ***ret) {
                 if (!strv_contains((char *const *) known, *t)) {
                         http_reply_problem(
                                         x, HTTP_PROBLEM_BAD_REQUEST, NULL,
-                                        "topics= may name agent, update, desired, release, labels and group.");
+                                        "topics= may name agent, update, desired, release, labels, group and rollout.");
                         return -EINVAL;
                 }
         *ret = TAKE_PTR(topics);

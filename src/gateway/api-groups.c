@@ -264,8 +264,9 @@ void api_groups_list(HttpExchange *x, void *userdata) {
 
 /* ---- changes ---- */
 
-static int emit_group(GroupsJob *j, Store *s, const GroupRecord *g, const char *change) {
-        _cleanup_free_ char *action = NULL;
+static int emit_group(
+                GroupsJob *j, Store *s, const GroupRecord *g, const char *change, const char *action) {
+
         json_t *o = view_group(g);
         int r;
 
@@ -279,11 +280,10 @@ static int emit_group(GroupsJob *j, Store *s, const GroupRecord *g, const char *
                         now(CLOCK_REALTIME));
         if (r < 0)
                 return r;
-        action = strjoinf("group.%s", change);
-        return action ? api_audit_on(&j->api, s, action, "group", g->name, 1, view_group(g)) : -ENOMEM;
+        return api_audit_on(&j->api, s, action, "group", g->name, 1, view_group(g));
 }
 
-static int put_group(GroupsJob *j, Store *s, GroupRecord *g, const char *change) {
+static int put_group(GroupsJob *j, Store *s, GroupRecord *g, const char *change, const char *action) {
         int r;
 
         g->updated = now(CLOCK_REALTIME);
@@ -294,7 +294,7 @@ static int put_group(GroupsJob *j, Store *s, GroupRecord *g, const char *change)
         if (r >= 0)
                 r = s->ops->group_put(s, g);
         if (r >= 0)
-                r = emit_group(j, s, g, change);
+                r = emit_group(j, s, g, change, action);
         return r < 0 ? r : show_group(j, s, g);
 }
 
@@ -320,7 +320,7 @@ static int create_run(ApiJob *a, Store *s) {
         g.created = now(CLOCK_REALTIME);
         g.name = strdup(j->request.name);
         a->status = 201;
-        return g.name ? put_group(j, s, &g, "created") : -ENOMEM;
+        return g.name ? put_group(j, s, &g, "created", "group.create") : -ENOMEM;
 }
 
 static void groups_submit_change(GroupsJob *j, bool with_name, HttpExchange *x, Gateway *g) {
@@ -358,7 +358,7 @@ static int replace_run(ApiJob *a, Store *s) {
         r = get_group(j, s, &g);
         if (r >= 0)
                 r = api_job_check_if_match(a, j->if_match, g.created, g.revision);
-        return r < 0 ? r : put_group(j, s, &g, "changed");
+        return r < 0 ? r : put_group(j, s, &g, "changed", "group.change");
 }
 
 void api_groups_put(HttpExchange *x, void *userdata) {
@@ -390,7 +390,7 @@ static int delete_run(ApiJob *a, Store *s) {
                 r = s->ops->group_delete(s, j->name);
         a->status = 204;
         a->etag[0] = '\0';
-        return r < 0 ? r : emit_group(j, s, &g, "removed");
+        return r < 0 ? r : emit_group(j, s, &g, "removed", "group.remove");
 }
 
 void api_groups_delete(HttpExchange *x, void *userdata) {

@@ -200,11 +200,11 @@ static int create_run(ApiJob *a, Store *s) {
         RequestError error = {};
         int r;
 
-        r = target_resolve(&j->set.target, s, &error);
+        r = request_error_below(&error, "/target", target_resolve(&j->set.target, s, &error));
         if (r >= 0)
                 r = target_check(&j->set.target, s, &j->expected, &j->size, &error);
         if (r < 0)
-                return api_job_refuse_error(a, request_error_below(&error, "/target", r), &error);
+                return api_job_refuse_error(a, r, &error);
         r = fleet_load(s, &j->fleet);
         return r < 0 ? r : make(j, s, &c);
 }

@@ -405,7 +405,8 @@ static int members_parameters(RolloutsJob *j, HttpExchange *x) {
                         return -EINVAL;
                 }
         }
-        if (reason && update_verdict_from_string(reason) < 0 && member_reason_from_string(reason) < 0) {
+        if (reason && update_verdict_from_string(reason) <= UPDATE_VERDICT_NONE &&
+            member_reason_from_string(reason) <= MEMBER_REASON_NONE) {
                 api_refuse_parameter(x, "reason", "reason= is none that a member could have.");
                 return -EINVAL;
         }

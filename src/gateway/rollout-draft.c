@@ -26,7 +26,7 @@ int rollout_draft_add(RolloutContext *c, RolloutSet *set, AgentRecord *a, const 
         _cleanup_(rollout_member_record_done) RolloutMemberRecord m = {
                 .member = { .batch = ROLLOUT_BATCH_NONE, .state = MEMBER_STATE_PENDING },
                 .view = { .exists = true,
-                          .online = a->state == AGENT_STATE_ONLINE,
+                          .online = a->state == AGENT_STATE_ONLINE && !isempty(a->version),
                           .last_seen = a->last_seen,
                           .pinned = a->pinned },
         };
@@ -138,11 +138,12 @@ static char *describe_excluded(const RolloutSet *set) {
 }
 
 static int refuse_nobody(const RolloutSet *set, RequestError *e) {
+        const char *pointer = set->record.kind == ROLLOUT_KIND_ROLLBACK ? NULL : "/target";
         _cleanup_free_ char *why = NULL;
 
         if (set->n == 0)
                 return request_refuse(
-                                e, HTTP_PROBLEM_CONFLICT, set->target.pointer,
+                                e, HTTP_PROBLEM_CONFLICT, pointer,
                                 set->record.kind == ROLLOUT_KIND_ROLLBACK ?
                                                 "Nobody was updated by this rollout, so nobody can go back." :
                                                 "No agent matches this target now.");
@@ -150,7 +151,7 @@ static int refuse_nobody(const RolloutSet *set, RequestError *e) {
         if (!why)
                 return -ENOMEM;
         return request_refuse(
-                        e, HTTP_PROBLEM_CONFLICT, set->target.pointer,
+                        e, HTTP_PROBLEM_CONFLICT, pointer,
                         "%zu %s, and none of them can take part: %s.", set->n, set->n == 1 ? "agent matches" : "agents match",
                         why);
 }

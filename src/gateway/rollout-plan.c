@@ -161,8 +161,8 @@ static bool same_traits(const RolloutMember *a, const RolloutMember *b) {
         return memcmp(a->traits, b->traits, sizeof(a->traits)) == 0;
 }
 
-/* The pool: who waits and is online, or who waits and is not. */
-static int draw_fill(Draw *d, const RolloutInput *in, bool online) {
+/* The pool: of those who wait, who could begin now, or who could not. */
+static int draw_fill(Draw *d, const RolloutInput *in, bool ready) {
         _cleanup_free_ Entry *all = entries_new(in);
 
         free(d->pool);
@@ -174,7 +174,7 @@ static int draw_fill(Draw *d, const RolloutInput *in, bool online) {
                 return -ENOMEM;
         for (size_t i = 0; i < in->n; i++)
                 if (in->members[i].state == MEMBER_STATE_PENDING && !in->members[i].canary &&
-                    in->views[i].online == online)
+                    (in->views[i].online && !in->views[i].busy) == ready)
                         d->pool[d->n++] = all[i];
         qsort(d->pool, d->n, sizeof(Entry), entry_compare_traits);
         for (size_t i = 0; i < d->n; i++) {
@@ -238,13 +238,13 @@ static int draw_canaries(RolloutInput *in, uint64_t wanted) {
                 if (!d.seen[t])
                         return -ENOMEM;
         }
-        r = draw_fill(&d, in, /* online= */ true);
+        r = draw_fill(&d, in, /* ready= */ true);
         if (r < 0)
                 return r;
         wanted -= draw_run(&d, wanted);
         if (wanted == 0)
                 return 0;
-        r = draw_fill(&d, in, /* online= */ false);
+        r = draw_fill(&d, in, /* ready= */ false);
         if (r >= 0)
                 (void) draw_run(&d, wanted);
         return r;

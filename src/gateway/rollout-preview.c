@@ -77,6 +77,15 @@ static usec_t continue_updates(RolloutInput *in, usec_t end) {
         return any ? end : USEC_INFINITY;
 }
 
+/* Nor when those will be free that are at another update. */
+static void free_busy(RolloutInput *in, RolloutView *views, usec_t end) {
+        for (size_t i = 0; i < in->n; i++)
+                if (views[i].busy) {
+                        views[i].busy = false;
+                        in->members[i].not_before = MAX(in->members[i].not_before, end);
+                }
+}
+
 static int play(RolloutProgress *p, RolloutInput *in, RolloutView *views, usec_t update_takes, RolloutPreview *ret) {
         usec_t ends = continue_updates(in, usec_add(in->now, update_takes));
 
@@ -122,5 +131,6 @@ int rollout_preview(const RolloutProgress *p, const RolloutInput *in, usec_t upd
                 return -ENOMEM;
         input.members = members;
         input.views = views;
+        free_busy(&input, views, usec_add(in->now, update_takes));
         return play(&progress, &input, views, MAX(update_takes, USEC_PER_MSEC), ret);
 }

@@ -113,6 +113,8 @@ static int audit_rollout(RolloutContext *c, const RolloutRecord *r, const char *
         int k = target && detail ? 0 : -ENOMEM;
 
         if (k >= 0)
+                k = json_set_string(detail, "state", rollout_state_to_string(r->progress.state));
+        if (k >= 0)
                 k = json_set_string(detail, "reason", rollout_reason_to_string(r->progress.reason));
         if (k >= 0)
                 k = json_set_string(detail, "detail", r->detail);
@@ -150,9 +152,7 @@ static int tell_change(RolloutContext *c, RolloutRecord *r, const RolloutProgres
                                                       .text = rollout_reason_to_string(p->reason) });
                 return k < 0 ? k : audit_rollout(c, r, "rollout.stop");
         }
-        if (p->state == ROLLOUT_STATE_COMPLETED)
-                return audit_rollout(c, r, "rollout.complete");
-        return p->state == ROLLOUT_STATE_ABORTED ? audit_rollout(c, r, "rollout.aborted") : 0;
+        return rollout_state_is_terminal(p->state) ? audit_rollout(c, r, "rollout.end") : 0;
 }
 
 /* ---- the end ---- */

@@ -148,7 +148,8 @@ typedef struct RolloutMember {
 
 /* The agent behind a member, and its last instruction for this rollout. */
 typedef struct RolloutView {
-        bool exists, online;
+        bool exists;
+        bool online;                         /* and it has said what it runs */
         usec_t last_seen;
         const char *version;                 /* NULL: not known yet */
         const char *arch;                    /* NULL: not known yet */

@@ -293,6 +293,7 @@ static int member_read(Query *q, RolloutMemberRecord *r) {
                 v->verdict = UPDATE_VERDICT_INTERNAL;
         if (v->phase < 0 || !r->goal)
                 return -EUCLEAN;
+        v->online = v->online && !isempty(r->seen.version);
         rollout_member_record_link(r);
         return member_state_read(m, state, reason);
 }

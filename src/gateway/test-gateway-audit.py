@@ -151,9 +151,9 @@ def test_entries(log, gateway, repository):
     did("agent.labels", "agent:box1", 1, 200, "PATCH", "/api/v1/agents/box1", {"labels": {"env": "test"}}, env={"from": "", "to": "test"})
     did("agent.labels", "agents:fact.hostname=host1", 1, 200, "POST", "/api/v1/agents/labels",
         {"selector": "fact.hostname=host1", "labels": {"rack": "a1"}}, labels={"rack": "a1"})
-    did("group.created", "group:web", 1, 201, "POST", "/api/v1/groups", {"name": "web", "selector": "env=test"})
-    did("group.changed", "group:web", 1, 200, "PUT", "/api/v1/groups/web", {"selector": "env=production"})
-    did("group.removed", "group:web", 1, 204, "DELETE", "/api/v1/groups/web")
+    did("group.create", "group:web", 1, 201, "POST", "/api/v1/groups", {"name": "web", "selector": "env=test"})
+    did("group.change", "group:web", 1, 200, "PUT", "/api/v1/groups/web", {"selector": "env=production"})
+    did("group.remove", "group:web", 1, 204, "DELETE", "/api/v1/groups/web")
     did("agent.labels", "agent:box1", 1, 200, "PATCH", "/api/v1/agents/box1", {"labels": {"env": ""}}, env={"from": "test", "to": ""})
     token = did("join-token.create", "join-token:[0-9a-f]{16}", 1, 201, "POST", "/api/v1/join-tokens", {"uses": 3}, uses=3)
     did("join-token.delete", f"join-token:{token['id']}", 1, 204, "DELETE", f"/api/v1/join-tokens/{token['id']}", uses=3)

@@ -25,7 +25,9 @@ typedef enum Fate {
 typedef struct Machine {
         usec_t flips;                /* goes away or comes back; USEC_INFINITY: stays */
         usec_t ends;                 /* of its instruction; USEC_INFINITY: none */
+        usec_t frees;                /* the update that did not come from here ends; USEC_INFINITY: there is none */
         Fate fate;
+        bool was_late;               /* a lease has ended */
 } Machine;
 
 typedef struct Admission {
@@ -147,6 +149,7 @@ static void make_machines(World *w) {
                         f->views[i].arch = "riscv64";
                 if (chance(w, 3) && !f->views[i].online)
                         f->views[i].version = NULL;
+                f->views[i].busy = chance(w, 6);
         }
         if (chance(w, 25)) {
                 static char *archs[] = { (char *) "x86_64", NULL };
@@ -201,7 +204,7 @@ static void check_admission(World *w, size_t i, usec_t clock) {
         uint64_t within = 1;
         bool counted[MEMBERS_MAX] = {};
 
-        check(w, m->state == MEMBER_STATE_IN_FLIGHT && v->exists && v->online && v->version);
+        check(w, m->state == MEMBER_STATE_IN_FLIGHT && v->exists && v->online && v->version && !v->busy);
         check(w, !streq(v->version, m->goal) && !streq_ptr(v->arch, "riscv64") && !v->pinned);
         check(w, m->attempts <= f->spec.attempts);
         check(w, f->spec.emergency || rollout_windows_open(f->spec.windows, f->spec.n_windows, f->now, &until));
@@ -240,7 +243,7 @@ static void check_first_batch(World *w, usec_t clock) {
                 canaries++;
                 /* but for one whose lease had ended, which then counts as a failure, and which came back since */
                 check(w, !member_state_is_active(m->state) || m->batch != ROLLOUT_BATCH_CANARY ||
-                                         f->views[i].phase == UPDATE_PHASE_TIMED_OUT);
+                                         w->machines[i].was_late);
                 check(w, m->batch != ROLLOUT_BATCH_NONE || m->state == MEMBER_STATE_SKIPPED);
                 well += m->state == MEMBER_STATE_SUCCEEDED;
                 badly += member_state_is_failure(m->state);
@@ -308,6 +311,7 @@ static usec_t next_event(const World *w) {
         for (size_t i = 0; i < w->f.n; i++) {
                 t = MIN(t, w->machines[i].flips);
                 t = MIN(t, w->machines[i].ends);
+                t = MIN(t, w->machines[i].frees);
         }
         return t;
 }
@@ -410,11 +414,13 @@ static void end_instruction(World *w, size_t i) {
                 break;
         case FATE_SAYS_IT_LATE:
                 v->phase = UPDATE_PHASE_TIMED_OUT;
+                m->was_late = true;
                 m->fate = FATE_SUCCEEDS;
                 m->ends = w->f.now + 1 + draw(w, USEC_PER_HOUR);
                 break;
         default:
                 v->phase = UPDATE_PHASE_TIMED_OUT;
+                m->was_late = true;
         }
 }
 
@@ -429,6 +435,10 @@ static void machine_events(World *w) {
                         if (!v->version)
                                 v->version = "1.0.0";
                         m->flips = w->flaky && chance(w, 60) ? w->f.now + 1 + draw(w, 3 * USEC_PER_HOUR) : USEC_INFINITY;
+                }
+                if (m->frees <= w->f.now) {
+                        v->busy = false;
+                        m->frees = USEC_INFINITY;
                 }
                 if (m->ends <= w->f.now) {
                         /* a late word about an instruction that was followed by another is no word any more */
@@ -515,15 +525,15 @@ static void run(uint64_t seed) {
         w->weights[FATE_SUCCEEDS] = 100;
         for (Fate k = FATE_ROLLS_BACK; k < _FATE_MAX; k++)
                 w->weights[k] = chance(w, 50) ? (unsigned) draw(w, chance(w, 20) ? 200 : 10) : 0;
-        for (size_t i = 0; i < f->n; i++)
-                w->machines[i] = (Machine){ .flips = !f->views[i].online && chance(w, 70) ? f->now + draw(w, USEC_PER_DAY) :
-                                                             USEC_INFINITY,
-                                            .ends = USEC_INFINITY };
         check_plan(w);
-        for (size_t i = 0; i < f->n; i++)            /* the plan has put them into another order */
-                w->machines[i].flips = !f->views[i].online && chance(w, 70) ? f->now + 1 + draw(w, USEC_PER_DAY) :
-                                       w->flaky && chance(w, 30)            ? f->now + 1 + draw(w, USEC_PER_HOUR) :
-                                                                              USEC_INFINITY;
+        for (size_t i = 0; i < f->n; i++)            /* the plan has put them into an order */
+                w->machines[i] = (Machine){
+                        .flips = !f->views[i].online && chance(w, 70) ? f->now + 1 + draw(w, USEC_PER_DAY) :
+                                 w->flaky && chance(w, 30)            ? f->now + 1 + draw(w, USEC_PER_HOUR) :
+                                                                        USEC_INFINITY,
+                        .ends = USEC_INFINITY,
+                        .frees = f->views[i].busy ? f->now + 1 + draw(w, USEC_PER_HOUR) : USEC_INFINITY,
+                };
         w->last_now = f->now;
         w->unpaused = 1;
         step(w);
