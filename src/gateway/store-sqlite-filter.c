@@ -208,7 +208,7 @@ void filter_add_conditions(SqlBuilder *b, const FilterPlan *p) {
 static void add_label_start(SqlBuilder *b, const SelectorRequirement *q) {
         sql_add(b, " WHERE d.key = ");
         sql_add_text(b, q->key);
-        if (q->operator == SELECTOR_IN) {
+        if (q->operator == SELECTOR_IN || q->operator == SELECTOR_NOT_IN) {
                 sql_add(b, " AND d.value IN ");
                 add_texts(b, q->values);
         }
@@ -253,6 +253,12 @@ void filter_add(SqlBuilder *b, const FilterPlan *p, bool counting) {
 
         add_start(b, p, /* joined= */ streq(id, "a.id"), counting);
         add_conditions(b, p, id);
+}
+
+void filter_add_count_without(SqlBuilder *b, const SelectorRequirement *q) {
+        sql_add(b, "SELECT (SELECT count(*) FROM agents) - (SELECT count(*) FROM agent_labels d");
+        add_label_start(b, q);
+        sql_add(b, ")");
 }
 
 /* ---- deciding ---- */
@@ -359,15 +365,23 @@ static int consider_labels(Store *s, Best *best, const Selector *selector, const
         return 0;
 }
 
-static bool selector_asks(const Selector *s, bool for_facts) {
+typedef struct Asked {
+        size_t labels, facts;                /* requirements of either kind */
+        const SelectorRequirement *last;
+} Asked;
+
+static void look_at_selector(Asked *a, const Selector *s) {
         const SelectorRequirement *q;
         size_t n;
 
         q = selector_requirements(s, &n);
-        for (size_t i = 0; i < n; i++)
-                if (!!fact_column(q[i].key) == for_facts)
-                        return true;
-        return false;
+        for (size_t i = 0; i < n; i++) {
+                if (fact_column(q[i].key))
+                        a->facts++;
+                else
+                        a->labels++;
+                a->last = &q[i];
+        }
 }
 
 static int consider_columns(Store *s, Best *best, const AgentQuery *q) {
@@ -396,19 +410,19 @@ static int consider_columns(Store *s, Best *best, const AgentQuery *q) {
 
 int filter_plan(Store *s, const AgentQuery *q, FilterPlan *ret) {
         const SelectorRequirement *wide = NULL;
-        bool asks_labels = false, asks_facts = false;
+        Asked asked = {};
         Best best = { .plan = ret, .rows = few(s) + 1 };
         int r = 0;
 
         *ret = (FilterPlan){ .query = q };
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(q->selectors); i++)
                 if (q->selectors[i]) {
-                        asks_labels = asks_labels || selector_asks(q->selectors[i], /* for_facts= */ false);
-                        asks_facts = asks_facts || selector_asks(q->selectors[i], /* for_facts= */ true);
+                        look_at_selector(&asked, q->selectors[i]);
                         r = consider_labels(s, &best, q->selectors[i], &wide);
                 }
-        ret->labels_only = !asks_facts && !q->ids && q->states == 0 && !is_set(q->versions) && q->phases == 0 &&
-                           !is_set(q->terms);
+        ret->labels_only = asked.facts == 0 && !q->ids && q->states == 0 && !is_set(q->versions) &&
+                           q->phases == 0 && !is_set(q->terms);
+        ret->only = ret->labels_only && asked.labels == 1 ? asked.last : NULL;
         if (r >= 0)
                 r = consider_columns(s, &best, q);
         if (r >= 0 && is_set(q->terms) && q->terms->n <= TERMS_INLINE_MAX) {
@@ -427,10 +441,13 @@ int filter_plan(Store *s, const AgentQuery *q, FilterPlan *ret) {
         if (is_set(q->terms) && q->terms->n > TERMS_INLINE_MAX) {
                 ret->start = FILTER_START_TERMS;
                 ret->few = true;             /* by what people paste */
+        } else if (ret->only && IN_SET(ret->only->operator, SELECTOR_IN, SELECTOR_EXISTS)) {
+                ret->start = FILTER_START_LABEL;
+                ret->label = ret->only;
         } else if (wide) {
                 ret->start = FILTER_START_LABEL;
                 ret->label = wide;
         } else
-                ret->start = asks_labels ? FILTER_START_AGENTS : FILTER_START_FACETS;
+                ret->start = asked.labels > 0 ? FILTER_START_AGENTS : FILTER_START_FACETS;
         return 0;
 }

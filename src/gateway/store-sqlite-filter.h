@@ -25,12 +25,15 @@ typedef struct FilterPlan {
         const SelectorRequirement *label;    /* of FILTER_START_LABEL */
         bool few;                            /* it begins with few rows: reading them all is cheap */
         bool labels_only;                    /* nothing is asked of the row itself */
+        const SelectorRequirement *only;     /* the only condition there is, of a label; NULL: there is another */
 } FilterPlan;
 
 int filter_plan(Store *s, const AgentQuery *q, FilterPlan *ret);
 
 /* " FROM ... WHERE ...", without position. Counting: rows may come from an index. */
 void filter_add(SqlBuilder *b, const FilterPlan *p, bool counting);
+/* A statement that counts all but those that have this label: of one that must not be there. */
+void filter_add_count_without(SqlBuilder *b, const SelectorRequirement *q);
 /* "AND ..." for each condition that must hold besides. */
 void filter_add_conditions(SqlBuilder *b, const FilterPlan *p);
 const char *filter_id(const FilterPlan *p, bool counting);       /* how the agent's id is called: "a.id" */

@@ -26,6 +26,8 @@ static int collect_changed(Store *s, const AgentQuery *q, const Label *changes, 
         r = filter_plan(s, q, &plan);
         if (r < 0)
                 return r;
+        if (plan.start == FILTER_START_FACETS)       /* by id, as the labels lie */
+                plan.start = FILTER_START_AGENTS;
         id = filter_id(&plan, /* counting= */ true);
         sql_add(&b, "INSERT INTO " CHANGED " SELECT ");
         sql_add(&b, id);

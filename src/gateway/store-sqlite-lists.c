@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store-sqlite-filter.h"
 
+#include <limits.h>
+
 #include "alloc-util.h"
 #include "string-util.h"
 
@@ -25,6 +27,10 @@ static const struct {
 static int count_planned(Store *s, const FilterPlan *p, uint64_t *ret) {
         _cleanup_sql_ SqlBuilder b = {};
 
+        if (p->only && p->start == FILTER_START_AGENTS) {
+                filter_add_count_without(&b, p->only);
+                return query_built_u64(s, &b, ret);
+        }
         sql_add(&b, "SELECT count(*)");
         filter_add(&b, p, /* counting= */ true);
         return query_built_u64(s, &b, ret);
@@ -97,12 +103,13 @@ static void add_behind(SqlBuilder *b, const AgentQuery *q, bool same_key) {
         sql_add_text(b, q->after->id);
 }
 
-static void add_order(SqlBuilder *b, const AgentQuery *q, bool by_index, uint64_t limit) {
+/* prefix "+": not by an index. */
+static void add_order(SqlBuilder *b, const AgentQuery *q, const char *prefix, bool same_key, uint64_t limit) {
         const char *direction = q->descending ? " DESC" : "";
 
         sql_add(b, " ORDER BY ");
-        if (q->sort != AGENT_SORT_ID) {
-                sql_add(b, by_index ? "" : "+");             /* "+": not by an index */
+        if (q->sort != AGENT_SORT_ID && !same_key) {
+                sql_add(b, prefix);
                 sql_add(b, orders[q->sort].expression);
                 sql_add(b, direction);
                 sql_add(b, ", ");
@@ -135,7 +142,7 @@ static int page_sort(Store *s, const FilterPlan *plan, Page *p) {
                 }
                 sql_add(&b, ")");
         }
-        add_order(&b, q, /* by_index= */ false, p->limit);
+        add_order(&b, q, "+", /* same_key= */ false, p->limit);
         return page_read(s, &b, p);
 }
 
@@ -151,7 +158,7 @@ void sqlite_lists_add_walk(SqlBuilder *b, const AgentQuery *q, bool same_key, ui
                 add_behind(b, q, same_key);
         }
         filter_add_conditions(b, &all);
-        add_order(b, q, /* by_index= */ true, limit);
+        add_order(b, q, "", same_key, limit);
 }
 
 static int page_walk_part(Store *s, const AgentQuery *q, Page *p, bool same_key) {
@@ -168,10 +175,11 @@ static int stop(void *userdata) {
 /* Along the index of the order until the page is full: quick unless those that fit are rare where it walks, which
  * nobody knows beforehand. 1: done; 0: too far. */
 static int page_walk(Store *s, const AgentQuery *q, Page *p) {
+        uint64_t steps = SQLITE_STORE(s)->list_limits.walk_steps * p->limit;
         sqlite3 *db = SQLITE_STORE(s)->db;
         int r = 0;
 
-        sqlite3_progress_handler(db, SQLITE_STORE(s)->list_limits.walk_steps, stop, NULL);
+        sqlite3_progress_handler(db, (int) MIN(steps, (uint64_t) INT_MAX), stop, NULL);
         if (q->after && q->sort != AGENT_SORT_ID)
                 r = page_walk_part(s, q, p, /* same_key= */ true);
         if (r >= 0 && p->n < p->limit)
@@ -198,12 +206,12 @@ int sqlite_agents_page(
                 Store *s, const AgentQuery *q, store_agent_t callback, void *userdata, uint64_t *ret_total) {
 
         _cleanup_(page_done) Page page = { .limit = q->limit };
+        uint64_t total = UINT64_MAX;         /* who does not want to know it must not pay for it */
         FilterPlan plan;
-        uint64_t total;
         int r;
 
         r = filter_plan(s, q, &plan);
-        if (r >= 0)
+        if (r >= 0 && ret_total)
                 r = count_planned(s, &plan, &total);
         if (r >= 0)
                 r = page_fill(s, &plan, total, &page);

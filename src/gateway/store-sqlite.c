@@ -128,7 +128,7 @@ int store_sqlite_open(const char *path, Store **ret) {
         if (!s)
                 return -ENOMEM;
         s->base.ops = &sqlite_ops;
-        s->list_limits = (SqliteListLimits){ .few = 5000, .sort = 400, .walk_steps = 200000 };
+        s->list_limits = (SqliteListLimits){ .few = 5000, .sort = 400, .walk_steps = 500 };
         store = &s->base;
 
         r = sqlite3_open_v2(

@@ -16,7 +16,7 @@
 typedef struct SqliteListLimits {
         uint64_t few;                        /* rows that may all be looked at */
         uint64_t sort;                       /* agents that fit and are sorted at once */
-        int walk_steps;                      /* along the index of an order, for one page */
+        unsigned walk_steps;                 /* along the index of an order, for each agent of a page */
 } SqliteListLimits;
 
 typedef struct SqliteStore {

@@ -333,10 +333,10 @@ static void check_counts(Store *s, const AgentQuery *q, AgentRecord *agents[], s
 
 static void test_random_queries(Store *s) {
         static const SqliteListLimits ways[] = {
-                { .few = 5000, .sort = 400, .walk_steps = 200000 },      /* as in production: all are few */
-                { .few = 0, .sort = 0, .walk_steps = 200000 },           /* none are, and every page is walked to */
-                { .few = 0, .sort = 0, .walk_steps = 40 },               /* none, and each walk gives up */
-                { .few = 12, .sort = 5, .walk_steps = 2000 },
+                { .few = 5000, .sort = 400, .walk_steps = 500 },      /* as in production: all are few */
+                { .few = 0, .sort = 0, .walk_steps = 20000 },            /* none are, and every page is walked to */
+                { .few = 0, .sort = 0, .walk_steps = 1 },                /* none, and each walk gives up */
+                { .few = 12, .sort = 5, .walk_steps = 100 },
         };
         unsigned empty = 0;
 
