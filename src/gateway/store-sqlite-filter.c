@@ -214,6 +214,12 @@ static void add_label_start(SqlBuilder *b, const SelectorRequirement *q) {
         }
 }
 
+/* An index that holds what is asked, of many agents. */
+static bool is_wide_column(const FilterPlan *p) {
+        return !p->few && IN_SET(p->start, FILTER_START_FACETS, FILTER_START_STATES, FILTER_START_VERSIONS,
+                                 FILTER_START_PHASES);
+}
+
 static void add_start(SqlBuilder *b, const FilterPlan *p, bool joined, bool counting) {
         static const char *const indexes[] = {
                 /* the primary key; without that, SQLite likes indexes that are far slower here */
@@ -225,7 +231,7 @@ static void add_start(SqlBuilder *b, const FilterPlan *p, bool joined, bool coun
         };
         FilterStart start = p->start;
 
-        if (start == FILTER_START_FACETS && !counting)       /* whole rows lie by id */
+        if (!counting && is_wide_column(p))          /* whole rows lie by id */
                 start = FILTER_START_AGENTS;
         switch (start) {
         case FILTER_START_IDS:
@@ -408,6 +414,15 @@ static int consider_columns(Store *s, Best *best, const AgentQuery *q) {
         return 0;
 }
 
+/* Of one column alone its own index knows all. */
+static FilterStart only_column(const AgentQuery *q) {
+        bool states = q->states != 0, versions = is_set(q->versions), phases = q->phases != 0;
+
+        if (states + versions + phases != 1)
+                return FILTER_START_FACETS;
+        return states ? FILTER_START_STATES : versions ? FILTER_START_VERSIONS : FILTER_START_PHASES;
+}
+
 int filter_plan(Store *s, const AgentQuery *q, FilterPlan *ret) {
         const SelectorRequirement *wide = NULL;
         Asked asked = {};
@@ -447,7 +462,28 @@ int filter_plan(Store *s, const AgentQuery *q, FilterPlan *ret) {
         } else if (wide) {
                 ret->start = FILTER_START_LABEL;
                 ret->label = wide;
-        } else
-                ret->start = asked.labels > 0 ? FILTER_START_AGENTS : FILTER_START_FACETS;
+        } else if (asked.labels > 0)
+                ret->start = FILTER_START_AGENTS;
+        else
+                ret->start = asked.facts > 0 || is_set(q->terms) ? FILTER_START_FACETS : only_column(q);
         return 0;
+}
+
+int filter_plan_by_id(Store *s, const AgentQuery *q, FilterPlan *ret) {
+        int r;
+
+        r = filter_plan(s, q, ret);
+        if (r >= 0 && is_wide_column(ret))
+                ret->start = FILTER_START_AGENTS;
+        return r;
+}
+
+int filter_plan_facets(Store *s, const AgentQuery *q, FilterPlan *ret) {
+        int r;
+
+        r = filter_plan(s, q, ret);
+        if (r >= 0 && is_wide_column(ret))
+                ret->start = FILTER_START_FACETS;
+        ret->labels_only = false;            /* the row itself is asked for */
+        return r;
 }

@@ -29,6 +29,10 @@ typedef struct FilterPlan {
 } FilterPlan;
 
 int filter_plan(Store *s, const AgentQuery *q, FilterPlan *ret);
+/* The same for who wants to meet agents by id, as the table and the labels lie, if they are many; or all columns of
+ * the facets. */
+int filter_plan_by_id(Store *s, const AgentQuery *q, FilterPlan *ret);
+int filter_plan_facets(Store *s, const AgentQuery *q, FilterPlan *ret);
 
 /* " FROM ... WHERE ...", without position. Counting: rows may come from an index. */
 void filter_add(SqlBuilder *b, const FilterPlan *p, bool counting);

@@ -23,11 +23,9 @@ static int collect_changed(Store *s, const AgentQuery *q, const Label *changes, 
         const char *id;
         int r;
 
-        r = filter_plan(s, q, &plan);
+        r = filter_plan_by_id(s, q, &plan);
         if (r < 0)
                 return r;
-        if (plan.start == FILTER_START_FACETS)       /* by id, as the labels lie */
-                plan.start = FILTER_START_AGENTS;
         id = filter_id(&plan, /* counting= */ true);
         sql_add(&b, "INSERT INTO " CHANGED " SELECT ");
         sql_add(&b, id);
@@ -171,10 +169,6 @@ int sqlite_label_values(Store *s, const char *key, uint64_t limit, store_value_t
         return each_value(&q, callback, userdata);
 }
 
-static bool asks_nothing(const FilterPlan *p) {
-        return p->labels_only && p->start == FILTER_START_FACETS;
-}
-
 int sqlite_agents_values(
                 Store *s, const AgentQuery *query, const char *key, store_value_t callback, void *userdata) {
 
@@ -184,13 +178,11 @@ int sqlite_agents_values(
         const char *id;
         int r;
 
-        r = filter_plan(s, query, &plan);
+        r = filter_plan_by_id(s, query, &plan);
         if (r < 0)
                 return r;
-        if (asks_nothing(&plan))
+        if (plan.labels_only && !query->selectors[0] && !query->selectors[1])        /* of all agents */
                 return sqlite_label_values(s, key, INT64_MAX, callback, userdata);
-        if (plan.start == FILTER_START_FACETS)       /* by id, as the labels lie */
-                plan.start = FILTER_START_AGENTS;
         id = filter_id(&plan, /* counting= */ true);
         sql_add(&b, "SELECT v.value, 1 FROM (SELECT ");
         sql_add(&b, id);

@@ -237,11 +237,9 @@ int sqlite_agents_ids(Store *s, const AgentQuery *q, store_id_t callback, void *
         FilterPlan plan;
         int r;
 
-        r = filter_plan(s, q, &plan);
+        r = filter_plan_by_id(s, q, &plan);
         if (r < 0)
                 return r;
-        if (plan.start == FILTER_START_FACETS)       /* they lie by id in the table */
-                plan.start = FILTER_START_AGENTS;
         sql_add(&b, "SELECT ");
         sql_add(&b, filter_id(&plan, /* counting= */ true));
         filter_add(&b, &plan, /* counting= */ true);
@@ -267,10 +265,9 @@ int sqlite_agents_facets(Store *s, const AgentQuery *q, store_facet_t callback, 
         FilterPlan plan;
         int r;
 
-        r = filter_plan(s, q, &plan);
+        r = filter_plan_facets(s, q, &plan);
         if (r < 0)
                 return r;
-        plan.labels_only = false;            /* the row itself is asked for */
         if (plan.start == FILTER_START_FACETS) {
                 sql_add(&b, "SELECT count(*), " FACET_COLUMNS);
                 filter_add(&b, &plan, /* counting= */ true);

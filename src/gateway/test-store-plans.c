@@ -89,6 +89,8 @@ static void test_plans(Store *s) {
         check_count_plan(s, &q, WORDS("SCAN a;", "SEARCH l USING PRIMARY KEY"), NO_WORDS);
         q = (AgentQuery){ .selectors = { any_env } };
         check_count_plan(s, &q, WORDS("SEARCH d USING COVERING INDEX agent_labels_by_key"), WORDS(" a ", "SCAN"));
+        q = (AgentQuery){ .phases = 1U << UPDATE_PHASE_FAILED | 1U << AGENT_QUERY_NO_UPDATE };
+        check_count_plan(s, &q, WORDS("SEARCH a USING COVERING INDEX agents_by_update (update_phase=?)"), NO_WORDS);
         q = (AgentQuery){ .terms = &many };
         check_count_plan(s, &q, WORDS("SEARCH a USING INDEX agents_by_hostname", "SEARCH a USING PRIMARY KEY"), NO_WORDS);
         SQLITE_STORE(s)->list_limits.few = 5000;
