@@ -214,7 +214,7 @@ static void enroll_finish(EnrollJob *j, int r) {
         case ENROLL_AGENT_KNOWN:
                 log_warning("Enrolment of %s with join token %s refused: an agent with this id is enrolled with "
                             "another key. If the machine was set up anew, remove the agent (fleet-gatewayctl "
-                            "agents remove) or make a token for it (fleet-gatewayctl token create --agent).",
+                            "agent remove) or make a token for it (fleet-gatewayctl token create --agent).",
                             j->agent, j->token_id);
                 rpc_request_refuse(
                                 j->request, RPC_STATUS_ALREADY_EXISTS,
