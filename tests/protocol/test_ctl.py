@@ -163,4 +163,46 @@ def seldom_done() -> None:
         assert loop.ctl("agent", "remove", agent.id, "--yes", check=False).returncode == 3
 
 
-TESTS = (seldom_done, operators_view, exit_codes)
+def labels_and_groups() -> None:
+    """What real agents say of themselves reaches the columns that lists filter by; labels and groups."""
+    with Loopback("groups") as loop:
+        loop.start_gateway()
+        one, two = loop.new_agent("one"), loop.new_agent("two")
+        for agent in (one, two):
+            agent.start(loop.token())
+            agent.wait_online()
+
+        def names(*filters: str) -> list[str]:
+            return sorted(loop.ctl("agent", "list", "-o", "name", *filters).stdout.split())
+
+        both = sorted((one.id, two.id))
+        assert names("--state=online", "--version-is=1.0.0", "--update-is=none", "--sort=-connected") == both
+        assert names("--state=offline,never") == names("--version-is=none") == names("--update-is=failed") == []
+        assert names("-m", f"{one.id},nobody") == [one.id]
+
+        assert loop.ctl("agent", "label", one.id, "env=x").stdout == "1 of 1 agent changed.\n"
+        loop.ctl("group", "create", "xs", "-l", "env=x")
+        assert names("--group=xs") == [one.id]
+        assert loop.ctl("agent", "label", "--all", "tier=web", check=False).returncode == 2
+        loop.ctl("agent", "label", "--all", "--yes", "tier=web")
+        assert names("-l", "tier=web,env!=x") == [two.id]
+        assert "Agents: 1, 1 online" in loop.ctl("group", "show", "xs").stdout
+        loop.ctl("group", "set", "xs", "-l", "tier=web")
+        assert names("--group=xs") == both
+        loop.ctl("group", "remove", "xs")
+        assert loop.ctl("agent", "list", "--group=xs", check=False).returncode == 3
+
+        # a Hello moves what the agent says, and nothing that people say
+        before = one.seen()
+        assert before["address"].startswith("127.0.0.1:") and before["connected"], before
+        assert one.program is not None
+        one.program.stop()
+        wait_for(lambda: names("--state=offline") == [one.id], 20, "the agent to be offline")
+        one.start(loop.token())
+        one.wait_online()
+        after = one.seen()
+        assert after["address"] != before["address"] and after["connected"] >= before["connected"]
+        assert after["revision"] == before["revision"] and after["labels"] == {"env": "x", "tier": "web"}
+
+
+TESTS = (seldom_done, operators_view, exit_codes, labels_and_groups)
