@@ -25,7 +25,9 @@ static char *agents_path(const GatewayCtl *c, bool narrow, const char *cursor) {
         _cleanup_strv_free_ char **parts = NULL;
         int r;
 
-        r = strv_consume(&parts, strjoinf("/api/v1/agents?limit=%u&fields=%s", PAGE, narrow ? "narrow" : "full"));
+        r =
+                        strv_consume(&parts, strjoinf("/api/v1/agents?limit=%u&fields=%s", PAGE,
+                                                      narrow ? "narrow" : "full"));
         if (r >= 0)
                 r = add_parameter(&parts, "selector", c->selector);
         if (r >= 0)
@@ -177,14 +179,12 @@ static CliExit print_agents(const GatewayCtl *c, json_t *agents) {
         int r;
 
         if (c->output == OUTPUT_NAME) {
-                json_array_foreach(agents, i, agent)
-                        cli_print("%s", json_text(agent, "id"));
+                json_array_foreach(agents, i, agent) cli_print("%s", json_text(agent, "id"));
                 return CLI_OK;
         }
         r = cli_table_new(&t, c->output == OUTPUT_WIDE ? wide : columns);
         if (r >= 0) {
-                json_array_foreach(agents, i, agent)
-                        add_agent_row(c, t, agent);
+                json_array_foreach(agents, i, agent) add_agent_row(c, t, agent);
                 r = cli_table_print(t, !c->no_legend);
         }
         return r < 0 ? cli_fail(CLI_ERROR, "Cannot print the agents: %s", strerror(-r)) : CLI_OK;

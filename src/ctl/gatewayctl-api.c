@@ -186,8 +186,8 @@ static CliExit api_run(GatewayCtl *c, HttpOptions *o, const char *path, char *co
         if (r >= 0)
                 r = api_headers(c, NULL, &headers);
         STRV_FOREACH(m, more)
-                if (r >= 0)
-                        r = strv_extend(&headers, *m);
+        if (r >= 0)
+                r = strv_extend(&headers, *m);
         if (r >= 0) {
                 o->url = url;
                 o->headers = headers;
@@ -234,14 +234,14 @@ static int more_headers(const char *header, bool has_body, char ***ret) {
         return r;
 }
 
-CliExit api_call_with(
-                GatewayCtl *c,
-                const char *method,
-                const char *path,
-                const char *header,
-                json_t *body,
-                json_t **ret,
-                char **ret_etag) {
+CliExit
+api_call_with(GatewayCtl *c,
+              const char *method,
+              const char *path,
+              const char *header,
+              json_t *body,
+              json_t **ret,
+              char **ret_etag) {
 
         _cleanup_strv_free_ char **headers = NULL;
         _cleanup_free_ char *text = NULL, *why = NULL;
@@ -291,7 +291,8 @@ CliExit api_put(GatewayCtl *c, const char *path, const void *data, size_t size) 
         _cleanup_(answer_done) Answer a = { 0 };
         CliExit code;
 
-        code = api_run(c, &o, path, (char *[]){ (char *) "Content-Type: application/octet-stream", NULL }, &a);
+        code = api_run(c, &o, path, (char *[]){ (char *) "Content-Type: application/octet-stream", NULL },
+                       &a);
         return code == CLI_OK ? api_check(c, &a) : code;
 }
 

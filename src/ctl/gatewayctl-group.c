@@ -19,8 +19,8 @@ static CliExit read_groups(GatewayCtl *c, bool counts, json_t **ret) {
                 const char *next;
                 CliExit code;
 
-                path = strjoinf("/api/v1/groups?counts=%s%s%s", counts ? "true" : "false", cursor ? "&cursor=" : "",
-                                strempty(cursor));
+                path = strjoinf("/api/v1/groups?counts=%s%s%s", counts ? "true" : "false",
+                                cursor ? "&cursor=" : "", strempty(cursor));
                 if (!path || !all)
                         return cli_fail(CLI_ERROR, "Out of memory.");
                 code = api_call(c, "GET", path, NULL, &page);
@@ -78,12 +78,13 @@ CliExit gatewayctl_group_list(char *const *arguments, void *userdata) {
         if (code != CLI_OK)
                 return code;
         if (c->output == OUTPUT_JSON) {
-                answer = json_pack("{s:O, s:I}", "groups", groups, "total", (json_int_t) json_array_size(groups));
+                answer =
+                                json_pack("{s:O, s:I}", "groups", groups, "total",
+                                          (json_int_t) json_array_size(groups));
                 return answer ? print_json(c, answer) : cli_fail(CLI_ERROR, "Out of memory.");
         }
         if (c->output == OUTPUT_NAME) {
-                json_array_foreach(groups, i, g)
-                        cli_print("%s", json_text(g, "name"));
+                json_array_foreach(groups, i, g) cli_print("%s", json_text(g, "name"));
                 return CLI_OK;
         }
         r = print_groups(c, groups);
@@ -217,7 +218,8 @@ CliExit gatewayctl_group_set(char *const *arguments, void *userdata) {
                 return code;
         description = c->description ?: json_text(old, "description");
         match = strjoinf("If-Match: %s", etag ?: "*");
-        if (!match || !body || json_set_string(body, "selector", c->selector ?: json_text(old, "selector")) < 0 ||
+        if (!match || !body ||
+            json_set_string(body, "selector", c->selector ?: json_text(old, "selector")) < 0 ||
             json_set_string(body, "description", isempty(description) ? NULL : description) < 0)
                 return cli_fail(CLI_ERROR, "Out of memory.");
         code = api_call_with(c, "PUT", path, match, body, &g, NULL);

@@ -22,7 +22,8 @@ static CliExit add_change(json_t *labels, const char *text) {
         key = strndup(text, equals ? n : n - 1);
         if (!key)
                 return cli_fail(CLI_ERROR, "Out of memory.");
-        if (!label_key_is_valid(key) || (equals && (isempty(equals + 1) || !label_value_is_valid(equals + 1))))
+        if (!label_key_is_valid(key) ||
+            (equals && (isempty(equals + 1) || !label_value_is_valid(equals + 1))))
                 return cli_fail(CLI_USAGE,
                                 "\"%s\": keys and values are made of letters, digits, '-', '_' and '.'; \"%s-\" takes "
                                 "a label away.",
@@ -59,7 +60,8 @@ static CliExit print_changed(const GatewayCtl *c, json_t *answer) {
                 return CLI_OK;
         (void) json_get_u64(answer, "matched", &matched);
         (void) json_get_u64(answer, "changed", &changed);
-        cli_print("%" PRIu64 " of %" PRIu64 " %s changed.", changed, matched, matched == 1 ? "agent" : "agents");
+        cli_print("%" PRIu64 " of %" PRIu64 " %s changed.", changed, matched,
+                  matched == 1 ? "agent" : "agents");
         return CLI_OK;
 }
 
@@ -135,8 +137,7 @@ CliExit gatewayctl_label_list(char *const *arguments, void *userdata) {
                 return print_json(c, answer);
         keys = json_object_get(answer, "labels");
         if (c->output == OUTPUT_NAME) {
-                json_array_foreach(keys, i, item)
-                        cli_print("%s", json_text(item, "key"));
+                json_array_foreach(keys, i, item) cli_print("%s", json_text(item, "key"));
                 return CLI_OK;
         }
         r = print_labels(c, keys);

@@ -45,8 +45,9 @@ static int ask(const GatewayCtl *c, uint64_t n, const char *selector, const char
         if (c->all)
                 return cli_confirm("%s all %" PRIu64 " %s %s?", doing, n, agents, what);
         if (c->group)
-                return cli_confirm("%s %" PRIu64 " %s (group %s: %s) %s?", doing, n, agents, c->group, selector,
-                                   what);
+                return cli_confirm(
+                                "%s %" PRIu64 " %s (group %s: %s) %s?", doing, n, agents, c->group, selector,
+                                what);
         return cli_confirm("%s %" PRIu64 " %s (%s) %s?", doing, n, agents, c->selector, what);
 }
 

@@ -49,16 +49,16 @@ CliExit api_open(GatewayCtl *c);
 /* One JSON call. path: from "/api/..." on, arguments escaped. body and ret may be NULL. What goes wrong is
  * printed. */
 CliExit api_call(GatewayCtl *c, const char *method, const char *path, json_t *body, json_t **ret);
-/* The same with a header ("Name: value" or NULL), and with the ETag of the answer (allocated; NULL if there was none),
- * if that is asked for. */
-CliExit api_call_with(
-                GatewayCtl *c,
-                const char *method,
-                const char *path,
-                const char *header,
-                json_t *body,
-                json_t **ret,
-                char **ret_etag);
+/* The same with a header ("Name: value" or NULL), and with the ETag of the answer (allocated; NULL if there
+ * was none), if that is asked for. */
+CliExit
+api_call_with(GatewayCtl *c,
+              const char *method,
+              const char *path,
+              const char *header,
+              json_t *body,
+              json_t **ret,
+              char **ret_etag);
 CliExit api_put(GatewayCtl *c, const char *path, const void *data, size_t size);
 CliExit api_exists(GatewayCtl *c, const char *path, bool *ret);
 
@@ -84,8 +84,8 @@ CliExit print_json(const GatewayCtl *c, json_t *v);
 
 /* ---- shared by verbs ---- */
 
-/* All pages of those that the options --selector=, --group= and so on name, in the order of --sort=. narrow: what a
- * table of names needs. *ret is an array. */
+/* All pages of those that the options --selector=, --group= and so on name, in the order of --sort=. narrow:
+ * what a table of names needs. *ret is an array. */
 CliExit agents_read(GatewayCtl *c, bool narrow, json_t **ret);
 char *labels_text(json_t *labels);     /* "env=staging,role=web"; NULL on lack of memory */
 const char *agent_name(json_t *agent); /* host name, or the id */
@@ -93,11 +93,12 @@ const char *agent_name(json_t *agent); /* host name, or the id */
 char *update_line(json_t *update);
 CliStyle update_style(json_t *update);
 
-/* Whom an action is for: the agent with this id (NULL: none), --selector=, --group= or --all; exactly one. Into a body
- * of docs/api.md. */
+/* Whom an action is for: the agent with this id (NULL: none), --selector=, --group= or --all; exactly one.
+ * Into a body of docs/api.md. */
 CliExit target_add(const GatewayCtl *c, const char *agent, json_t *body);
-/* Asks, unless --yes; the number and digest that the person agreed to go along, so that the gateway refuses when it is
- * somebody else meanwhile. doing: "Update", what: "to version 1.1.0"; nothing is asked for one agent. */
+/* Asks, unless --yes; the number and digest that the person agreed to go along, so that the gateway refuses
+ * when it is somebody else meanwhile. doing: "Update", what: "to version 1.1.0"; nothing is asked for one
+ * agent. */
 CliExit target_confirm(GatewayCtl *c, const char *agent, json_t *body, const char *doing, const char *what);
 
 /* ---- verbs ---- */

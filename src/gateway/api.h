@@ -15,8 +15,8 @@ typedef struct ApiJob ApiJob;
 
 /* ---- revisions ---- */
 
-/* Strong tags: when a thing was made and how often people changed it since, so that one that was made anew under the
- * same name has another. */
+/* Strong tags: when a thing was made and how often people changed it since, so that one that was made anew
+ * under the same name has another. */
 #define API_ETAG_MAX 48U
 const char *api_etag_format(char buf[static API_ETAG_MAX], usec_t created, uint64_t revision);
 /* If-Match, a copy. Answers 428 when it is missing. */
@@ -33,14 +33,14 @@ struct ApiJob {
         void (*free)(ApiJob *a);                     /* also frees the job itself */
         unsigned status;                             /* 0: 200; 204 needs no answer */
         json_t *answer;
-        char etag[API_ETAG_MAX];                     /* "": none */
-        bool etag_is_whole; /* the answer changes only with it: who has it already gets 304 */
+        char etag[API_ETAG_MAX]; /* "": none */
+        bool etag_is_whole;      /* the answer changes only with it: who has it already gets 304 */
         bool refused;
         HttpProblem problem;
         const char *pointer;
         char *detail;
-        json_t *members;                             /* of the problem besides; may be NULL */
-        IdempotentRequest *idempotent;               /* NULL: none */
+        json_t *members;               /* of the problem besides; may be NULL */
+        IdempotentRequest *idempotent; /* NULL: none */
 };
 
 /* Takes a, and answers when the queue is full. */
@@ -69,7 +69,7 @@ int api_parameter_flag(HttpExchange *x, const char *key, bool *ret);
 int api_parameter_choice(HttpExchange *x, const char *key, const char *const *choices, size_t *ret);
 /* Who asks: what is kept for somebody is kept under this name. */
 const char *api_actor(const HttpExchange *x);
-int api_actor_text(const HttpExchange *x, char **ret);         /* the same for people, in logs and records */
+int api_actor_text(const HttpExchange *x, char **ret); /* the same for people, in logs and records */
 
 /* api-agent-list.c */
 void api_agents_list(HttpExchange *x, void *userdata);

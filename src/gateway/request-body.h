@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Members of a request's body, each of the right type and within its range, or refused with a pointer to it and a
- * sentence. -EINVAL: refused, see the error; -ENOMEM. */
+/* Members of a request's body, each of the right type and within its range, or refused with a pointer to it
+ * and a sentence. -EINVAL: refused, see the error; -ENOMEM. */
 
 #include "http.h"
 #include "json.h"
 
 typedef struct RequestError {
         HttpProblem problem;
-        const char *pointer;                 /* static; NULL: the whole body */
+        const char *pointer; /* static; NULL: the whole body */
         char *detail;
-        json_t *members;                     /* of the problem besides; NULL: none */
+        json_t *members; /* of the problem besides; NULL: none */
 } RequestError;
 void request_error_done(RequestError *e);
 
@@ -20,7 +20,8 @@ int request_refuse(RequestError *e, HttpProblem problem, const char *pointer, co
 /* "member" must be ... */
 int request_refuse_member(RequestError *e, const char *pointer, const char *what);
 
-/* Members that nobody would look at are a mistake of the caller, who must hear of it. known: NULL-terminated. */
+/* Members that nobody would look at are a mistake of the caller, who must hear of it. known:
+ * NULL-terminated. */
 int request_check_members(json_t *body, const char *const *known, RequestError *e);
 
 /* Absent members leave *ret alone. */
@@ -31,6 +32,6 @@ int request_get_number(
                 uint64_t low,
                 uint64_t high,
                 uint64_t *ret,
-                bool *ret_present,           /* may be NULL */
+                bool *ret_present, /* may be NULL */
                 RequestError *e);
 int request_get_flag(json_t *body, const char *pointer, bool *ret, RequestError *e);

@@ -80,7 +80,7 @@ static int put_scalar(FILE *f, json_t *v) {
                 put_text(f, json_string_value(v));
                 return 0;
         }
-        text = json_format(v, /* pretty= */ false);          /* numbers, words, and what is empty: as in JSON */
+        text = json_format(v, /* pretty= */ false); /* numbers, words, and what is empty: as in JSON */
         if (!text)
                 return -ENOMEM;
         fputs(text, f);
@@ -94,7 +94,8 @@ static void put_indent(FILE *f, unsigned depth) {
 }
 
 static bool is_block(json_t *v) {
-        return (json_is_object(v) && json_object_size(v) > 0) || (json_is_array(v) && json_array_size(v) > 0);
+        return (json_is_object(v) && json_object_size(v) > 0) ||
+               (json_is_array(v) && json_array_size(v) > 0);
 }
 
 /* begun: the first line has its indentation already, and a dash. */

@@ -68,12 +68,11 @@ static void test_scalars(void) {
 }
 
 static void test_blocks(void) {
-        check("{\"a\": 1, \"b\": {\"c\": \"x\", \"d\": {}}, \"e\": []}",
-              "a: 1\n"
-              "b:\n"
-              "  c: x\n"
-              "  d: {}\n"
-              "e: []\n");
+        check("{\"a\": 1, \"b\": {\"c\": \"x\", \"d\": {}}, \"e\": []}", "a: 1\n"
+                                                                         "b:\n"
+                                                                         "  c: x\n"
+                                                                         "  d: {}\n"
+                                                                         "e: []\n");
         check("{\"agents\": [{\"id\": \"a\", \"labels\": {\"env\": \"x\", \"y\": \"1\"}}, {\"id\": \"b\"}], \"total\": 2}",
               "agents:\n"
               "  - id: a\n"
@@ -82,14 +81,13 @@ static void test_blocks(void) {
               "      \"y\": \"1\"\n"
               "  - id: b\n"
               "total: 2\n");
-        check("[[1, [2, 3]], [], \"x\", {\"k\": [1]}]",
-              "- - 1\n"
-              "  - - 2\n"
-              "    - 3\n"
-              "- []\n"
-              "- x\n"
-              "- k:\n"
-              "    - 1\n");
+        check("[[1, [2, 3]], [], \"x\", {\"k\": [1]}]", "- - 1\n"
+                                                        "  - - 2\n"
+                                                        "    - 3\n"
+                                                        "- []\n"
+                                                        "- x\n"
+                                                        "- k:\n"
+                                                        "    - 1\n");
 }
 
 int main(void) {
