@@ -426,49 +426,66 @@ static FilterStart only_column(const AgentQuery *q) {
         return states ? FILTER_START_STATES : versions ? FILTER_START_VERSIONS : FILTER_START_PHASES;
 }
 
+/* Everything that could be begun with. */
+static int weigh_all(
+                Store *s, const AgentQuery *q, Best *best, Asked *asked, const SelectorRequirement **ret_wide) {
+
+        uint64_t rows;
+        int r;
+
+        for (size_t i = 0; i < ELEMENTSOF(q->selectors); i++) {
+                if (!q->selectors[i])
+                        continue;
+                look_at_selector(asked, q->selectors[i]);
+                r = consider_labels(s, best, q->selectors[i], ret_wide);
+                if (r < 0)
+                        return r;
+        }
+        r = consider_columns(s, best, q);
+        if (r >= 0 && is_set(q->terms) && q->terms->n <= TERMS_INLINE_MAX) {
+                r = weigh_terms(s, q, &rows);
+                if (r >= 0)
+                        consider(best, FILTER_START_TERMS, NULL, rows);
+        }
+        if (r >= 0 && q->ids)
+                consider(best, FILTER_START_IDS, NULL, MIN((uint64_t) q->ids->n, few(s)));
+        return r;
+}
+
+/* Nothing narrows it down. */
+static void choose_wide(FilterPlan *p, const Asked *asked, const SelectorRequirement *wide) {
+        const AgentQuery *q = p->query;
+
+        if (is_set(q->terms) && q->terms->n > TERMS_INLINE_MAX) {
+                p->start = FILTER_START_TERMS;
+                p->few = true; /* by what people paste */
+        } else if (p->only && IN_SET(p->only->op, SELECTOR_IN, SELECTOR_EXISTS)) {
+                p->start = FILTER_START_LABEL;
+                p->label = p->only;
+        } else if (wide) {
+                p->start = FILTER_START_LABEL;
+                p->label = wide;
+        } else if (asked->labels > 0)
+                p->start = FILTER_START_AGENTS;
+        else
+                p->start = asked->facts > 0 || is_set(q->terms) ? FILTER_START_FACETS : only_column(q);
+}
+
 int filter_plan(Store *s, const AgentQuery *q, FilterPlan *ret) {
+        Best best = { .plan = ret, .rows = few(s) + 1 };
         const SelectorRequirement *wide = NULL;
         Asked asked = {};
-        Best best = { .plan = ret, .rows = few(s) + 1 };
-        int r = 0;
+        int r;
 
         *ret = (FilterPlan){ .query = q };
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(q->selectors); i++)
-                if (q->selectors[i]) {
-                        look_at_selector(&asked, q->selectors[i]);
-                        r = consider_labels(s, &best, q->selectors[i], &wide);
-                }
+        r = weigh_all(s, q, &best, &asked, &wide);
+        if (r < 0)
+                return r;
         ret->labels_only = asked.facts == 0 && !q->ids && q->states == 0 && !is_set(q->versions) &&
                            q->phases == 0 && !is_set(q->terms);
         ret->only = ret->labels_only && asked.labels == 1 ? asked.last : NULL;
-        if (r >= 0)
-                r = consider_columns(s, &best, q);
-        if (r >= 0 && is_set(q->terms) && q->terms->n <= TERMS_INLINE_MAX) {
-                uint64_t rows;
-
-                r = weigh_terms(s, q, &rows);
-                if (r >= 0)
-                        consider(&best, FILTER_START_TERMS, NULL, rows);
-        }
-        if (r < 0)
-                return r;
-        if (q->ids)
-                consider(&best, FILTER_START_IDS, NULL, MIN((uint64_t) q->ids->n, few(s)));
-        if (ret->few)
-                return 0;
-        if (is_set(q->terms) && q->terms->n > TERMS_INLINE_MAX) {
-                ret->start = FILTER_START_TERMS;
-                ret->few = true; /* by what people paste */
-        } else if (ret->only && IN_SET(ret->only->op, SELECTOR_IN, SELECTOR_EXISTS)) {
-                ret->start = FILTER_START_LABEL;
-                ret->label = ret->only;
-        } else if (wide) {
-                ret->start = FILTER_START_LABEL;
-                ret->label = wide;
-        } else if (asked.labels > 0)
-                ret->start = FILTER_START_AGENTS;
-        else
-                ret->start = asked.facts > 0 || is_set(q->terms) ? FILTER_START_FACETS : only_column(q);
+        if (!ret->few)
+                choose_wide(ret, &asked, wide);
         return 0;
 }
 
