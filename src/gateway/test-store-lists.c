@@ -173,9 +173,10 @@ static void draw_sets(Drawn *d) {
         }
         if (draw(5) == 0) {
                 for (unsigned n = 1 + draw(draw(3) ? 3 : 14); n > 0; n--)
-                        assert_ok(
-                                        text_list_add(&d->terms, PICK("w", "We", "web1", "WEA~", "Zür",
-                                                                      "db-2", "b.0", "_", "zz")));
+                        assert_ok(text_list_add(
+                                        &d->terms,
+                                        draw(5) ? PICK("w", "We", "web1", "WEA~", "Zür", "db-2", "b.0", "_", "zz") :
+                                                  fleet[draw(FLEET)].id));
                 text_list_make_set(&d->terms);
                 d->query.terms = &d->terms;
         }
