@@ -105,7 +105,7 @@ class Demonstration:
         self.repository.release("1.0.0")
         self.gateway.start()
         self.gateway.import_releases(self.repository)
-        say(self.gateway.ctl("releases", "list").stdout.rstrip())
+        say(self.gateway.ctl("release", "list").stdout.rstrip())
 
     def start_machines(self) -> None:
         headline(f"{self.agents} machines with a real systemd; the agent is installed and enrols")
@@ -124,7 +124,7 @@ class Demonstration:
         self.check(True, f"{self.agents} agents enrolled, v1.0.0 online")
 
     def show_agents(self) -> None:
-        say(self.gateway.ctl("agents", "list").stdout.rstrip())
+        say(self.gateway.ctl("agent", "list").stdout.rstrip())
 
     def order(self, version: str) -> None:
         self.repository.release(version)
@@ -189,7 +189,7 @@ class Demonstration:
         )
         say()
         say("Everything stays up until Ctrl-C. In another terminal, for example:")
-        say(f"  nsenter --net=/run/netns/{self.run.gateway_namespace} env {env} {control} agents list")
+        say(f"  nsenter --net=/run/netns/{self.run.gateway_namespace} env {env} {control} agent list")
         signal.pause()
 
 

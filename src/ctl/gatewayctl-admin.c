@@ -52,13 +52,13 @@ static CliExit show_list(GatewayCtl *c, const ListForm *f) {
         return r < 0 ? cli_fail(CLI_ERROR, "Cannot print the list: %s", strerror(-r)) : CLI_OK;
 }
 
-CliExit gatewayctl_agents_remove(char *const *arguments, void *userdata) {
+CliExit gatewayctl_agent_remove(char *const *arguments, void *userdata) {
         GatewayCtl *c = userdata;
         int r;
 
         if (!agent_id_is_plain(arguments[0]))
                 return cli_fail(CLI_USAGE,
-                                "\"%s\" cannot be an agent's id. \"agents list -o name\" shows them.",
+                                "\"%s\" cannot be an agent's id. \"agent list -o name\" shows them.",
                                 arguments[0]);
         if (!c->yes) {
                 r = cli_confirm("Remove agent %s? Its certificate is refused from then on.", arguments[0]);

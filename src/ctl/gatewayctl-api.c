@@ -6,6 +6,7 @@
 
 #include "alloc-util.h"
 #include "cli-table.h"
+#include "cli-yaml.h"
 #include "crypto.h"
 #include "event-util.h"
 #include "gatewayctl.h"
@@ -41,7 +42,7 @@ bool agent_id_is_plain(const char *s) {
 }
 
 CliExit print_json(const GatewayCtl *c, json_t *v) {
-        int r = cli_json_print(v, c->json);
+        int r = c->yaml ? cli_yaml_print(v) : cli_json_print(v, c->json);
 
         return r < 0 ? cli_fail(CLI_ERROR, "Cannot print the answer: %s", strerror(-r)) : CLI_OK;
 }
@@ -172,7 +173,7 @@ static void answer_done(Answer *a) {
         free(a->message);
 }
 
-static CliExit api_run(GatewayCtl *c, HttpOptions *o, const char *path, const char *header, Answer *ret) {
+static CliExit api_run(GatewayCtl *c, HttpOptions *o, const char *path, char *const *more, Answer *ret) {
         _cleanup_strv_free_ char **headers = NULL;
         _cleanup_free_ char *url = NULL;
         CliExit code;
@@ -183,7 +184,10 @@ static CliExit api_run(GatewayCtl *c, HttpOptions *o, const char *path, const ch
                 return code;
         r = api_url(c, path, &url);
         if (r >= 0)
-                r = api_headers(c, header, &headers);
+                r = api_headers(c, NULL, &headers);
+        STRV_FOREACH(m, more)
+        if (r >= 0)
+                r = strv_extend(&headers, *m);
         if (r >= 0) {
                 o->url = url;
                 o->headers = headers;
@@ -216,6 +220,30 @@ static CliExit api_check(GatewayCtl *c, const Answer *a) {
 }
 
 CliExit api_call(GatewayCtl *c, const char *method, const char *path, json_t *body, json_t **ret) {
+        return api_call_with(c, method, path, NULL, body, ret, NULL);
+}
+
+/* What goes along with it. NULL-terminated, or NULL. */
+static int more_headers(const char *header, bool has_body, char ***ret) {
+        int r = 0;
+
+        if (has_body)
+                r = strv_extend(ret, "Content-Type: application/json");
+        if (r >= 0 && header)
+                r = strv_extend(ret, header);
+        return r;
+}
+
+CliExit
+api_call_with(GatewayCtl *c,
+              const char *method,
+              const char *path,
+              const char *header,
+              json_t *body,
+              json_t **ret,
+              char **ret_etag) {
+
+        _cleanup_strv_free_ char **headers = NULL;
         _cleanup_free_ char *text = NULL, *why = NULL;
         _cleanup_(answer_done) Answer a = { 0 };
         HttpOptions o = { .method = method };
@@ -231,9 +259,16 @@ CliExit api_call(GatewayCtl *c, const char *method, const char *path, json_t *bo
                 o.body = text;
                 o.body_size = strlen(text);
         }
-        code = api_run(c, &o, path, body ? "Content-Type: application/json" : NULL, &a);
+        if (more_headers(header, !!body, &headers) < 0)
+                return cli_fail(CLI_ERROR, "Out of memory.");
+        code = api_run(c, &o, path, headers, &a);
         if (code == CLI_OK)
                 code = api_check(c, &a);
+        if (code == CLI_OK && ret_etag) {
+                const char *etag = http_request_header(a.request, "ETag");
+
+                *ret_etag = etag ? strdup(etag) : NULL;
+        }
         if (code != CLI_OK || !ret)
                 return code;
 
@@ -250,7 +285,7 @@ CliExit api_get_text(GatewayCtl *c, const char *path, const char *header, char *
         const void *body;
         CliExit code;
 
-        code = api_run(c, &o, path, header, &a);
+        code = api_run(c, &o, path, (char *[]){ (char *) header, NULL }, &a);
         if (code == CLI_OK)
                 code = api_check(c, &a);
         if (code != CLI_OK)
@@ -272,7 +307,8 @@ CliExit api_put(GatewayCtl *c, const char *path, const void *data, size_t size) 
         _cleanup_(answer_done) Answer a = { 0 };
         CliExit code;
 
-        code = api_run(c, &o, path, "Content-Type: application/octet-stream", &a);
+        code = api_run(c, &o, path, (char *[]){ (char *) "Content-Type: application/octet-stream", NULL },
+                       &a);
         return code == CLI_OK ? api_check(c, &a) : code;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* releases list, releases import. The gateway verifies what is sent; nothing is verified here. */
+/* release list, release import. The gateway verifies what is sent; nothing is verified here. */
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -85,7 +85,7 @@ static int print_releases(const GatewayCtl *c, json_t *releases) {
         return cli_table_print(t, !c->no_legend);
 }
 
-CliExit gatewayctl_releases_list(char *const *arguments, void *userdata) {
+CliExit gatewayctl_release_list(char *const *arguments, void *userdata) {
         GatewayCtl *c = userdata;
         _cleanup_json_ json_t *answer = NULL;
         json_t *releases, *release;
@@ -260,7 +260,7 @@ static CliExit import_commit(Import *x) {
         return CLI_OK;
 }
 
-CliExit gatewayctl_releases_import(char *const *arguments, void *userdata) {
+CliExit gatewayctl_release_import(char *const *arguments, void *userdata) {
         _cleanup_(import_done) Import x = { .c = userdata, .dir_fd = -EBADF };
         CliExit code;
 

@@ -18,7 +18,7 @@
 typedef struct Wait {
         GatewayCtl *c;
         Progress *progress;
-        const char *selector, *agent;
+        const char *agent;
         uint64_t desired; /* id of what we asked for */
         sd_event_source *look_timer, *end_timer;
         bool look, timed_out, ended;
@@ -29,71 +29,19 @@ typedef struct Wait {
 
 /* ---- asking ---- */
 
-static CliExit count_target(GatewayCtl *c, uint64_t *ret) {
-        _cleanup_free_ char *escaped = c->selector ? url_escape(c->selector) : NULL, *path = NULL;
-        _cleanup_json_ json_t *page = NULL;
-        CliExit code;
-
-        if (!c->selector || escaped)
-                path = strjoinf("/api/v1/agents?limit=1%s%s", escaped ? "&selector=" : "", strempty(escaped));
-        code = path ? api_call(c, "GET", path, NULL, &page) : cli_fail(CLI_ERROR, "Out of memory.");
-        if (code == CLI_OK && json_get_u64(page, "total", ret) < 0)
-                code = cli_fail(CLI_ERROR, "The gateway does not say how many agents there are.");
-        return code;
-}
-
-/* A slip in a selector can mean the whole fleet, so it is asked as --all is. The number that the person agreed
- * to goes along; the gateway refuses when it has changed meanwhile. */
-static CliExit confirm_target(GatewayCtl *c, json_t *body) {
-        uint64_t total = 0;
+static CliExit build_body(GatewayCtl *c, const char *agent, json_t *body) {
         CliExit code;
         int r;
 
-        if (c->yes)
-                return CLI_OK;
-        code = count_target(c, &total);
+        code = target_add(c, agent, body);
         if (code != CLI_OK)
                 return code;
-        if (c->all)
-                r = cli_confirm("Update all %" PRIu64 " agents to version %s?", total, c->version);
-        else
-                r = cli_confirm("Update %" PRIu64 " %s (%s) to version %s?", total,
-                                total == 1 ? "agent" : "agents", c->selector, c->version);
-        if (r == -ENOTTY)
-                return cli_fail(CLI_USAGE,
-                                "%s changes %" PRIu64
-                                " agents now: say --yes where nobody can be asked.",
-                                c->all ? "--all" : "--selector=", total);
-        if (r < 0)
-                return cli_fail(CLI_ERROR, "Cannot ask: %s", strerror(-r));
-        if (r == 0)
-                return cli_fail(CLI_USAGE, "Nothing was changed.");
-        return json_set_u64(body, "expected_count", total) < 0 ? cli_fail(CLI_ERROR, "Out of memory.") :
-                                                                 CLI_OK;
-}
-
-static CliExit build_body(GatewayCtl *c, const char *agent, json_t *body) {
-        unsigned n = (agent != NULL) + (c->selector != NULL) + c->all;
-        int r;
-
-        if (n != 1)
-                return cli_fail(CLI_USAGE, "Name exactly one target: an agent's id, --selector=, or --all.");
         if (!c->version)
                 return cli_fail(CLI_USAGE, "Say which version: --version=1.2.3.");
         if (!version_is_valid(c->version))
                 return cli_fail(CLI_USAGE, "\"%s\" is not a version such as 1.2.3.", c->version);
-        if (agent && !agent_id_is_plain(agent))
-                return cli_fail(CLI_USAGE,
-                                "\"%s\" cannot be an agent's id. \"agents list -o name\" shows them.",
-                                agent);
 
-        r = json_set_string(body, "agent", agent);
-        if (r >= 0)
-                r = json_set_string(body, "selector", c->selector);
-        if (r >= 0 && c->all)
-                r = json_set_bool(body, "all", true);
-        if (r >= 0)
-                r = json_set_string(body, "version", c->version);
+        r = json_set_string(body, "version", c->version);
         if (r >= 0 && c->retry)
                 r = json_set_bool(body, "retry", true);
         if (r >= 0 && c->allow_empty)
@@ -202,7 +150,7 @@ static CliExit look(Wait *w) {
                 if (code == CLI_OK && json_array_append_new(agents, agent) < 0)
                         code = cli_fail(CLI_ERROR, "Out of memory.");
         } else
-                code = agents_read(w->c, w->selector, &agents);
+                code = agents_read(w->c, /* narrow= */ false, &agents);
         if (code != CLI_OK)
                 return code;
 
@@ -278,12 +226,15 @@ CliExit gatewayctl_update(char *const *arguments, void *userdata) {
         GatewayCtl *c = userdata;
         _cleanup_json_ json_t *body = json_object(), *answer = NULL;
         _cleanup_(progress_freep) Progress *progress = NULL;
-        Wait w = { .c = c, .agent = arguments[0], .selector = c->selector };
+        Wait w = { .c = c, .agent = arguments[0] };
         CliExit code;
 
         code = body ? build_body(c, arguments[0], body) : cli_fail(CLI_ERROR, "Out of memory.");
-        if (code == CLI_OK && !arguments[0])
-                code = confirm_target(c, body);
+        if (code == CLI_OK) {
+                _cleanup_free_ char *what = strjoinf("to version %s", c->version);
+
+                code = target_confirm(c, arguments[0], body, "Update", strempty(what));
+        }
         if (code == CLI_OK)
                 code = api_call(c, "POST", "/api/v1/updates", body, &answer);
         if (code != CLI_OK)

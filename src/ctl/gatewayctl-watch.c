@@ -3,6 +3,7 @@
 /* watch [AGENT]: the gateway's events, as lines or as one JSON object a line, until interrupted. */
 
 #include "cli-table.h"
+#include "cli-yaml.h"
 #include "event-stream.h"
 #include "event-util.h"
 #include "parse-util.h"
@@ -25,7 +26,7 @@ static void on_event(const char *event, const char *id, json_t *data, void *user
 
         if (w->c->output != OUTPUT_JSON) {
                 if (streq(event, "reset")) {
-                        cli_note("Events were missed; \"agents list\" shows how things are now.");
+                        cli_note("Events were missed; \"agent list\" shows how things are now.");
                         w->read_names = true;
                 }
                 progress_event(w->progress, event, data);
@@ -35,7 +36,10 @@ static void on_event(const char *event, const char *id, json_t *data, void *user
         if (line && !isempty(id))
                 (void) (parse_u64(id, &n) >= 0 ? json_set_u64(line, "id", n) :
                                                  json_set_string(line, "id", id));
-        if (line)
+        if (line && w->c->yaml) {
+                puts("---");
+                (void) cli_yaml_print(line);
+        } else if (line)
                 (void) cli_json_print(line, CLI_JSON_SHORT);
         (void) fflush(stdout);
 }
@@ -82,7 +86,7 @@ static CliExit check_agent(GatewayCtl *c, const char *id) {
 
         if (!agent_id_is_plain(id))
                 return cli_fail(CLI_USAGE,
-                                "\"%s\" cannot be an agent's id. \"agents list -o name\" shows them.", id);
+                                "\"%s\" cannot be an agent's id. \"agent list -o name\" shows them.", id);
         path = strjoinf("/api/v1/agents/%s", id);
         return path ? api_call(c, "GET", path, NULL, NULL) : cli_fail(CLI_ERROR, "Out of memory.");
 }

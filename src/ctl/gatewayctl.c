@@ -41,17 +41,24 @@ enum {
         OPTION_FOLLOW,
         OPTION_FROM_FILE,
         OPTION_HEAD,
+        OPTION_GROUP,
+        OPTION_STATE,
+        OPTION_VERSION_IS,
+        OPTION_UPDATE_IS,
+        OPTION_MATCH,
+        OPTION_SORT,
 };
 
 static int set_output(GatewayCtl *c, const char *value, const char **reterr_why) {
-        *reterr_why = "it must be table, wide, json or name";
+        *reterr_why = "it must be table, wide, json, yaml or name";
+        c->yaml = streq(value, "yaml");
         if (streq(value, "table"))
                 c->output = OUTPUT_TABLE;
         else if (streq(value, "wide"))
                 c->output = OUTPUT_WIDE;
         else if (streq(value, "name"))
                 c->output = OUTPUT_NAME;
-        else if (streq(value, "json")) {
+        else if (streq(value, "json") || c->yaml) {
                 c->output = OUTPUT_JSON;
                 c->json = CLI_JSON_PRETTY;
         } else
@@ -65,6 +72,7 @@ static int set_json(GatewayCtl *c, const char *value, const char **reterr_why) {
         *reterr_why = "it must be short, pretty or off";
         if (j < 0)
                 return -EINVAL;
+        c->yaml = false;
         if (j != CLI_JSON_OFF) {
                 c->output = OUTPUT_JSON;
                 c->json = j;
@@ -150,6 +158,18 @@ static int on_option(unsigned id, const char *value, void *userdata, const char 
                                                                                                      -EINVAL;
         case OPTION_AGENT:
                 return set_text(&c->agent, value, reterr_why);
+        case OPTION_GROUP:
+                return set_text(&c->group, value, reterr_why);
+        case OPTION_STATE:
+                return set_text(&c->state, value, reterr_why);
+        case OPTION_VERSION_IS:
+                return set_text(&c->version_is, value, reterr_why);
+        case OPTION_UPDATE_IS:
+                return set_text(&c->update_is, value, reterr_why);
+        case OPTION_MATCH:
+                return set_text(&c->match, value, reterr_why);
+        case OPTION_SORT:
+                return set_text(&c->sort, value, reterr_why);
         case OPTION_ALLOW_EMPTY:
                 c->allow_empty = true;
                 return 0;
@@ -184,15 +204,27 @@ static int on_option(unsigned id, const char *value, void *userdata, const char 
 #define BIT(o) CLI_BIT(OPTION_##o)
 
 static const CliVerb verbs[] = {
-        { "agents list", NULL, 0, 0, BIT(SELECTOR) | BIT(NO_LEGEND), gatewayctl_agents_list,
-          "Agents and their state" },
-        { "agents show", "ID", 1, 1, BIT(NO_LEGEND), gatewayctl_agents_show,
+        { "agent list", NULL, 0, 0,
+          BIT(SELECTOR) | BIT(GROUP) | BIT(STATE) | BIT(VERSION_IS) | BIT(UPDATE_IS) | BIT(MATCH) | BIT(SORT) |
+                          BIT(NO_LEGEND),
+          gatewayctl_agent_list, "Agents and their state" },
+        { "agent show", "ID", 1, 1, BIT(NO_LEGEND), gatewayctl_agent_show,
           "One agent and its last updates" },
-        { "agents remove", "ID", 1, 1, BIT(YES), gatewayctl_agents_remove,
+        { "agent label", "[ID] KEY=VALUE|KEY-...", 1, 65, BIT(SELECTOR) | BIT(GROUP) | BIT(ALL) | BIT(YES),
+          gatewayctl_agent_label, "Set labels of agents, or take them away" },
+        { "agent remove", "ID", 1, 1, BIT(YES), gatewayctl_agent_remove,
           "Forget an agent and refuse its certificate" },
-        { "releases list", NULL, 0, 0, BIT(NO_LEGEND), gatewayctl_releases_list,
+        { "label list", "[KEY]", 0, 1, BIT(NO_LEGEND), gatewayctl_label_list, "Labels, their values, and how many have them" },
+        { "group list", NULL, 0, 0, BIT(NO_LEGEND), gatewayctl_group_list, "Groups, and how many agents are in them" },
+        { "group show", "NAME", 1, 1, BIT(NO_LEGEND), gatewayctl_group_show, "One group and its versions" },
+        { "group create", "NAME", 1, 1, BIT(SELECTOR) | BIT(DESCRIPTION), gatewayctl_group_create,
+          "Give a selector a name" },
+        { "group set", "NAME", 1, 1, BIT(SELECTOR) | BIT(DESCRIPTION), gatewayctl_group_set,
+          "Change what a group means" },
+        { "group remove", "NAME", 1, 1, 0, gatewayctl_group_remove, "Forget a group; its agents stay" },
+        { "release list", NULL, 0, 0, BIT(NO_LEGEND), gatewayctl_release_list,
           "Releases in the registry" },
-        { "releases import", "DIRECTORY", 1, 1, 0, gatewayctl_releases_import,
+        { "release import", "DIRECTORY", 1, 1, 0, gatewayctl_release_import,
           "Send a published repository; the gateway verifies it" },
         { "token create", NULL, 0, 0, BIT(USES) | BIT(EXPIRES_IN) | BIT(LABEL) | BIT(DESCRIPTION) | BIT(AGENT),
           gatewayctl_token_create, "Make a join token for new machines" },
@@ -206,7 +238,7 @@ static const CliVerb verbs[] = {
         { "desired delete", "ID", 1, 1, 0, gatewayctl_desired_delete,
           "Desire it no longer; nothing is rolled back" },
         { "update", "[AGENT]", 0, 1,
-          BIT(SELECTOR) | BIT(ALL) | BIT(VERSION) | BIT(RETRY) | BIT(WAIT) | BIT(TIMEOUT) | BIT(YES) |
+          BIT(SELECTOR) | BIT(GROUP) | BIT(ALL) | BIT(VERSION) | BIT(RETRY) | BIT(WAIT) | BIT(TIMEOUT) | BIT(YES) |
                           BIT(ALLOW_EMPTY),
           gatewayctl_update, "Set the desired version of an agent, a selection, or all" },
         { "audit list", NULL, 0, 0,
@@ -225,10 +257,16 @@ static const CliOption options[] = {
         { OPTION_GATEWAY, 0, "gateway", "URL", "The gateway (https://localhost:8443)" },
         { OPTION_CA, 0, "ca", "FILE", "Its CA certificate, in PEM" },
         { OPTION_TOKEN_FILE, 0, "token-file", "FILE", "Token to show it" },
-        { OPTION_OUTPUT, 'o', "output", "FORM", "table, wide, json or name" },
+        { OPTION_OUTPUT, 'o', "output", "FORM", "table, wide, json, yaml or name" },
         { OPTION_JSON, 0, "json", "MODE", "Output as JSON: short, pretty or off" },
         { OPTION_NO_LEGEND, 0, "no-legend", NULL, "No titles above tables" },
         { OPTION_SELECTOR, 'l', "selector", "SELECTOR", "Agents with these labels: env=staging,!legacy" },
+        { OPTION_GROUP, 0, "group", "NAME", "Agents of this group" },
+        { OPTION_STATE, 0, "state", "STATES", "Agents that are online, offline or never (seen)" },
+        { OPTION_VERSION_IS, 0, "version-is", "VERSIONS", "Agents that run one of these versions, or none" },
+        { OPTION_UPDATE_IS, 0, "update-is", "PHASES", "Agents whose newest update is there, or none" },
+        { OPTION_MATCH, 'm', "match", "NAMES", "Agents whose host name or id begins like one of these" },
+        { OPTION_SORT, 0, "sort", "[-]KEY", "id, hostname, state, version, last_seen, ...; - turns it round" },
         { OPTION_ALL, 0, "all", NULL, "Every agent" },
         { OPTION_VERSION, 0, "version", "VERSION", "The version that shall run" },
         { OPTION_RETRY, 0, "retry", NULL, "Also where this version has failed before" },

@@ -21,7 +21,9 @@ typedef struct GatewayCtl {
         /* options */
         Output output;
         CliJson json; /* with OUTPUT_JSON */
+        bool yaml;    /* with OUTPUT_JSON: the same as YAML */
         bool no_legend, all, retry, wait, yes, allow_empty;
+        const char *group, *state, *version_is, *update_is, *match, *sort;
         char *gateway, *ca_path, *token_path; /* then environment, ctl.conf, defaults */
         const char *role, *selector, *version, *description, *agent;
         char **labels;
@@ -55,6 +57,16 @@ CliExit api_open(GatewayCtl *c);
 CliExit api_call(GatewayCtl *c, const char *method, const char *path, json_t *body, json_t **ret);
 /* GET as text, with another header. */
 CliExit api_get_text(GatewayCtl *c, const char *path, const char *header, char **ret, size_t *ret_size);
+/* The same with a header ("Name: value" or NULL), and with the ETag of the answer (allocated; NULL if there
+ * was none), if that is asked for. */
+CliExit
+api_call_with(GatewayCtl *c,
+              const char *method,
+              const char *path,
+              const char *header,
+              json_t *body,
+              json_t **ret,
+              char **ret_etag);
 CliExit api_put(GatewayCtl *c, const char *path, const void *data, size_t size);
 CliExit api_exists(GatewayCtl *c, const char *path, bool *ret);
 
@@ -75,13 +87,14 @@ CliExit api_delete(GatewayCtl *c, const char *path, const char *argument);
 char *url_escape(const char *s);
 bool agent_id_is_plain(const char *s);
 
-/* Prints in the form that was asked for; OUTPUT_JSON alone. */
+/* Prints in the form that was asked for; OUTPUT_JSON alone, which may be YAML. */
 CliExit print_json(const GatewayCtl *c, json_t *v);
 
 /* ---- shared by verbs ---- */
 
-/* All pages. selector may be NULL. *ret is an array. */
-CliExit agents_read(GatewayCtl *c, const char *selector, json_t **ret);
+/* All pages of those that the options --selector=, --group= and so on name, in the order of --sort=. narrow:
+ * what a table of names needs. *ret is an array. */
+CliExit agents_read(GatewayCtl *c, bool narrow, json_t **ret);
 char *labels_text(json_t *labels);     /* "env=staging,role=web"; NULL on lack of memory */
 const char *agent_name(json_t *agent); /* host name, or the id */
 /* "1.0.0 -> 1.1.0  Downloading 12%" */
@@ -90,17 +103,31 @@ CliStyle update_style(json_t *update);
 
 /* RFC 3339, or a span before now. */
 int audit_parse_when(const char *text, usec_t *ret);
+/* Whom an action is for: the agent with this id (NULL: none), --selector=, --group= or --all; exactly one.
+ * Into a body of docs/api.md. */
+CliExit target_add(const GatewayCtl *c, const char *agent, json_t *body);
+/* Asks, unless --yes; the number and digest that the person agreed to go along, so that the gateway refuses
+ * when it is somebody else meanwhile. doing: "Update", what: "to version 1.1.0"; nothing is asked for one
+ * agent. */
+CliExit target_confirm(GatewayCtl *c, const char *agent, json_t *body, const char *doing, const char *what);
 
 /* ---- verbs ---- */
 
-CliExit gatewayctl_agents_list(char *const *arguments, void *userdata);
-CliExit gatewayctl_agents_show(char *const *arguments, void *userdata);
-CliExit gatewayctl_releases_list(char *const *arguments, void *userdata);
-CliExit gatewayctl_releases_import(char *const *arguments, void *userdata);
+CliExit gatewayctl_agent_list(char *const *arguments, void *userdata);
+CliExit gatewayctl_agent_show(char *const *arguments, void *userdata);
+CliExit gatewayctl_agent_label(char *const *arguments, void *userdata);
+CliExit gatewayctl_label_list(char *const *arguments, void *userdata);
+CliExit gatewayctl_group_list(char *const *arguments, void *userdata);
+CliExit gatewayctl_group_show(char *const *arguments, void *userdata);
+CliExit gatewayctl_group_create(char *const *arguments, void *userdata);
+CliExit gatewayctl_group_set(char *const *arguments, void *userdata);
+CliExit gatewayctl_group_remove(char *const *arguments, void *userdata);
+CliExit gatewayctl_release_list(char *const *arguments, void *userdata);
+CliExit gatewayctl_release_import(char *const *arguments, void *userdata);
 CliExit gatewayctl_token_create(char *const *arguments, void *userdata);
 CliExit gatewayctl_token_list(char *const *arguments, void *userdata);
 CliExit gatewayctl_token_delete(char *const *arguments, void *userdata);
-CliExit gatewayctl_agents_remove(char *const *arguments, void *userdata);
+CliExit gatewayctl_agent_remove(char *const *arguments, void *userdata);
 CliExit gatewayctl_desired_list(char *const *arguments, void *userdata);
 CliExit gatewayctl_desired_delete(char *const *arguments, void *userdata);
 CliExit gatewayctl_api_token_create(char *const *arguments, void *userdata);

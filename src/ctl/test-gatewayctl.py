@@ -38,6 +38,9 @@ class State:
         self.files, self.served = {}, set()
         self.streams = []       # one list of bytes for each connection that comes
         self.fail = {}          # path -> (status, problem)
+        self.query = {}         # of the last list of agents
+        self.groups = {n: {"name": n, "selector": "env=x", "description": "d", "revision": 3} for n in ("a", "b", "c")}
+        self.meanwhile = False  # somebody else changes groups
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -47,9 +50,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, format, *args):
         pass
 
-    def answer(self, status, value=None, kind="application/json"):
+    def answer(self, status, value=None, kind="application/json", headers={}):
         body = b"" if value is None else json.dumps(value).encode()
         self.send_response(status)
+        for key, text in headers.items():
+            self.send_header(key, text)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -80,6 +85,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def route(self, method, path, query, body):
         s = self.state
         if (method, path) == ("GET", "/api/v1/agents"):
+            s.query = query
             if query.get("selector", "") not in ("", "env=staging,!a b", "env=x"):
                 return self.problem(400, "bad-selector", "at character 3")
             start, limit = int(query.get("cursor", "c0")[1:]), int(query["limit"])
@@ -87,6 +93,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if start + limit < len(s.agents):
                 page["next_cursor"] = f"c{start + limit}"
             return self.answer(200, page)
+        if (method, path) == ("POST", "/api/v1/agents/match"):
+            target = json.loads(body)
+            return self.answer(200, {"count": len(s.agents), "digest": "d1" * 32, "selector": target.get("selector", "env=x")})
+        if (method, path) == ("POST", "/api/v1/agents/labels"):
+            return self.answer(200, {"matched": 3, "changed": 2})
+        if (method, path) == ("GET", "/api/v1/labels"):
+            values = [{"value": "staging", "count": 3}, {"value": "test", "count": 1}]
+            return self.answer(200, {"labels": [{"key": query.get("key", "env"), "count": 4, "values": values, "more": True}]})
+        if path.startswith("/api/v1/groups"):
+            return self.groups(method, path, query, json.loads(body or "null"))
         if path.startswith("/api/v1/agents/"):
             for agent in s.agents:
                 if agent["id"] == path.rsplit("/", 1)[1]:
@@ -111,6 +127,31 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if path == "/api/v1/events":
             return self.stream()
         return self.problem(404, "not-found")
+
+    def groups(self, method, path, query, body):
+        s = self.state
+        name = path.removeprefix("/api/v1/groups").strip("/")
+        if method == "GET" and not name:
+            names = sorted(s.groups)
+            start = int(query.get("cursor", "0"))
+            page = {"groups": [s.groups[n] for n in names[start : start + 2]], "total": len(names)}
+            return self.answer(200, page | ({"next_cursor": str(start + 2)} if start + 2 < len(names) else {}))
+        if method == "POST":
+            s.groups[body["name"]] = {"revision": 1, **body}
+            return self.answer(201, s.groups[body["name"]])
+        if name not in s.groups:
+            return self.problem(404, "not-found", "There is no group.")
+        group, etag = s.groups[name], f'"e-{s.groups[name]["revision"]}"'
+        if method == "GET":
+            return self.answer(200, group | {"agents": {"total": 5, "online": 4, "versions": {
+                "values": [{"value": "1.1.0", "count": 3}], "none": 2}}}, headers={"ETag": etag})
+        if method == "PUT":
+            if s.meanwhile or self.headers.get("If-Match") != etag:
+                return self.problem(412, "precondition-failed", "Somebody has changed it.")
+            s.groups[name] = {"name": name, "revision": group["revision"] + 1, **body}
+            return self.answer(200, s.groups[name])
+        del s.groups[name]
+        return self.answer(204)
 
     def stream(self):
         s = self.state
@@ -167,22 +208,36 @@ class Bench:
 
 
 def test_agents(b):
-    lines = b.ctl("agents", "list").stdout.splitlines()
+    lines = b.ctl("agent", "list").stdout.splitlines()
     assert len(lines) == 1204 and lines[0].split() == ["ID", "HOST", "STATE", "VERSION", "DESIRED", "UPDATE"]
-    assert b.ctl("agents", "list", "-o", "name").stdout.split() == [a["id"] for a in AGENTS]
-    found = json.loads(b.ctl("agents", "list", "-l", "env=staging,!a b", "-o", "json").stdout)
+    assert b.ctl("agent", "list", "-o", "name").stdout.split() == [a["id"] for a in AGENTS]
+    found = json.loads(b.ctl("agent", "list", "-l", "env=staging,!a b", "-o", "json").stdout)
     assert found["total"] == 1203 and found["agents"][1202] == AGENTS[1202]
-    assert "env=staging" in b.ctl("agents", "list", "-o", "wide").stdout.splitlines()[1]
-    assert "at character 3" in b.ctl("agents", "list", "-l", "e==", code=2).stderr
+    assert "env=staging" in b.ctl("agent", "list", "-o", "wide").stdout.splitlines()[1]
+    assert "at character 3" in b.ctl("agent", "list", "-l", "e==", code=2).stderr
 
-    text = b.ctl("agents", "show", AGENTS[3]["id"]).stdout
+    text = b.ctl("agent", "show", AGENTS[3]["id"]).stdout
     assert "Host: web3" in text and "State: online" in text
-    assert json.loads(b.ctl("agents", "show", AGENTS[3]["id"], "--json=short").stdout) == AGENTS[3]
-    b.ctl("agents", "show", "f" * 32, code=3)
-    b.ctl("agents", "show", "../releases", code=2)
+    assert json.loads(b.ctl("agent", "show", AGENTS[3]["id"], "--json=short").stdout) == AGENTS[3]
+    b.ctl("agent", "show", "f" * 32, code=3)
+    b.ctl("agent", "show", "../releases", code=2)
+    b.ctl("agent", "list", "--group=web", "--state", "online,never", "--version-is=1.0.0", "--update-is=failed,none", "-m", "web1 web2",
+          "--sort=-last_seen", "-o", "name")
+    assert {k: v for k, v in b.state.query.items() if k != "cursor"} == {
+        "limit": "1000", "fields": "narrow", "group": "web", "state": "online,never", "version": "1.0.0", "update": "failed,none",
+        "q": "web1 web2", "sort": "-last_seen"}
+    for wrong in ("--group=", "--state=", "--sort=", "--match=", "--version-is="):
+        b.ctl("agent", "list", wrong, code=2)
+    for old in (("agents", "list"), ("releases", "list")):
+        b.ctl(*old, code=2)
+    text = b.ctl("agent", "show", AGENTS[3]["id"], "-o", "yaml").stdout
+    assert 'version: "1.0.0"\n' in text and "  hostname: web3\n" in text and "pinned: false\n" in text, text
+    text = b.ctl("agent", "list", "-o", "yaml").stdout
+    assert text.startswith(f'agents:\n  - id: "{AGENTS[0]["id"]}"\n    state: online\n') and text.endswith("total: 1203\n")
     b.state.agents = [EVIL]
-    assert "\\x1b[31mevil" in b.ctl("agents", "list").stdout
-    assert json.loads(b.ctl("agents", "list", "-o", "json").stdout)["agents"] == [EVIL]
+    assert "\\x1b[31mevil" in b.ctl("agent", "list").stdout
+    assert '"\\x1B[31mevil\\x9B"' in b.ctl("agent", "list", "-o", "yaml").stdout
+    assert json.loads(b.ctl("agent", "list", "-o", "json").stdout)["agents"] == [EVIL]
     b.state.agents = list(AGENTS)
 
 
@@ -190,29 +245,29 @@ def test_errors(b):
     for status, name, code in ((400, "bad-request", 2), (401, "unauthenticated", 4), (403, "forbidden", 4), (404, "not-found", 3),
                                (409, "conflict", 5), (422, "unknown-version", 3), (422, "import-refused", 1), (503, "overloaded", 1)):
         b.state.fail["/api/v1/releases"] = (status, name, f"detail of {name}")
-        assert f"detail of {name}" in b.ctl("releases", "list", code=code).stderr
-    assert "abc" in b.ctl("releases", "list", code=1).stderr
+        assert f"detail of {name}" in b.ctl("release", "list", code=code).stderr
+    assert "abc" in b.ctl("release", "list", code=1).stderr
     b.state.fail.clear()
 
     b.token.write_text("wrong\n")
-    b.ctl("releases", "list", code=4)
+    b.ctl("release", "list", code=4)
     b.token.write_text(f"{TOKEN}\n")
     without = {k: v for k, v in b.env.items() if k != "FLEET_TOKEN_FILE"}
-    b.ctl("releases", "list", env=without | {"FLEET_TOKEN": TOKEN})
-    b.ctl("releases", "list", f"--token-file={b.token}", env=without)
-    b.ctl("releases", "list", "--token-file=/nonexistent", code=4)
-    assert "CA" in b.ctl("releases", "list", "--ca=/nonexistent", code=1).stderr
-    assert "reached" in b.ctl("releases", "list", "--gateway=https://localhost:1", code=1).stderr
-    b.ctl("releases", "list", "--gateway=http://localhost:1", code=2)
+    b.ctl("release", "list", env=without | {"FLEET_TOKEN": TOKEN})
+    b.ctl("release", "list", f"--token-file={b.token}", env=without)
+    b.ctl("release", "list", "--token-file=/nonexistent", code=4)
+    assert "CA" in b.ctl("release", "list", "--ca=/nonexistent", code=1).stderr
+    assert "reached" in b.ctl("release", "list", "--gateway=https://localhost:1", code=1).stderr
+    b.ctl("release", "list", "--gateway=http://localhost:1", code=2)
     other = b.folder / "other.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
                     "-subj", "/CN=other", "-keyout", "/dev/null", "-out", str(other)], check=True, capture_output=True)
-    assert "not to be trusted" in b.ctl("releases", "list", f"--ca={other}", code=1).stderr
+    assert "not to be trusted" in b.ctl("release", "list", f"--ca={other}", code=1).stderr
 
 
 def test_releases(b):
-    assert b.ctl("releases", "list").stdout.splitlines()[1].split()[:3] == ["1.1.0", "agent", "x86_64"]
-    assert b.ctl("releases", "list", "-o", "name").stdout == "1.1.0\n"
+    assert b.ctl("release", "list").stdout.splitlines()[1].split()[:3] == ["1.1.0", "agent", "x86_64"]
+    assert b.ctl("release", "list", "-o", "name").stdout == "1.1.0\n"
 
     repository = b.folder / "repository"
     target = repository / "targets" / "agent" / "1.1.0" / "linux-x86_64"
@@ -224,20 +279,20 @@ def test_releases(b):
     (target / "link").symlink_to("aa.agent")
     (repository / "metadata" / "1.root.json").write_text("{}")
     b.state.served.add("/tuf/targets/agent/1.1.0/linux-x86_64/bb.updater")
-    result = b.ctl("releases", "import", str(repository))
+    result = b.ctl("release", "import", str(repository))
     assert result.stdout == "Imported 1.1.0.\n"
     prefix = f"/api/v1/imports/{'11' * 16}/files/"
     assert b.state.files == {prefix + "targets/agent/1.1.0/linux-x86_64/aa.agent": b"A" * 2_000_000,
                              prefix + "metadata/1.root.json": b"{}"}
-    assert json.loads(b.ctl("releases", "import", str(repository), "-o", "json").stdout)["imported"] == ["1.1.0"]
+    assert json.loads(b.ctl("release", "import", str(repository), "-o", "json").stdout)["imported"] == ["1.1.0"]
 
     # what goes wrong on the way takes the import back
     b.state.requests.clear()
     (repository / "metadata" / "2.root.json").write_text("x" * 101)
-    assert "larger" in b.ctl("releases", "import", str(repository), code=1).stderr
+    assert "larger" in b.ctl("release", "import", str(repository), code=1).stderr
     assert f"DELETE /api/v1/imports/{'11' * 16}" in b.state.requests
-    b.ctl("releases", "import", "/nonexistent", code=3)
-    b.ctl("releases", "import", str(b.folder), code=1)
+    b.ctl("release", "import", "/nonexistent", code=3)
+    b.ctl("release", "import", str(b.folder), code=1)
 
 
 def test_token(b):
@@ -249,6 +304,50 @@ def test_token(b):
     assert json.loads(b.state.bodies["/api/v1/join-tokens"]) == {}
     for wrong in ("--uses=0", "--uses=x", "--expires-in=5s", "--label=novalue", "--label=fact.os=x", "--label=a b=c"):
         b.ctl("token", "create", wrong, code=2)
+
+
+def test_labels(b):
+    path = "/api/v1/agents/labels"
+    assert b.ctl("agent", "label", AGENTS[0]["id"], "env=x", "role-").stdout == "2 of 3 agents changed.\n"
+    assert json.loads(b.state.bodies[path]) == {"agent": AGENTS[0]["id"], "labels": {"env": "x", "role": ""}}
+    b.ctl("agent", "label", "--group=web", "--yes", "env=x")
+    assert json.loads(b.state.bodies[path]) == {"group": "web", "labels": {"env": "x"}}
+    b.state.bodies.clear()
+    b.state.requests.clear()
+    for wrong in ([AGENTS[0]["id"]], ["env=x"], ["--all", "env=x"], ["--all", "--yes", "env"], ["--all", "--yes", "env="], ["--all", "--yes", "a b=c"],
+                  ["--all", "--yes", "env=x", "env-"], ["--all", "-l", "a", "--yes", "env=x"], ["--all", "--yes", "fact.os=x"], ["--all", "--yes", "-"]):
+        b.ctl("agent", "label", *wrong, code=2)
+    assert path not in b.state.bodies
+    assert "1203 agents" in b.ctl("agent", "label", "-l", "env=x", "a=b", code=2).stderr
+
+    lines = [line.split(None, 2) for line in b.ctl("label", "list").stdout.splitlines()]
+    assert lines[:3] == [["KEY", "VALUE", "AGENTS"], ["env", "staging", "3"], ["env", "test", "1"]] and "more" in lines[3][2]
+    assert b.ctl("label", "list", "rack", "-o", "name").stdout == "rack\n"
+
+
+def test_groups(b):
+    s = b.state
+    assert b.ctl("group", "list", "-o", "name").stdout.split() == ["a", "b", "c"]
+    assert json.loads(b.ctl("group", "list", "-o", "json").stdout)["total"] == 3
+    assert b.ctl("group", "list").stdout.splitlines()[0].split() == ["NAME", "AGENTS", "ONLINE", "SELECTOR", "DESCRIPTION"]
+    text = b.ctl("group", "show", "a").stdout
+    assert "Agents: 5, 4 online" in text and "1.1.0" in text and "(none yet)  2" in text, text
+    b.ctl("group", "show", "nobody", code=3)
+    b.ctl("group", "create", "new", code=2)
+    b.ctl("group", "create", "new", "-l", "env=new", "--description=of today")
+    assert s.groups["new"] == {"name": "new", "selector": "env=new", "description": "of today", "revision": 1}
+
+    b.ctl("group", "set", "a", code=2)
+    b.ctl("group", "set", "a", "-l", "env=y")     # what is not said stays
+    assert s.groups["a"] == {"name": "a", "selector": "env=y", "description": "d", "revision": 4}
+    b.ctl("group", "set", "a", "--description=new")
+    assert s.groups["a"] == {"name": "a", "selector": "env=y", "description": "new", "revision": 5}
+    s.meanwhile = True
+    assert "Somebody" in b.ctl("group", "set", "a", "-l", "env=z", code=5).stderr
+    s.meanwhile = False
+    b.ctl("group", "remove", "new")
+    assert sorted(s.groups) == ["a", "b", "c"]
+    b.ctl("group", "remove", "new", code=3)
 
 
 def test_update(b):
@@ -294,10 +393,15 @@ def test_confirm(b):
     assert code == 2 and b"all 1203 agents" in text and "/api/v1/updates" not in b.state.bodies
     code, text = ask(b, b"y\n", "--all")
     assert code == 0
-    assert json.loads(b.state.bodies["/api/v1/updates"]) == {"all": True, "version": "1.1.0", "expected_count": 1203}
+    seen = {"expected_count": 1203, "expected_digest": "d1" * 32}
+    assert json.loads(b.state.bodies["/api/v1/agents/match"]) == {"all": True}
+    assert json.loads(b.state.bodies["/api/v1/updates"]) == {"all": True, "version": "1.1.0", **seen}
     code, text = ask(b, b"y\n", "-l", "env=x")
     assert code == 0 and b"1203 agents (env=x) to version 1.1.0" in text, text
-    assert json.loads(b.state.bodies["/api/v1/updates"]) == {"selector": "env=x", "version": "1.1.0", "expected_count": 1203}
+    assert json.loads(b.state.bodies["/api/v1/updates"]) == {"selector": "env=x", "version": "1.1.0", **seen}
+    code, text = ask(b, b"y\n", "--group=web")
+    assert code == 0 and b"1203 agents (group web: env=x) to version 1.1.0" in text, text
+    assert json.loads(b.state.bodies["/api/v1/updates"]) == {"group": "web", "version": "1.1.0", **seen}
 
 
 def event(number, name, data):
@@ -375,7 +479,7 @@ def test_watch(b):
 def main():
     with tempfile.TemporaryDirectory(prefix="fleet-gatewayctl-") as folder:
         b = Bench(sys.argv[1], folder)
-        for test in (test_agents, test_errors, test_releases, test_token, test_update, test_confirm, test_wait, test_watch):
+        for test in (test_agents, test_errors, test_releases, test_token, test_labels, test_groups, test_update, test_confirm, test_wait, test_watch):
             test(b)
             print(f"{test.__name__}: ok", flush=True)
     return 0

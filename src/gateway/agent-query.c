@@ -132,7 +132,8 @@ int agent_query_format(const AgentQuery *q, char **ret) {
         if (r < 0)
                 return r;
         /* none of the parts can hold a newline */
-        *ret = strjoinf("%s\n%s\n%s\n%x\n%s\n%" PRIx32 "\n%s\n%s%s", strempty(one), strempty(two), ids, q->states,
-                        versions, q->phases, terms, q->descending ? "-" : "", sorts[q->sort].name);
+        *ret = strjoinf("%s\n%s\n%s\n%x\n%s\n%" PRIx32 "\n%s\n%s%s", strempty(one), strempty(two), ids,
+                        q->states, versions, q->phases, terms, q->descending ? "-" : "",
+                        sorts[q->sort].name);
         return *ret ? 0 : -ENOMEM;
 }

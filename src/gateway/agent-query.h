@@ -9,20 +9,20 @@
 #include "selector.h"
 #include "text-list.h"
 
-#define AGENT_QUERY_SELECTORS_MAX 2U         /* one that was written, and a group's */
+#define AGENT_QUERY_SELECTORS_MAX 2U /* one that was written, and a group's */
 #define AGENT_QUERY_TERMS_MAX 1000U
 #define AGENT_QUERY_IDS_MAX 10000U
-#define AGENT_QUERY_NO_UPDATE 31U            /* a bit beside those of the phases */
+#define AGENT_QUERY_NO_UPDATE 31U /* a bit beside those of the phases */
 
 typedef enum AgentSort {
         AGENT_SORT_ID,
-        AGENT_SORT_HOSTNAME,                 /* without regard to the case of ASCII letters */
-        AGENT_SORT_STATE,                    /* never, offline, online */
-        AGENT_SORT_VERSION,                  /* by precedence; without one first */
+        AGENT_SORT_HOSTNAME, /* without regard to the case of ASCII letters */
+        AGENT_SORT_STATE,    /* never, offline, online */
+        AGENT_SORT_VERSION,  /* by precedence; without one first */
         AGENT_SORT_LAST_SEEN,
         AGENT_SORT_CONNECTED,
         AGENT_SORT_ENROLLED,
-        AGENT_SORT_UPDATE,                   /* by the name of the phase; without an update first */
+        AGENT_SORT_UPDATE, /* by the name of the phase; without an update first */
         AGENT_SORT_OS,
         AGENT_SORT_ARCH,
         AGENT_SORT_KERNEL,
@@ -36,25 +36,25 @@ bool agent_sort_is_number(AgentSort s);
 
 /* Where an agent stands in an order: by this, then by its id. */
 typedef struct AgentPosition {
-        uint64_t number;                     /* for an order by number */
-        char *text;                          /* for one by text; "" where there is nothing */
+        uint64_t number; /* for an order by number */
+        char *text;      /* for one by text; "" where there is nothing */
         char *id;
 } AgentPosition;
 void agent_position_done(AgentPosition *p);
 int agent_position_of(const AgentRecord *a, AgentSort sort, AgentPosition *ret);
 
 typedef struct AgentQuery {
-        const Selector *selectors[AGENT_QUERY_SELECTORS_MAX];    /* NULL: not set */
-        const TextList *ids;                 /* a set; NULL: not set; an empty one matches nobody */
-        unsigned states;                     /* 1 << AgentState; 0: not set */
-        const TextList *versions;            /* a set of valid ones, "": runs none yet; NULL or empty: not set */
-        uint32_t phases;                     /* 1 << UpdatePhase of the newest update; 0: not set */
-        const TextList *terms;               /* beginnings of host names or ids, one of which must fit;
-                                              * NULL or empty: not set */
+        const Selector *selectors[AGENT_QUERY_SELECTORS_MAX]; /* NULL: not set */
+        const TextList *ids;      /* a set; NULL: not set; an empty one matches nobody */
+        unsigned states;          /* 1 << AgentState; 0: not set */
+        const TextList *versions; /* a set of valid ones, "": runs none yet; NULL or empty: not set */
+        uint32_t phases;          /* 1 << UpdatePhase of the newest update; 0: not set */
+        const TextList *terms;    /* beginnings of host names or ids, one of which must fit;
+                                   * NULL or empty: not set */
         AgentSort sort;
         bool descending;
-        const AgentPosition *after;          /* NULL: from the beginning */
-        uint64_t limit;                      /* of a page */
+        const AgentPosition *after; /* NULL: from the beginning */
+        uint64_t limit;             /* of a page */
 } AgentQuery;
 
 /* Does this agent fit, as the store would say? For tests, and for who has the record at hand. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The list of agents as CSV: all of it, page after page from the store, and never more than one page in memory. A
- * page is read when the client has taken the last one; each shows the agents as they are at that moment. */
+/* The list of agents as CSV: all of it, page after page from the store, and never more than one page in
+ * memory. A page is read when the client has taken the last one; each shows the agents as they are at that
+ * moment. */
 
 #include <stdio.h>
 
@@ -16,8 +17,8 @@
 typedef struct Export {
         StoreJob job;
         Gateway *gateway;
-        HttpExchange *exchange;              /* NULL once it has ended */
-        bool running;                        /* the job is the worker's, and what follows with it */
+        HttpExchange *exchange; /* NULL once it has ended */
+        bool running;           /* the job is the worker's, and what follows with it */
 
         AgentFilter filter;
         AgentSort sort;
@@ -193,7 +194,8 @@ static void export_begin(Export *e, int r) {
         }
         if (r == -ENOENT)
                 http_reply_problem(
-                                x, HTTP_PROBLEM_NOT_FOUND, "?group", "There is no group \"%s\".", e->filter.group);
+                                x, HTTP_PROBLEM_NOT_FOUND, "?group", "There is no group \"%s\".",
+                                e->filter.group);
         else {
                 (void) log_error_errno(r, "Request %s failed: %m", http_exchange_request_id(x));
                 http_reply_problem(
@@ -207,7 +209,7 @@ static void export_done(StoreJob *job, int r) {
         Export *e = container_of(job, Export, job);
 
         e->running = false;
-        if (!e->exchange)                    /* the client went away meanwhile */
+        if (!e->exchange) /* the client went away meanwhile */
                 export_free(e);
         else if (!http_exchange_is_answered(e->exchange))
                 export_begin(e, r);

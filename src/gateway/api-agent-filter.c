@@ -64,7 +64,8 @@ static int take_states(HttpExchange *x, AgentFilter *f) {
                         s++;
                 if (s == _AGENT_STATE_MAX) {
                         api_refuse_parameter(
-                                        x, "state", "state= may name online, offline and never, separated by commas.");
+                                        x, "state",
+                                        "state= may name online, offline and never, separated by commas.");
                         return -EINVAL;
                 }
                 f->states |= 1U << s;
@@ -83,11 +84,12 @@ static int take_versions(HttpExchange *x, AgentFilter *f) {
                         *v = '\0';
                 else if (!version_is_valid(v)) {
                         api_refuse_parameter(
-                                        x, "version", "version= must hold versions such as 1.2.0, or " NONE ".");
+                                        x, "version",
+                                        "version= must hold versions such as 1.2.0, or " NONE ".");
                         return -EINVAL;
                 }
         }
-        text_list_make_set(&f->versions);            /* the empty one goes to the front */
+        text_list_make_set(&f->versions); /* the empty one goes to the front */
         return r;
 }
 
@@ -101,8 +103,9 @@ static int take_phases(HttpExchange *x, AgentFilter *f) {
 
                 if (p < 0 && !streq(names.items[i], NONE)) {
                         api_refuse_parameter(
-                                        x, "update", "update= must hold phases such as downloading or failed, or " NONE
-                                                     ", separated by commas.");
+                                        x, "update",
+                                        "update= must hold phases such as downloading or failed, or " NONE
+                                        ", separated by commas.");
                         return -EINVAL;
                 }
                 f->phases |= UINT32_C(1) << (p < 0 ? AGENT_QUERY_NO_UPDATE : (unsigned) p);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Which agents a request means, from its query parameters: the same for lists, exports and summaries. Owns what an
- * AgentQuery borrows. */
+/* Which agents a request means, from its query parameters: the same for lists, exports and summaries. Owns
+ * what an AgentQuery borrows. */
 
 #include "api.h"
 
@@ -11,7 +11,7 @@
 typedef struct AgentFilter {
         Selector *selector;
         char *group;
-        Selector *group_selector;            /* once it is resolved */
+        Selector *group_selector; /* once it is resolved */
         bool has_ids;
         TextList ids, versions, terms;
         unsigned states;

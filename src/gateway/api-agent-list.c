@@ -21,15 +21,15 @@ typedef struct ListJob {
         AgentSort sort;
         bool descending, narrow;
         uint64_t limit;
-        char *cursor;                        /* decoded; NULL: none */
+        char *cursor; /* decoded; NULL: none */
         FleetRules rules;
 
         /* while it runs */
         Store *store;
         Fleet fleet;
-        json_t *list;                        /* borrowed from the answer */
+        json_t *list; /* borrowed from the answer */
         uint64_t taken;
-        char tag[CURSOR_TAG_HEX + 1];        /* of filter and order: what a cursor belongs to */
+        char tag[CURSOR_TAG_HEX + 1]; /* of filter and order: what a cursor belongs to */
         AgentPosition after, last;
         bool more;
 } ListJob;
@@ -118,7 +118,8 @@ static int take_cursor(ListJob *j, HttpExchange *x) {
         free(data);
         if (j->cursor)
                 return 0;
-        api_refuse_parameter(x, "cursor", "cursor= must be the \"next_cursor\" of an earlier page, unchanged.");
+        api_refuse_parameter(
+                        x, "cursor", "cursor= must be the \"next_cursor\" of an earlier page, unchanged.");
         return -EINVAL;
 }
 
@@ -129,7 +130,7 @@ static int take_agent(AgentRecord *a, void *userdata) {
         json_t *o = NULL;
         int r;
 
-        if (j->taken >= j->limit) {          /* one more was asked for */
+        if (j->taken >= j->limit) { /* one more was asked for */
                 j->more = true;
                 return 1;
         }
@@ -202,7 +203,9 @@ static int take_parameters(ListJob *j, HttpExchange *x) {
 }
 
 void api_agents_list(HttpExchange *x, void *userdata) {
-        static const char *const known[] = { AGENT_FILTER_PARAMETERS, "sort", "limit", "cursor", "fields", NULL };
+        static const char *const known[] = {
+                AGENT_FILTER_PARAMETERS, "sort", "limit", "cursor", "fields", NULL
+        };
         ListJob *j;
 
         if (http_accepts(http_exchange_header(x, "Accept"), "text/csv")) {

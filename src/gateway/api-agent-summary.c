@@ -14,7 +14,7 @@
 typedef struct SummaryJob {
         ApiJob api;
         AgentFilter filter;
-        TextList labels;                     /* keys that are asked for */
+        TextList labels; /* keys that are asked for */
 
         /* while it runs */
         uint64_t total, states[_AGENT_STATE_MAX];
@@ -165,7 +165,8 @@ static int take_facets(SummaryJob *j, HttpExchange *x) {
         if (r == -ENOMEM)
                 return r;
         api_refuse_parameter(
-                        x, "facet", "facet= must hold 1 to %u label keys as in \"label:env\", separated by commas.",
+                        x, "facet",
+                        "facet= must hold 1 to %u label keys as in \"label:env\", separated by commas.",
                         FACETS_MAX);
         return -EINVAL;
 }

@@ -18,7 +18,9 @@ static ssize_t events_pull(HttpExchange *x, char *buffer, size_t size, void *use
 }
 
 static int events_topics(HttpExchange *x, char ***ret) {
-        static const char *const known[] = { "agent", "update", "desired", "release", "labels", "group", "rollout", NULL };
+        static const char *const known[] = {
+                "agent", "update", "desired", "release", "labels", "group", "rollout", NULL
+        };
         const char *text = http_exchange_parameter(x, "topics");
         _cleanup_strv_free_ char **topics = NULL;
         int r;

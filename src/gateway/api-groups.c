@@ -10,20 +10,20 @@
 
 #define LIMIT_DEFAULT 200U
 #define LIMIT_MAX 1000U
-#define LIMIT_COUNTED 50U                    /* a page on which agents are counted for each */
+#define LIMIT_COUNTED 50U /* a page on which agents are counted for each */
 #define VERSIONS_SHOWN 100U
 
 typedef struct GroupsJob {
         ApiJob api;
         GroupRequest request;
         char *name, *if_match, *actor;
-        bool narrow;                         /* without counts */
+        bool narrow; /* without counts */
         char *after;
         uint64_t limit;
 
         /* while it runs */
         Store *store;
-        json_t *list;                        /* borrowed */
+        json_t *list; /* borrowed */
         char *last;
         uint64_t taken;
         bool more;
@@ -186,7 +186,7 @@ static int take_group(GroupRecord *g, void *userdata) {
         json_t *o;
         int r;
 
-        if (j->taken++ >= j->limit) {        /* one more was asked for */
+        if (j->taken++ >= j->limit) { /* one more was asked for */
                 j->more = true;
                 return 1;
         }
@@ -233,7 +233,8 @@ static int take_cursor(GroupsJob *j, HttpExchange *x) {
         free(data);
         if (j->after && group_name_is_valid(j->after))
                 return 0;
-        api_refuse_parameter(x, "cursor", "cursor= must be the \"next_cursor\" of an earlier page, unchanged.");
+        api_refuse_parameter(
+                        x, "cursor", "cursor= must be the \"next_cursor\" of an earlier page, unchanged.");
         return -EINVAL;
 }
 
@@ -307,7 +308,8 @@ static int create_run(ApiJob *a, Store *s) {
         r = s->ops->group_get(s, j->request.name, &g);
         if (r >= 0)
                 return api_job_refuse(
-                                a, HTTP_PROBLEM_CONFLICT, "/name", "There is a group \"%s\" already.", g.name);
+                                a, HTTP_PROBLEM_CONFLICT, "/name", "There is a group \"%s\" already.",
+                                g.name);
         if (r != -ENOENT)
                 return r;
         r = s->ops->groups_count(s, &n);
@@ -385,7 +387,8 @@ static int delete_run(ApiJob *a, Store *s) {
                 r = group_is_used(s, j->name, &why);
         if (r > 0)
                 return api_job_refuse(
-                                a, HTTP_PROBLEM_CONFLICT, NULL, "The group \"%s\" is needed by %s.", j->name, why);
+                                a, HTTP_PROBLEM_CONFLICT, NULL, "The group \"%s\" is needed by %s.", j->name,
+                                why);
         if (r >= 0)
                 r = s->ops->group_delete(s, j->name);
         a->status = 204;

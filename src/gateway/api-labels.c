@@ -19,7 +19,7 @@ typedef struct RelabelJob {
         char *actor;
 
         /* while it runs */
-        TextList told;                       /* at most one more than get an event each */
+        TextList told; /* at most one more than get an event each */
         TargetSize size;
         uint64_t changed;
 } RelabelJob;
@@ -57,8 +57,8 @@ static int relabel(RelabelJob *j, Store *s) {
         if (r == -E2BIG)
                 return api_job_refuse(
                                 &j->api, HTTP_PROBLEM_CONFLICT, "/labels",
-                                "An agent may have %u labels; %s would have more. Nothing was changed.", LABELS_MAX,
-                                overfull);
+                                "An agent may have %u labels; %s would have more. Nothing was changed.",
+                                LABELS_MAX, overfull);
         return r;
 }
 
@@ -197,12 +197,12 @@ void api_agents_relabel(HttpExchange *x, void *userdata) {
 
 typedef struct LabelsJob {
         ApiJob api;
-        char *key;                           /* NULL: all */
+        char *key; /* NULL: all */
 
         /* while it runs */
         Store *store;
-        json_t *keys, *values;               /* borrowed */
-        uint64_t n, max;                     /* values of the present key, and at most */
+        json_t *keys, *values; /* borrowed */
+        uint64_t n, max;       /* values of the present key, and at most */
         bool more;
 } LabelsJob;
 

@@ -17,7 +17,8 @@ static int copy_text(char **to, const char *from) {
 
 int update_request_parse(json_t *body, UpdateRequest *ret, RequestError *e) {
         static const char *const known[] = { TARGET_MEMBERS, TARGET_EXPECTATION_MEMBERS,
-                                             "version", "retry", "allow_empty", NULL };
+                                             "version",      "retry",
+                                             "allow_empty",  NULL };
         const char *version = NULL;
         int r;
 
@@ -64,8 +65,9 @@ static int each_label(
         if (!labels)
                 return 0;
         if (!json_is_object(labels) || json_object_size(labels) > LABELS_MAX)
-                return request_refuse(e, HTTP_PROBLEM_BAD_REQUEST, "/labels",
-                              "\"labels\" must be an object with at most %u members.", LABELS_MAX);
+                return request_refuse(
+                                e, HTTP_PROBLEM_BAD_REQUEST, "/labels",
+                                "\"labels\" must be an object with at most %u members.", LABELS_MAX);
         json_object_foreach(labels, key, value) {
                 const char *text = json_string_value(value);
 
@@ -137,7 +139,8 @@ int api_token_request_parse(json_t *body, ApiTokenRequest *ret, RequestError *e)
                         r = request_refuse_member(e, "/role", "viewer, operator or admin");
         }
         if (r >= 0)
-                r = request_get_number(body, "/expires_in_sec", 60, 315360000, &ret->expires_in_sec, NULL, e);
+                r = request_get_number(
+                                body, "/expires_in_sec", 60, 315360000, &ret->expires_in_sec, NULL, e);
         if (r >= 0)
                 r = request_get_text(body, "/description", DESCRIPTION_MAX, &description, e);
         return r < 0 ? r : copy_text(&ret->description, description);
@@ -242,7 +245,9 @@ int group_request_parse(json_t *body, bool with_name, GroupRequest *ret, Request
         if (r >= 0 && with_name)
                 r = request_get_text(body, "/name", LABEL_NAME_MAX, &name, e);
         if (r >= 0 && with_name && !group_name_is_valid(name))
-                r = request_refuse_member(e, "/name", "a name as a label's value (letters, digits, '-', '_', '.'; at most 63)");
+                r = request_refuse_member(
+                                e, "/name",
+                                "a name as a label's value (letters, digits, '-', '_', '.'; at most 63)");
         if (r >= 0)
                 r = take_group_selector(body, ret, e);
         if (r >= 0)

@@ -20,7 +20,7 @@ typedef struct UpdatesJob {
         bool active;
 
         /* while it runs */
-        DesiredKind kind;                    /* and of what */
+        DesiredKind kind; /* and of what */
         char *target;
         uint64_t matched, online, up_to_date;
 } UpdatesJob;

@@ -13,9 +13,11 @@ const HttpRoute api_routes[] = {
         { "GET", "/readyz", API_ROLE_PUBLIC, HTTP_BODY_NONE, api_readyz, .while_stopping = true },
         { "GET", "/ca.pem", API_ROLE_PUBLIC, HTTP_BODY_NONE, http_static_ca },
         { "GET", "/tuf/*", API_ROLE_PUBLIC, HTTP_BODY_NONE, http_static_tuf },
-        { "GET", "/api/v1/agents", API_ROLE_VIEWER, HTTP_BODY_NONE, api_agents_list, .end = api_agents_list_end },
+        { "GET", "/api/v1/agents", API_ROLE_VIEWER, HTTP_BODY_NONE, api_agents_list,
+          .end = api_agents_list_end },
         { "GET", "/api/v1/agents/summary", API_ROLE_VIEWER, HTTP_BODY_NONE, api_agents_summary },
-        { "POST", "/api/v1/agents/match", API_ROLE_VIEWER, HTTP_BODY_JSON, api_agents_match, .json_max = TARGET_BODY_MAX },
+        { "POST", "/api/v1/agents/match", API_ROLE_VIEWER, HTTP_BODY_JSON, api_agents_match,
+          .json_max = TARGET_BODY_MAX },
         { "POST", "/api/v1/agents/labels", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_agents_relabel,
           .json_max = TARGET_BODY_MAX, .idempotency = HTTP_IDEMPOTENCY_KEPT },
         { "GET", "/api/v1/agents/{}", API_ROLE_VIEWER, HTTP_BODY_NONE, api_agents_show },
@@ -130,7 +132,8 @@ static int api_run_idempotent(ApiJob *a, Store *s) {
                                 "This Idempotency-Key was used for another request; make a new one for each.");
         if (r >= 0)
                 r = api_run_audited(a, s);
-        return r < 0 ? r : idempotency_keep(a->idempotent, s, now(CLOCK_REALTIME), a->status ?: 200, a->answer);
+        return r < 0 ? r :
+                       idempotency_keep(a->idempotent, s, now(CLOCK_REALTIME), a->status ?: 200, a->answer);
 }
 
 int api_job_run(ApiJob *a, Store *s) {
@@ -175,7 +178,8 @@ static void api_answer(ApiJob *a, int r) {
         HttpExchange *x = a->exchange;
 
         if (a->refused)
-                http_reply_problem_with(x, a->problem, a->pointer, TAKE_PTR(a->members), strempty(a->detail));
+                http_reply_problem_with(
+                                x, a->problem, a->pointer, TAKE_PTR(a->members), strempty(a->detail));
         else if (r == -ENOSPC)
                 http_reply_problem(x, HTTP_PROBLEM_OVERLOADED, NULL, "The gateway's disk is full.");
         else if (r < 0) {
@@ -211,13 +215,15 @@ static int api_begin_idempotent(ApiJob *a) {
         else if (!idempotency_key_is_valid(key))
                 http_reply_problem(
                                 x, HTTP_PROBLEM_BAD_REQUEST, NULL,
-                                "Idempotency-Key must be 1 to %u visible ASCII characters.", IDEMPOTENCY_KEY_MAX);
+                                "Idempotency-Key must be 1 to %u visible ASCII characters.",
+                                IDEMPOTENCY_KEY_MAX);
         else {
                 r = idempotency_begin(a->gateway->idempotency, x, api_actor_key(x), key, &a->idempotent);
                 if (r >= 0)
                         return 0;
                 http_reply_problem(
-                                x, r == -EBUSY ? HTTP_PROBLEM_IDEMPOTENCY_BUSY : HTTP_PROBLEM_INTERNAL, NULL, "%s",
+                                x, r == -EBUSY ? HTTP_PROBLEM_IDEMPOTENCY_BUSY : HTTP_PROBLEM_INTERNAL, NULL,
+                                "%s",
                                 r == -EBUSY ? "A request with this Idempotency-Key is being worked on; ask again for "
                                               "its answer." :
                                               "Out of memory.");
@@ -372,7 +378,8 @@ int api_parameter_u64(
 
         if (text && (parse_u64(text, &v) < 0 || v < low || v > high)) {
                 api_refuse_parameter(
-                                x, key, "%s= must be a number from %" PRIu64 " to %" PRIu64 ".", key, low, high);
+                                x, key, "%s= must be a number from %" PRIu64 " to %" PRIu64 ".", key, low,
+                                high);
                 return -EINVAL;
         }
         *ret = v;

@@ -17,8 +17,8 @@ typedef struct ApiJob ApiJob;
 
 /* ---- revisions ---- */
 
-/* Strong tags: when a thing was made and how often people changed it since, so that one that was made anew under the
- * same name has another. */
+/* Strong tags: when a thing was made and how often people changed it since, so that one that was made anew
+ * under the same name has another. */
 #define API_ETAG_MAX 48U
 const char *api_etag_format(char buf[static API_ETAG_MAX], usec_t created, uint64_t revision);
 /* If-Match, a copy. Answers 428 when it is missing. */
@@ -47,8 +47,8 @@ struct ApiJob {
         const char *pointer;
         char *pointer_buffer;
         char *detail;
-        json_t *members;                             /* of the problem besides; may be NULL */
-        IdempotentRequest *idempotent;               /* NULL: none */
+        json_t *members;               /* of the problem besides; may be NULL */
+        IdempotentRequest *idempotent; /* NULL: none */
 };
 
 /* Enters what run() does into the audit log: every change needs an entry, or it is taken back (audit_append(),
@@ -96,7 +96,7 @@ int api_parameter_flag(HttpExchange *x, const char *key, bool *ret);
 int api_parameter_choice(HttpExchange *x, const char *key, const char *const *choices, size_t *ret);
 /* Who asks: what is kept for somebody is kept under this name. */
 const char *api_actor_key(const HttpExchange *x);
-int api_actor_text(const HttpExchange *x, char **ret);         /* the same for people, in logs and records */
+int api_actor_text(const HttpExchange *x, char **ret); /* the same for people, in logs and records */
 
 /* api-agent-list.c */
 void api_agents_list(HttpExchange *x, void *userdata);

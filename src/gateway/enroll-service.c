@@ -264,7 +264,7 @@ static void enroll_finish(EnrollJob *j, int r) {
                               "an agent with this id is enrolled with another key; if this machine was set "
                               "up anew, remove it at the gateway or make a join token for this id",
                               "an agent with this id is enrolled with another key (join token %s). If the "
-                              "machine was set up anew, remove the agent (fleet-gatewayctl agents remove) "
+                              "machine was set up anew, remove the agent (fleet-gatewayctl agent remove) "
                               "or make a token for it (fleet-gatewayctl token create --agent).",
                               j->token_id);
                 break;

@@ -4,6 +4,7 @@ and what it answers is compared with a model that looks at each of them."""
 
 import http.client
 import json
+import os
 import random
 import shutil
 import signal
@@ -112,7 +113,9 @@ class Gateway:
     def start(self):
         log = (self.folder / "log").open("ab")
         argv = [self.program, f"--config={self.config}", f"--state-directory={self.state}"]
-        self.process = subprocess.Popen(argv, stdout=log, stderr=log)
+        # where memory is measured, a sanitizer's store of what was freed must not count
+        env = {**os.environ, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"}
+        self.process = subprocess.Popen(argv, stdout=log, stderr=log, env=env)
         deadline = time.monotonic() + 30
         while True:
             assert self.process.poll() is None, (self.folder / "log").read_text()

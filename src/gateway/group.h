@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Groups: selectors with a name. Who is in one follows from the agents' labels and facts; nothing is kept. */
+/* Groups: selectors with a name. Who is in one follows from the agents' labels and facts; nothing is kept.
+ */
 
 #include "store.h"
 
 #define GROUPS_MAX 1000U
 
-bool group_name_is_valid(const char *name);                  /* a label's value, and not empty */
+bool group_name_is_valid(const char *name); /* a label's value, and not empty */
 
 /* What it matches. -ENOENT. */
 int group_selector(Store *s, const char *name, Selector **ret);

@@ -17,14 +17,17 @@ static const struct {
         [HTTP_PROBLEM_NOT_FOUND] = { 404, "not-found", "There is no such thing" },
         [HTTP_PROBLEM_METHOD_NOT_ALLOWED] = { 405, "method-not-allowed", "The method is not allowed here" },
         [HTTP_PROBLEM_CONFLICT] = { 409, "conflict", "The present state does not allow this" },
-        [HTTP_PROBLEM_IDEMPOTENCY_BUSY] = { 409, "idempotency-busy", "The same request is still being worked on" },
+        [HTTP_PROBLEM_IDEMPOTENCY_BUSY] = { 409, "idempotency-busy",
+                                            "The same request is still being worked on" },
         [HTTP_PROBLEM_PRECONDITION_FAILED] = { 412, "precondition-failed", "It has changed meanwhile" },
         [HTTP_PROBLEM_TOO_LARGE] = { 413, "too-large", "The body is too large" },
         [HTTP_PROBLEM_RANGE] = { 416, "bad-request", "The range lies beyond the end" },
         [HTTP_PROBLEM_UNKNOWN_VERSION] = { 422, "unknown-version", "There is no such release" },
         [HTTP_PROBLEM_IMPORT_REFUSED] = { 422, "import-refused", "The repository was refused" },
-        [HTTP_PROBLEM_IDEMPOTENCY_MISMATCH] = { 422, "idempotency-mismatch", "The key belongs to another request" },
-        [HTTP_PROBLEM_PRECONDITION_REQUIRED] = { 428, "precondition-required", "Say which revision is meant" },
+        [HTTP_PROBLEM_IDEMPOTENCY_MISMATCH] = { 422, "idempotency-mismatch",
+                                                "The key belongs to another request" },
+        [HTTP_PROBLEM_PRECONDITION_REQUIRED] = { 428, "precondition-required",
+                                                 "Say which revision is meant" },
         [HTTP_PROBLEM_TOO_MANY] = { 429, "too-many", "Too many at once" },
         [HTTP_PROBLEM_INTERNAL] = { 500, "internal", "The gateway failed" },
         [HTTP_PROBLEM_OVERLOADED] = { 503, "overloaded", "The gateway is busy" },
@@ -62,8 +65,7 @@ static json_t *problem_errors(const char *pointer, const char *detail) {
         return list;
 }
 
-static int problem_fill(
-                HttpExchange *x, HttpProblem p, const char *pointer, const char *detail, json_t *o) {
+static int problem_fill(HttpExchange *x, HttpProblem p, const char *pointer, const char *detail, json_t *o) {
         char type[64];
         int r;
 

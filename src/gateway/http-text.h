@@ -7,14 +7,14 @@
 
 #include "macro.h"
 
-#define HTTP_URI_MAX 28672U                  /* with a thousand host names in it */
+#define HTTP_URI_MAX 28672U /* with a thousand host names in it */
 #define HTTP_SEGMENTS_MAX 24U
 #define HTTP_PARAMETERS_MAX 16U
 
 /* "/a/b%20c?x=1&y=": segments {"a", "b c"}, parameters x and y. Percent escapes are decoded once, "+" in the
- * query is a space. Refused with -EINVAL: what does not begin with "/", bad escapes, control characters (but tab
- * and the ends of lines in the value of a parameter), text that is no UTF-8, empty segments, "." and "..", "/"
- * within a segment, a parameter given twice; -E2BIG above the caps. */
+ * query is a space. Refused with -EINVAL: what does not begin with "/", bad escapes, control characters (but
+ * tab and the ends of lines in the value of a parameter), text that is no UTF-8, empty segments, "." and
+ * "..", "/" within a segment, a parameter given twice; -E2BIG above the caps. */
 typedef struct HttpUri {
         char *buffer;                        /* everything points into it */
         char *segments[HTTP_SEGMENTS_MAX];

@@ -48,7 +48,7 @@ struct HttpExchange {
         unsigned status;
         http_pull_t pull;
         void *pull_userdata;
-        bool pieces;                         /* the stream has an end, which must be told from a broken one */
+        bool pieces; /* the stream has an end, which must be told from a broken one */
 };
 
 /* ---- waiting ---- */
@@ -124,28 +124,13 @@ const HttpRoute *http_exchange_route(const HttpExchange *x) {
         return x->route;
 }
 
-int http_exchange_fingerprint(const HttpExchange *x, char ret[static HTTP_FINGERPRINT_MAX]) {
-        _cleanup_(sha256_freep) Sha256 *h = NULL;
-        uint8_t hash[SHA256_SIZE];
-        int r;
+const HttpUri *http_exchange_uri(const HttpExchange *x) {
+        return &x->uri;
+}
 
-        r = sha256_new(&h);
-        if (r < 0)
-                return r;
-        /* each with its NUL, so that nothing runs into what follows */
-        sha256_update(h, x->route->method, strlen(x->route->method) + 1);
-        for (size_t i = 0; i < x->uri.n_segments; i++)
-                sha256_update(h, x->uri.segments[i], strlen(x->uri.segments[i]) + 1);
-        for (size_t i = 0; i < x->uri.n_parameters; i++) {
-                sha256_update(h, "?", 1);
-                sha256_update(h, x->uri.parameters[i].key, strlen(x->uri.parameters[i].key) + 1);
-                sha256_update(h, x->uri.parameters[i].value, strlen(x->uri.parameters[i].value) + 1);
-        }
-        sha256_update(h, "", 1);
-        sha256_update(h, x->body, x->body_size);
-        sha256_final(h, hash);
-        hex_encode(hash, sizeof(hash), ret);
-        return 0;
+const void *http_exchange_body(const HttpExchange *x, size_t *ret_size) {
+        *ret_size = x->body_size;
+        return x->body;
 }
 
 void http_exchange_set_context(HttpExchange *x, void *context) {

@@ -8,8 +8,8 @@
  * Answering twice is a bug. Everything on the loop's thread.
  *
  * Limits: request bodies (JSON 64 KiB unless the route says otherwise; files as its begin() says), 64 KiB of
- * memory a connection, connections in all and from one address, 60 s without a byte, 15 s for the headers of a
- * request however they come, 30 s for its body unless it is a file. */
+ * memory a connection, connections in all and from one address, 60 s without a byte, 15 s for the headers of
+ * a request however they come, 30 s for its body unless it is a file. */
 
 #include <systemd/sd-event.h>
 
@@ -53,9 +53,9 @@ typedef enum HttpBody {
 
 /* What becomes of an Idempotency-Key; api.c acts on it. */
 typedef enum HttpIdempotency {
-        HTTP_IDEMPOTENCY_NONE,               /* there is nothing to keep, the header is ignored */
-        HTTP_IDEMPOTENCY_KEPT,               /* the same request again gets the same answer */
-        HTTP_IDEMPOTENCY_SECRET,             /* the answer holds a secret: refused */
+        HTTP_IDEMPOTENCY_NONE,   /* there is nothing to keep, the header is ignored */
+        HTTP_IDEMPOTENCY_KEPT,   /* the same request again gets the same answer */
+        HTTP_IDEMPOTENCY_SECRET, /* the answer holds a secret: refused */
 } HttpIdempotency;
 
 typedef struct HttpRoute {
@@ -71,7 +71,7 @@ typedef struct HttpRoute {
         int (*data)(HttpExchange *x, const void *data, size_t size, void *userdata);
         /* The exchange ended, in whatever way; for what was kept with http_exchange_set_context(). */
         void (*end)(HttpExchange *x, void *userdata);
-        size_t json_max;                     /* of HTTP_BODY_JSON; 0: HTTP_JSON_MAX */
+        size_t json_max; /* of HTTP_BODY_JSON; 0: HTTP_JSON_MAX */
         HttpIdempotency idempotency;
         bool while_stopping; /* is still handled after http_server_quiesce() */
 } HttpRoute;
@@ -112,9 +112,8 @@ const char *http_exchange_address(const HttpExchange *x); /* of the other end, w
 const ApiToken *http_exchange_token(const HttpExchange *x); /* of a route that asks for a role */
 const char *http_exchange_request_id(const HttpExchange *x);
 const HttpRoute *http_exchange_route(const HttpExchange *x);
-/* Method, path, parameters and body as one SHA-256, in hex. */
-#define HTTP_FINGERPRINT_MAX 65U
-int http_exchange_fingerprint(const HttpExchange *x, char ret[static HTTP_FINGERPRINT_MAX]);
+const HttpUri *http_exchange_uri(const HttpExchange *x);
+const void *http_exchange_body(const HttpExchange *x, size_t *ret_size); /* of HTTP_BODY_JSON, as it came */
 /* The body as a JSON object; answers 400 itself on failure. An empty body is an empty object. */
 int http_exchange_json(HttpExchange *x, json_t **ret);
 void http_exchange_set_context(HttpExchange *x, void *context);
@@ -138,8 +137,8 @@ void http_reply_file(
  * when there is), negative to end it. */
 typedef ssize_t (*http_pull_t)(HttpExchange *x, char *buffer, size_t size, void *userdata);
 void http_reply_stream(HttpExchange *x, const char *type, http_pull_t pull, void *userdata);
-/* A body with an end, which comes in pieces: -ENODATA says that it is there. After any other error, and when the
- * gateway stops, the connection is broken off, so that nobody takes a part for the whole. */
+/* A body with an end, which comes in pieces: -ENODATA says that it is there. After any other error, and when
+ * the gateway stops, the connection is broken off, so that nobody takes a part for the whole. */
 void http_reply_pieces(HttpExchange *x, const char *type, http_pull_t pull, void *userdata);
 void http_stream_wakeup(HttpExchange *x);
 

@@ -2,17 +2,19 @@
 #include "idempotency.h"
 
 #include "alloc-util.h"
+#include "crypto.h"
+#include "hex.h"
 #include "string-util.h"
 
 struct Idempotency {
-        Hashmap *running;                    /* "actor key" → the request */
+        Hashmap *running; /* "actor key" → the request */
 };
 
 struct IdempotentRequest {
         Idempotency *owner;
         char *actor, *key;
-        char *name;                          /* in the map */
-        char fingerprint[HTTP_FINGERPRINT_MAX];
+        char *name; /* in the map */
+        char fingerprint[2 * SHA256_SIZE + 1];
         AnswerRecord answer;
         bool found;
 };
@@ -61,8 +63,41 @@ IdempotentRequest *idempotent_request_free(IdempotentRequest *q) {
 }
 DEFINE_POINTER_CLEANUP(IdempotentRequest, idempotent_request_free);
 
+/* Of method, path, parameters and body; each with its NUL, so that nothing runs into what follows. */
+static int make_fingerprint(const HttpExchange *x, char ret[static 2 * SHA256_SIZE + 1]) {
+        const char *method = http_exchange_route(x)->method;
+        const HttpUri *uri = http_exchange_uri(x);
+        _cleanup_(sha256_freep) Sha256 *h = NULL;
+        uint8_t hash[SHA256_SIZE];
+        const void *body;
+        size_t size;
+        int r;
+
+        r = sha256_new(&h);
+        if (r < 0)
+                return r;
+        sha256_update(h, method, strlen(method) + 1);
+        for (size_t i = 0; i < uri->n_segments; i++)
+                sha256_update(h, uri->segments[i], strlen(uri->segments[i]) + 1);
+        for (size_t i = 0; i < uri->n_parameters; i++) {
+                sha256_update(h, "?", 1);
+                sha256_update(h, uri->parameters[i].key, strlen(uri->parameters[i].key) + 1);
+                sha256_update(h, uri->parameters[i].value, strlen(uri->parameters[i].value) + 1);
+        }
+        sha256_update(h, "", 1);
+        body = http_exchange_body(x, &size);
+        sha256_update(h, body, size);
+        sha256_final(h, hash);
+        hex_encode(hash, sizeof(hash), ret);
+        return 0;
+}
+
 int idempotency_begin(
-                Idempotency *i, const HttpExchange *x, const char *actor, const char *key, IdempotentRequest **ret) {
+                Idempotency *i,
+                const HttpExchange *x,
+                const char *actor,
+                const char *key,
+                IdempotentRequest **ret) {
 
         _cleanup_(idempotent_request_freep) IdempotentRequest *q = new0(IdempotentRequest, 1);
         _cleanup_free_ char *name = NULL;
@@ -76,7 +111,7 @@ int idempotency_begin(
         name = strjoinf("%s %s", actor, key);
         if (!q->actor || !q->key || !name)
                 return -ENOMEM;
-        r = http_exchange_fingerprint(x, q->fingerprint);
+        r = make_fingerprint(x, q->fingerprint);
         if (r < 0)
                 return r;
         r = hashmap_put(i->running, name, q);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Requests that may be repeated (draft-ietf-httpapi-idempotency-key-header): who sends one again with the same key,
- * since the answer was lost, gets that answer and nothing is done twice. Kept in the transaction of the change: what
- * was refused changed nothing, is not kept, and is tried anew. The routes that take a key say so in api.c. */
+/* Requests that may be repeated (draft-ietf-httpapi-idempotency-key-header): who sends one again with the
+ * same key, since the answer was lost, gets that answer and nothing is done twice. Kept in the transaction
+ * of the change: what was refused changed nothing, is not kept, and is tried anew. The routes that take a
+ * key say so in api.c. */
 
 #include "hashmap.h"
 #include "http.h"
@@ -24,18 +25,23 @@ bool idempotency_key_is_valid(const char *key);
 /* One request with its key, until it is answered. -EBUSY: the same is being worked on. */
 typedef struct IdempotentRequest IdempotentRequest;
 int idempotency_begin(
-                Idempotency *i, const HttpExchange *x, const char *actor, const char *key, IdempotentRequest **ret);
-IdempotentRequest *idempotent_request_free(IdempotentRequest *q);        /* on the loop */
+                Idempotency *i,
+                const HttpExchange *x,
+                const char *actor,
+                const char *key,
+                IdempotentRequest **ret);
+IdempotentRequest *idempotent_request_free(IdempotentRequest *q); /* on the loop */
 
 /* ---- on the worker's thread ---- */
 
 enum {
         IDEMPOTENCY_NEW,
-        IDEMPOTENCY_REPLAY,                  /* there is an answer: idempotency_answer() */
-        IDEMPOTENCY_MISMATCH,                /* the key was used for another request */
+        IDEMPOTENCY_REPLAY,   /* there is an answer: idempotency_answer() */
+        IDEMPOTENCY_MISMATCH, /* the key was used for another request */
 };
 int idempotency_look(IdempotentRequest *q, Store *s, usec_t now);
-int idempotency_keep(IdempotentRequest *q, Store *s, usec_t now, unsigned status, json_t *answer /* or NULL */);
+int idempotency_keep(
+                IdempotentRequest *q, Store *s, usec_t now, unsigned status, json_t *answer /* or NULL */);
 
 /* What was found to be answered, or NULL. */
 const AnswerRecord *idempotency_answer(const IdempotentRequest *q);

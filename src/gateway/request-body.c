@@ -77,8 +77,9 @@ int request_check_members(json_t *body, const char *const *known, RequestError *
                 shown = string_escape(key);
                 if (!list || !shown)
                         return -ENOMEM;
-                return request_refuse(e, HTTP_PROBLEM_BAD_REQUEST, NULL,
-                              "There is no member \"%.64s\" here; known are: %s.", shown, list);
+                return request_refuse(
+                                e, HTTP_PROBLEM_BAD_REQUEST, NULL,
+                                "There is no member \"%.64s\" here; known are: %s.", shown, list);
         }
         return 0;
 }
@@ -89,7 +90,8 @@ int request_get_text(json_t *body, const char *pointer, size_t max, const char *
         if (r == -ENOENT)
                 return 0;
         if (r < 0 || !string_is_safe(*ret, max))
-                return request_refuse_member(e, pointer, "a text without control characters, and not too long");
+                return request_refuse_member(
+                                e, pointer, "a text without control characters, and not too long");
         return 0;
 }
 
@@ -109,9 +111,10 @@ int request_get_number(
         if (r == -ENOENT)
                 return 0;
         if (r < 0 || v < low || v > high)
-                return request_refuse(e, HTTP_PROBLEM_BAD_REQUEST, pointer,
-                              "\"%s\" must be an integer from %" PRIu64 " to %" PRIu64 ".", pointer + 1, low,
-                              high);
+                return request_refuse(
+                                e, HTTP_PROBLEM_BAD_REQUEST, pointer,
+                                "\"%s\" must be an integer from %" PRIu64 " to %" PRIu64 ".", pointer + 1,
+                                low, high);
         *ret = v;
         return 0;
 }

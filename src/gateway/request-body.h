@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Members of a request's body, each of the right type and within its range, or refused with a pointer to it and a
- * sentence. -EINVAL: refused, see the error; -ENOMEM. */
+/* Members of a request's body, each of the right type and within its range, or refused with a pointer to it
+ * and a sentence. -EINVAL: refused, see the error; -ENOMEM. */
 
 #include "http.h"
 #include "json.h"
@@ -12,7 +12,7 @@ typedef struct RequestError {
         const char *pointer;                 /* static, or the buffer; NULL: the whole body */
         char *pointer_buffer;
         char *detail;
-        json_t *members;                     /* of the problem besides; NULL: none */
+        json_t *members; /* of the problem besides; NULL: none */
 } RequestError;
 void request_error_done(RequestError *e);
 /* What was refused lies below this member of the body. error: as it was returned; returned again, or -ENOMEM. */
@@ -37,6 +37,6 @@ int request_get_number(
                 uint64_t low,
                 uint64_t high,
                 uint64_t *ret,
-                bool *ret_present,           /* may be NULL */
+                bool *ret_present, /* may be NULL */
                 RequestError *e);
 int request_get_flag(json_t *body, const char *pointer, bool *ret, RequestError *e);

@@ -4,11 +4,11 @@
 #include "string-util.h"
 #include "version.h"
 
-#define AGENT_COLUMNS \
-        "id, state, version, previous_version, session_token, token_misses, clone_suspected, " \
-        "transaction_id, config_revision, metadata_expires, pinned, pinned_version, enrolled, last_seen, " \
-        "hostname, os_id, " \
-        "os_version_id, os_pretty_name, kernel, architecture, boot_id, packaging, " \
+#define AGENT_COLUMNS                                                                                       \
+        "id, state, version, previous_version, session_token, token_misses, clone_suspected, "              \
+        "transaction_id, config_revision, metadata_expires, pinned, pinned_version, enrolled, last_seen, "  \
+        "hostname, os_id, "                                                                                 \
+        "os_version_id, os_pretty_name, kernel, architecture, boot_id, packaging, "                         \
         "key_hash, next_key_hash, connected, address"
 #define AGENT_COLUMNS_READ AGENT_COLUMNS ", revision, update_phase, update_version"
 

@@ -14,8 +14,8 @@
 static const struct {
         const char *fact, *column;
 } facts[] = {
-        { "os", "a.os_id" },        { "os_version", "a.os_version_id" }, { "arch", "a.architecture" },
-        { "kernel", "a.kernel" },   { "hostname", "a.hostname" },        { "version", "a.version" },
+        { "os", "a.os_id" },      { "os_version", "a.os_version_id" }, { "arch", "a.architecture" },
+        { "kernel", "a.kernel" }, { "hostname", "a.hostname" },        { "version", "a.version" },
 };
 
 /* NULL: it is no fact but a label. */
@@ -42,12 +42,12 @@ static void add_texts(SqlBuilder *b, char *const *values) {
 
 /* What a machine does not say is NULL or empty, and is absent for a selector. */
 static void add_fact(SqlBuilder *b, const char *column, const SelectorRequirement *q) {
-        bool negated = q->operator == SELECTOR_NOT_EXISTS || q->operator == SELECTOR_NOT_IN;
+        bool negated = q->op == SELECTOR_NOT_EXISTS || q->op == SELECTOR_NOT_IN;
 
         sql_add(b, " AND coalesce(");
         sql_add(b, column);
         sql_add(b, ", '')");
-        switch (q->operator) {
+        switch (q->op) {
         case SELECTOR_EXISTS:
         case SELECTOR_NOT_EXISTS:
                 sql_add(b, negated ? " = ''" : " <> ''");
@@ -60,14 +60,14 @@ static void add_fact(SqlBuilder *b, const char *column, const SelectorRequiremen
 }
 
 static void add_label(SqlBuilder *b, const char *id, const SelectorRequirement *q) {
-        bool negated = q->operator == SELECTOR_NOT_EXISTS || q->operator == SELECTOR_NOT_IN;
+        bool negated = q->op == SELECTOR_NOT_EXISTS || q->op == SELECTOR_NOT_IN;
 
         sql_add(b, negated ? " AND NOT EXISTS" : " AND EXISTS");
         sql_add(b, " (SELECT 1 FROM agent_labels l WHERE l.agent = ");
         sql_add(b, id);
         sql_add(b, " AND l.key = ");
         sql_add_text(b, q->key);
-        if (q->operator == SELECTOR_IN || q->operator == SELECTOR_NOT_IN) {
+        if (q->op == SELECTOR_IN || q->op == SELECTOR_NOT_IN) {
                 sql_add(b, " AND l.value IN ");
                 add_texts(b, q->values);
         }
@@ -123,8 +123,9 @@ static void add_phases(SqlBuilder *b, uint32_t phases) {
 
         for (unsigned i = 0; i < 32; i++)
                 if (phases & UINT32_C(1) << i) {
-                        const char *phase = i == AGENT_QUERY_NO_UPDATE ? "" :
-                                                                         update_phase_to_string((UpdatePhase) i);
+                        const char *phase = i == AGENT_QUERY_NO_UPDATE ?
+                                                            "" :
+                                                            update_phase_to_string((UpdatePhase) i);
 
                         sql_add(b, gap);
                         sql_add_text(b, strempty(phase));
@@ -208,10 +209,16 @@ void filter_add_conditions(SqlBuilder *b, const FilterPlan *p) {
 static void add_label_start(SqlBuilder *b, const SelectorRequirement *q) {
         sql_add(b, " WHERE d.key = ");
         sql_add_text(b, q->key);
-        if (q->operator == SELECTOR_IN || q->operator == SELECTOR_NOT_IN) {
+        if (q->op == SELECTOR_IN || q->op == SELECTOR_NOT_IN) {
                 sql_add(b, " AND d.value IN ");
                 add_texts(b, q->values);
         }
+}
+
+/* An index that holds what is asked, of many agents. */
+static bool is_wide_column(const FilterPlan *p) {
+        return !p->few && IN_SET(p->start, FILTER_START_FACETS, FILTER_START_STATES, FILTER_START_VERSIONS,
+                                 FILTER_START_PHASES);
 }
 
 static void add_start(SqlBuilder *b, const FilterPlan *p, bool joined, bool counting) {
@@ -225,7 +232,7 @@ static void add_start(SqlBuilder *b, const FilterPlan *p, bool joined, bool coun
         };
         FilterStart start = p->start;
 
-        if (start == FILTER_START_FACETS && !counting)       /* whole rows lie by id */
+        if (!counting && is_wide_column(p)) /* whole rows lie by id */
                 start = FILTER_START_AGENTS;
         switch (start) {
         case FILTER_START_IDS:
@@ -305,8 +312,9 @@ static int weigh_terms(Store *s, const AgentQuery *q, uint64_t *ret) {
                 uint64_t n = 0, m = 0;
                 int r;
 
-                sql_add(&host, "SELECT count(*) FROM (SELECT 1 FROM agents a INDEXED BY agents_by_hostname WHERE "
-                               HOSTNAME " >= ");
+                sql_add(&host,
+                        "SELECT count(*) FROM (SELECT 1 FROM agents a INDEXED BY agents_by_hostname WHERE " HOSTNAME
+                        " >= ");
                 sql_add_text(&host, q->terms->items[i]);
                 sql_add(&host, " AND " HOSTNAME " < ");
                 sql_add_text(&host, q->terms->items[i]);
@@ -329,7 +337,7 @@ static int weigh_terms(Store *s, const AgentQuery *q, uint64_t *ret) {
 
 typedef struct Best {
         FilterPlan *plan;
-        uint64_t rows;                       /* the fewest so far */
+        uint64_t rows; /* the fewest so far */
 } Best;
 
 static void consider(Best *best, FilterStart start, const SelectorRequirement *label, uint64_t rows) {
@@ -341,9 +349,10 @@ static void consider(Best *best, FilterStart start, const SelectorRequirement *l
         best->plan->few = true;
 }
 
-/* A label that many have is still a better beginning than all agents, if it is one value: those lie side by side
- * in its index, by id. */
-static int consider_labels(Store *s, Best *best, const Selector *selector, const SelectorRequirement **ret_wide) {
+/* A label that many have is still a better beginning than all agents, if it is one value: those lie side by
+ * side in its index, by id. */
+static int
+consider_labels(Store *s, Best *best, const Selector *selector, const SelectorRequirement **ret_wide) {
         const SelectorRequirement *q;
         size_t n, weighed = 0;
 
@@ -352,21 +361,21 @@ static int consider_labels(Store *s, Best *best, const Selector *selector, const
                 uint64_t rows = 0;
                 int r;
 
-                if (fact_column(q[i].key) || !IN_SET(q[i].operator, SELECTOR_IN, SELECTOR_EXISTS))
+                if (fact_column(q[i].key) || !IN_SET(q[i].op, SELECTOR_IN, SELECTOR_EXISTS))
                         continue;
                 weighed++;
                 r = weigh_label(s, &q[i], &rows);
                 if (r < 0)
                         return r;
                 consider(best, FILTER_START_LABEL, &q[i], rows);
-                if (q[i].operator == SELECTOR_IN && !q[i].values[1])
+                if (q[i].op == SELECTOR_IN && !q[i].values[1])
                         *ret_wide = &q[i];
         }
         return 0;
 }
 
 typedef struct Asked {
-        size_t labels, facts;                /* requirements of either kind */
+        size_t labels, facts; /* requirements of either kind */
         const SelectorRequirement *last;
 } Asked;
 
@@ -408,46 +417,93 @@ static int consider_columns(Store *s, Best *best, const AgentQuery *q) {
         return 0;
 }
 
+/* Of one column alone its own index knows all. */
+static FilterStart only_column(const AgentQuery *q) {
+        bool states = q->states != 0, versions = is_set(q->versions), phases = q->phases != 0;
+
+        if (states + versions + phases != 1)
+                return FILTER_START_FACETS;
+        return states ? FILTER_START_STATES : versions ? FILTER_START_VERSIONS : FILTER_START_PHASES;
+}
+
+/* Everything that could be begun with. */
+static int weigh_all(
+                Store *s, const AgentQuery *q, Best *best, Asked *asked, const SelectorRequirement **ret_wide) {
+
+        uint64_t rows;
+        int r;
+
+        for (size_t i = 0; i < ELEMENTSOF(q->selectors); i++) {
+                if (!q->selectors[i])
+                        continue;
+                look_at_selector(asked, q->selectors[i]);
+                r = consider_labels(s, best, q->selectors[i], ret_wide);
+                if (r < 0)
+                        return r;
+        }
+        r = consider_columns(s, best, q);
+        if (r >= 0 && is_set(q->terms) && q->terms->n <= TERMS_INLINE_MAX) {
+                r = weigh_terms(s, q, &rows);
+                if (r >= 0)
+                        consider(best, FILTER_START_TERMS, NULL, rows);
+        }
+        if (r >= 0 && q->ids)
+                consider(best, FILTER_START_IDS, NULL, MIN((uint64_t) q->ids->n, few(s)));
+        return r;
+}
+
+/* Nothing narrows it down. */
+static void choose_wide(FilterPlan *p, const Asked *asked, const SelectorRequirement *wide) {
+        const AgentQuery *q = p->query;
+
+        if (is_set(q->terms) && q->terms->n > TERMS_INLINE_MAX) {
+                p->start = FILTER_START_TERMS;
+                p->few = true; /* by what people paste */
+        } else if (p->only && IN_SET(p->only->op, SELECTOR_IN, SELECTOR_EXISTS)) {
+                p->start = FILTER_START_LABEL;
+                p->label = p->only;
+        } else if (wide) {
+                p->start = FILTER_START_LABEL;
+                p->label = wide;
+        } else if (asked->labels > 0)
+                p->start = FILTER_START_AGENTS;
+        else
+                p->start = asked->facts > 0 || is_set(q->terms) ? FILTER_START_FACETS : only_column(q);
+}
+
 int filter_plan(Store *s, const AgentQuery *q, FilterPlan *ret) {
+        Best best = { .plan = ret, .rows = few(s) + 1 };
         const SelectorRequirement *wide = NULL;
         Asked asked = {};
-        Best best = { .plan = ret, .rows = few(s) + 1 };
-        int r = 0;
+        int r;
 
         *ret = (FilterPlan){ .query = q };
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(q->selectors); i++)
-                if (q->selectors[i]) {
-                        look_at_selector(&asked, q->selectors[i]);
-                        r = consider_labels(s, &best, q->selectors[i], &wide);
-                }
+        r = weigh_all(s, q, &best, &asked, &wide);
+        if (r < 0)
+                return r;
         ret->labels_only = asked.facts == 0 && !q->ids && q->states == 0 && !is_set(q->versions) &&
                            q->phases == 0 && !is_set(q->terms);
         ret->only = ret->labels_only && asked.labels == 1 ? asked.last : NULL;
-        if (r >= 0)
-                r = consider_columns(s, &best, q);
-        if (r >= 0 && is_set(q->terms) && q->terms->n <= TERMS_INLINE_MAX) {
-                uint64_t rows;
-
-                r = weigh_terms(s, q, &rows);
-                if (r >= 0)
-                        consider(&best, FILTER_START_TERMS, NULL, rows);
-        }
-        if (r < 0)
-                return r;
-        if (q->ids)
-                consider(&best, FILTER_START_IDS, NULL, MIN((uint64_t) q->ids->n, few(s)));
-        if (ret->few)
-                return 0;
-        if (is_set(q->terms) && q->terms->n > TERMS_INLINE_MAX) {
-                ret->start = FILTER_START_TERMS;
-                ret->few = true;             /* by what people paste */
-        } else if (ret->only && IN_SET(ret->only->operator, SELECTOR_IN, SELECTOR_EXISTS)) {
-                ret->start = FILTER_START_LABEL;
-                ret->label = ret->only;
-        } else if (wide) {
-                ret->start = FILTER_START_LABEL;
-                ret->label = wide;
-        } else
-                ret->start = asked.labels > 0 ? FILTER_START_AGENTS : FILTER_START_FACETS;
+        if (!ret->few)
+                choose_wide(ret, &asked, wide);
         return 0;
+}
+
+int filter_plan_by_id(Store *s, const AgentQuery *q, FilterPlan *ret) {
+        int r;
+
+        r = filter_plan(s, q, ret);
+        if (r >= 0 && is_wide_column(ret))
+                ret->start = FILTER_START_AGENTS;
+        return r;
+}
+
+int filter_plan_facets(Store *s, const AgentQuery *q, FilterPlan *ret) {
+        int r;
+
+        r = filter_plan(s, q, ret);
+        if (r >= 0 && is_wide_column(ret))
+                ret->start = FILTER_START_FACETS;
+        ret->labels_only = false; /* the row itself is asked for */
+        return r;
 }

@@ -3,7 +3,8 @@
 
 #include "string-util.h"
 
-/* A table of this connection alone (store-sqlite.c makes it): the agents whose labels one operation changes. */
+/* A table of this connection alone (store-sqlite.c makes it): the agents whose labels one operation changes.
+ */
 #define CHANGED "temp.relabelled"
 
 static int run(Store *s, const char *sql) {
@@ -23,7 +24,7 @@ static int collect_changed(Store *s, const AgentQuery *q, const Label *changes, 
         const char *id;
         int r;
 
-        r = filter_plan(s, q, &plan);
+        r = filter_plan_by_id(s, q, &plan);
         if (r < 0)
                 return r;
         if (plan.start == FILTER_START_FACETS)       /* by id, as the labels lie */
@@ -59,7 +60,8 @@ static int change_label(Store *s, const Label *change) {
 
         if (isempty(change->value)) {
                 query_begin(&q, s,
-                            "DELETE FROM agent_labels WHERE key = ? AND agent IN (SELECT id FROM " CHANGED ")");
+                            "DELETE FROM agent_labels WHERE key = ? AND agent IN (SELECT id FROM " CHANGED
+                            ")");
                 query_text(&q, change->key);
         } else {
                 query_begin(&q, s,
@@ -123,7 +125,8 @@ int sqlite_agents_relabel(Store *s, const AgentQuery *q, const StoreRelabel *cha
         for (size_t i = 0; r >= 0 && i < change->n; i++)
                 r = change_label(s, &change->changes[i]);
         if (r >= 0)
-                r = run(s, "UPDATE agents SET revision = revision + 1 WHERE id IN (SELECT id FROM " CHANGED ")");
+                r = run(s, "UPDATE agents SET revision = revision + 1 WHERE id IN (SELECT id FROM " CHANGED
+                           ")");
         if (r >= 0)
                 r = find_overfull(s, change->reterr_overfull);
         if (r >= 0 && *change->reterr_overfull)
@@ -171,10 +174,6 @@ int sqlite_label_values(Store *s, const char *key, uint64_t limit, store_value_t
         return each_value(&q, callback, userdata);
 }
 
-static bool asks_nothing(const FilterPlan *p) {
-        return p->labels_only && p->start == FILTER_START_FACETS;
-}
-
 int sqlite_agents_values(
                 Store *s, const AgentQuery *query, const char *key, store_value_t callback, void *userdata) {
 
@@ -184,13 +183,11 @@ int sqlite_agents_values(
         const char *id;
         int r;
 
-        r = filter_plan(s, query, &plan);
+        r = filter_plan_by_id(s, query, &plan);
         if (r < 0)
                 return r;
-        if (asks_nothing(&plan))
+        if (plan.labels_only && !query->selectors[0] && !query->selectors[1]) /* of all agents */
                 return sqlite_label_values(s, key, INT64_MAX, callback, userdata);
-        if (plan.start == FILTER_START_FACETS)       /* by id, as the labels lie */
-                plan.start = FILTER_START_AGENTS;
         id = filter_id(&plan, /* counting= */ true);
         sql_add(&b, "SELECT v.value, 1 FROM (SELECT ");
         sql_add(&b, id);

@@ -89,7 +89,8 @@ static void add_key(SqlBuilder *b, AgentSort sort, const AgentPosition *p) {
                 sql_add_text(b, p->text);
 }
 
-/* The part of the order in which it lies behind the position: with the same key a later id, or a later key. */
+/* The part of the order in which it lies behind the position: with the same key a later id, or a later key.
+ */
 static void add_behind(SqlBuilder *b, const AgentQuery *q, bool same_key) {
         const char *compare = q->descending ? " < " : " > ";
 
@@ -104,7 +105,8 @@ static void add_behind(SqlBuilder *b, const AgentQuery *q, bool same_key) {
 }
 
 /* prefix "+": not by an index. */
-static void add_order(SqlBuilder *b, const AgentQuery *q, const char *prefix, bool same_key, uint64_t limit) {
+static void
+add_order(SqlBuilder *b, const AgentQuery *q, const char *prefix, bool same_key, uint64_t limit) {
         const char *direction = q->descending ? " DESC" : "";
 
         sql_add(b, " ORDER BY ");
@@ -172,8 +174,8 @@ static int stop(void *userdata) {
         return 1;
 }
 
-/* Along the index of the order until the page is full: quick unless those that fit are rare where it walks, which
- * nobody knows beforehand. 1: done; 0: too far. */
+/* Along the index of the order until the page is full: quick unless those that fit are rare where it walks,
+ * which nobody knows beforehand. 1: done; 0: too far. */
 static int page_walk(Store *s, const AgentQuery *q, Page *p) {
         uint64_t steps = SQLITE_STORE(s)->list_limits.walk_steps * p->limit;
         sqlite3 *db = SQLITE_STORE(s)->db;
@@ -206,7 +208,7 @@ int sqlite_agents_page(
                 Store *s, const AgentQuery *q, store_agent_t callback, void *userdata, uint64_t *ret_total) {
 
         _cleanup_(page_done) Page page = { .limit = q->limit };
-        uint64_t total = UINT64_MAX;         /* who does not want to know it must not pay for it */
+        uint64_t total = UINT64_MAX; /* who does not want to know it must not pay for it */
         FilterPlan plan;
         int r;
 
@@ -237,11 +239,9 @@ int sqlite_agents_ids(Store *s, const AgentQuery *q, store_id_t callback, void *
         FilterPlan plan;
         int r;
 
-        r = filter_plan(s, q, &plan);
+        r = filter_plan_by_id(s, q, &plan);
         if (r < 0)
                 return r;
-        if (plan.start == FILTER_START_FACETS)       /* they lie by id in the table */
-                plan.start = FILTER_START_AGENTS;
         sql_add(&b, "SELECT ");
         sql_add(&b, filter_id(&plan, /* counting= */ true));
         filter_add(&b, &plan, /* counting= */ true);
@@ -259,22 +259,22 @@ int sqlite_agents_ids(Store *s, const AgentQuery *q, store_id_t callback, void *
 
 #define FACET_COLUMNS "a.state, a.version, a.update_phase, a.os_id, a.architecture"
 
-/* In the index that holds them all they lie together and can be counted in passing; otherwise it is cheaper to
- * have them counted by the caller than to sort them here. */
+/* In the index that holds them all they lie together and can be counted in passing; otherwise it is cheaper
+ * to have them counted by the caller than to sort them here. */
 int sqlite_agents_facets(Store *s, const AgentQuery *q, store_facet_t callback, void *userdata) {
         _cleanup_sql_ SqlBuilder b = {};
         _cleanup_query_ Query rows = {};
         FilterPlan plan;
         int r;
 
-        r = filter_plan(s, q, &plan);
+        r = filter_plan_facets(s, q, &plan);
         if (r < 0)
                 return r;
-        plan.labels_only = false;            /* the row itself is asked for */
         if (plan.start == FILTER_START_FACETS) {
                 sql_add(&b, "SELECT count(*), " FACET_COLUMNS);
                 filter_add(&b, &plan, /* counting= */ true);
-                sql_add(&b, " GROUP BY a.state, a.version_key, a.version, a.update_phase, a.os_id, a.architecture");
+                sql_add(&b,
+                        " GROUP BY a.state, a.version_key, a.version, a.update_phase, a.os_id, a.architecture");
         } else {
                 sql_add(&b, "SELECT 1, " FACET_COLUMNS);
                 filter_add(&b, &plan, /* counting= */ true);

@@ -170,7 +170,8 @@ int store_sqlite_open(const char *path, Store **ret) {
         r = store_schema_update(s);
         if (r >= 0)
                 r = sqlite_agents_fill_version_keys(s);
-        if (r >= 0) /* store-sqlite-labels.c's; what is temporary stays in memory, as there may be no place for files */
+        if (r >= 0) /* store-sqlite-labels.c's; what is temporary stays in memory, as there may be no place
+                       for files */
                 r = sqlite_run(s, "PRAGMA temp_store = MEMORY; CREATE TEMP TABLE relabelled "
                                   "(id TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID");
         if (r < 0)

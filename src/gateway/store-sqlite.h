@@ -3,8 +3,8 @@
 
 /* Inside of the SQLite store: the connection, its cached statements, and binding and reading in order of the
  * question marks and columns. An error sticks in the Query and comes out of query_row() or query_read(), so
- * that the lines between need no checks. Statements are static strings, cached by address, but for those that
- * depend on what somebody asked for (store-sqlite-builder.h); values are always bound. */
+ * that the lines between need no checks. Statements are static strings, cached by address, but for those
+ * that depend on what somebody asked for (store-sqlite-builder.h); values are always bound. */
 
 #include <sqlite3.h>
 
@@ -14,9 +14,9 @@
 
 /* What reading lists may cost, in rows and in steps of SQLite's machine, before it is done another way. */
 typedef struct SqliteListLimits {
-        uint64_t few;                        /* rows that may all be looked at */
-        uint64_t sort;                       /* agents that fit and are sorted at once */
-        unsigned walk_steps;                 /* along the index of an order, for each agent of a page */
+        uint64_t few;        /* rows that may all be looked at */
+        uint64_t sort;       /* agents that fit and are sorted at once */
+        unsigned walk_steps; /* along the index of an order, for each agent of a page */
 } SqliteListLimits;
 
 typedef struct SqliteStore {
@@ -37,7 +37,7 @@ static inline SqliteStore *SQLITE_STORE(Store *s) {
 typedef struct Query {
         SqliteStore *store;
         sqlite3_stmt *stmt;
-        bool once;                           /* not of the cache */
+        bool once; /* not of the cache */
         int next_value, next_column;
         int error;
 } Query;
@@ -56,7 +56,7 @@ int query_run(Query *q); /* to the end; the number of rows that were changed */
 int query_run_one(Query *q);                             /* 0, or -ENOENT when nothing was changed */
 
 void query_get_text(Query *q, char **ret); /* the next column; replaces *ret; NULL stays NULL */
-const char *query_peek_text(Query *q);                   /* the next column until the next row; NULL is "" */
+const char *query_peek_text(Query *q);     /* the next column until the next row; NULL is "" */
 uint64_t query_get_u64(Query *q);
 int query_read(Query *q);                                /* 0, or what went wrong in the query_get_*() */
 

@@ -37,19 +37,19 @@ typedef int (*store_value_t)(const char *value, uint64_t n, void *userdata);
 /* So many agents have this in common. The same may come more than once. */
 typedef struct AgentFacet {
         AgentState state;
-        const char *version, *phase, *os, *arch;         /* "": none */
+        const char *version, *phase, *os, *arch; /* "": none */
         uint64_t n;
 } AgentFacet;
 typedef int (*store_facet_t)(const AgentFacet *f, void *userdata);
 
 typedef struct StoreRelabel {
-        const Label *changes;        /* an empty value removes */
+        const Label *changes; /* an empty value removes */
         size_t n;
-        uint64_t tell;               /* the callback hears of so many of the agents that changed, by id */
+        uint64_t tell; /* the callback hears of so many of the agents that changed, by id */
         store_id_t callback;
         void *userdata;
         uint64_t *ret_changed;
-        char **reterr_overfull;      /* with -E2BIG: an agent that would have more than LABELS_MAX */
+        char **reterr_overfull; /* with -E2BIG: an agent that would have more than LABELS_MAX */
 } StoreRelabel;
 
 typedef struct InstructionFilter {
@@ -109,16 +109,25 @@ struct StoreOps {
         int (*agents_each)(Store *s, store_agent_t callback, void *userdata);   /* by id, with labels */
         int (*agents_all_offline)(Store *s);
 
-        /* What an AgentQuery asks for. A page: in its order, from its position on, at most its limit, with labels;
-         * and how many fit in all (NULL: not needed). The others take no heed of order, position and limit. */
+        /* What an AgentQuery asks for. A page: in its order, from its position on, at most its limit, with
+         * labels; and how many fit in all (NULL: not needed). The others take no heed of order, position and
+         * limit. */
         int (*agents_page)(
-                        Store *s, const AgentQuery *q, store_agent_t callback, void *userdata, uint64_t *ret_total);
+                        Store *s,
+                        const AgentQuery *q,
+                        store_agent_t callback,
+                        void *userdata,
+                        uint64_t *ret_total);
         int (*agents_count)(Store *s, const AgentQuery *q, uint64_t *ret);
-        int (*agents_ids)(Store *s, const AgentQuery *q, store_id_t callback, void *userdata);   /* sorted */
+        int (*agents_ids)(Store *s, const AgentQuery *q, store_id_t callback, void *userdata); /* sorted */
         int (*agents_facets)(Store *s, const AgentQuery *q, store_facet_t callback, void *userdata);
         /* The values of a label among them; the same may come more than once. */
         int (*agents_values)(
-                        Store *s, const AgentQuery *q, const char *key, store_value_t callback, void *userdata);
+                        Store *s,
+                        const AgentQuery *q,
+                        const char *key,
+                        store_value_t callback,
+                        void *userdata);
         int (*agents_relabel)(Store *s, const AgentQuery *q, const StoreRelabel *change);
         /* Of all agents: sorted, and how many have each. */
         int (*label_keys)(Store *s, uint64_t limit, store_value_t callback, void *userdata);
@@ -126,12 +135,14 @@ struct StoreOps {
                         Store *s, const char *key, uint64_t limit, store_value_t callback, void *userdata);
 
         int (*group_get)(Store *s, const char *name, GroupRecord *ret);
-        int (*group_put)(Store *s, const GroupRecord *g);                 /* new, or anew */
+        int (*group_put)(Store *s, const GroupRecord *g); /* new, or anew */
         int (*group_delete)(Store *s, const char *name);
         int (*groups_count)(Store *s, uint64_t *ret);
-        int (*groups_each)(                                               /* by name; after: NULL: all */
+        /* By name; after: NULL: all. */
+        int (*groups_each)(
                         Store *s, const char *after, uint64_t limit, store_group_t callback, void *userdata);
-        int (*group_rollout)(Store *s, const char *name, uint64_t *ret);  /* one that is not over and names it */
+        /* A rollout that is not over and names it. */
+        int (*group_rollout)(Store *s, const char *name, uint64_t *ret);
 
         int (*answer_get)(Store *s, const char *actor, const char *key, AnswerRecord *ret);
         int (*answer_put)(Store *s, const char *actor, const char *key, const AnswerRecord *a);

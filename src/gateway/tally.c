@@ -11,8 +11,8 @@ typedef struct Count {
 } Count;
 
 struct Tally {
-        Hashmap *counts;                     /* value → Count */
-        Count *last;                         /* the same often comes again */
+        Hashmap *counts; /* value → Count */
+        Count *last;     /* the same often comes again */
 };
 
 static void count_destroy(void *value) {

@@ -21,7 +21,8 @@ void target_done(Target *t) {
 static int add_id(Target *t, const char *pointer, const char *id, RequestError *e) {
         if (!id || !pki_agent_id_is_valid(id))
                 return request_refuse_member(
-                                e, pointer, streq(pointer, "/agent") ? "an agent id" : "an array of agent ids");
+                                e, pointer,
+                                streq(pointer, "/agent") ? "an agent id" : "an array of agent ids");
         return text_list_add(&t->ids, id);
 }
 
@@ -35,7 +36,8 @@ static int take_ids(json_t *ids, Target *t, RequestError *e) {
         if (n == 0 || n > AGENT_QUERY_IDS_MAX)
                 return request_refuse(
                                 e, HTTP_PROBLEM_BAD_REQUEST, "/ids",
-                                "\"ids\" must hold 1 to %u agent ids, here are %zu.", AGENT_QUERY_IDS_MAX, n);
+                                "\"ids\" must hold 1 to %u agent ids, here are %zu.", AGENT_QUERY_IDS_MAX,
+                                n);
         json_array_foreach(ids, i, id) {
                 r = add_id(t, "/ids", json_string_value(id), e);
                 if (r < 0)
@@ -108,7 +110,8 @@ int target_expectation_parse(json_t *body, TargetExpectation *ret, RequestError 
         if (r < 0 || !digest)
                 return r;
         if (!hex_is_valid(digest, SHA256_SIZE))
-                return request_refuse_member(e, "/expected_digest", "64 hexadecimal digits, as they were given");
+                return request_refuse_member(
+                                e, "/expected_digest", "64 hexadecimal digits, as they were given");
         ret->has_digest = true;
         (void) snprintf(ret->digest, sizeof(ret->digest), "%s", digest);
         return 0;
@@ -174,7 +177,8 @@ char *target_describe(const Target *t) {
 
         switch (t->kind) {
         case TARGET_IDS:
-                return t->ids.n == 1 ? strjoinf("agent %s", t->ids.items[0]) : strjoinf("%zu agents", t->ids.n);
+                return t->ids.n == 1 ? strjoinf("agent %s", t->ids.items[0]) :
+                                       strjoinf("%zu agents", t->ids.n);
         case TARGET_SELECTOR:
                 return selector_format(t->selector, &selector) < 0 ? NULL : selector;
         case TARGET_GROUP:
@@ -194,14 +198,15 @@ static int resolve_group(Target *t, Store *s, RequestError *e) {
         r = group_selector(s, t->group, &t->selector);
         if (r == -ENOENT)
                 return request_refuse(
-                                e, HTTP_PROBLEM_NOT_FOUND, t->pointer, "There is no group \"%s\".", t->group);
+                                e, HTTP_PROBLEM_NOT_FOUND, t->pointer, "There is no group \"%s\".",
+                                t->group);
         return r;
 }
 
 typedef struct Missing {
         const TextList *ids;
         size_t next;
-        const char *first;                   /* of those that were not met; NULL: none */
+        const char *first; /* of those that were not met; NULL: none */
 } Missing;
 
 /* Both are sorted. */
@@ -227,8 +232,8 @@ static int resolve_ids(const Target *t, Store *s, RequestError *e) {
         if (!m.first)
                 return 0;
         return request_refuse(
-                        e, HTTP_PROBLEM_NOT_FOUND, t->pointer,
-                        "There is no agent \"%s\"%s.", m.first, t->ids.n == 1 ? "" : " (any more); nothing was done");
+                        e, HTTP_PROBLEM_NOT_FOUND, t->pointer, "There is no agent \"%s\"%s.", m.first,
+                        t->ids.n == 1 ? "" : " (any more); nothing was done");
 }
 
 int target_resolve(Target *t, Store *s, RequestError *e) {
@@ -307,14 +312,16 @@ static int refuse_changed(const TargetExpectation *x, const TargetSize *size, Re
         int r;
 
         if (other_count)
-                r = request_refuse(
-                                e, HTTP_PROBLEM_CONFLICT, "/expected_count",
-                                "%" PRIu64 " agents match now, not %" PRIu64 "; look again before you go on.",
-                                size->count, x->count);
+                r =
+                                request_refuse(e, HTTP_PROBLEM_CONFLICT, "/expected_count",
+                                               "%" PRIu64 " agents match now, not %" PRIu64
+                                               "; look again before you go on.",
+                                               size->count, x->count);
         else
                 r = request_refuse(
                                 e, HTTP_PROBLEM_CONFLICT, "/expected_digest",
-                                "%" PRIu64 " agents match now, and they are not those that you saw; look again before "
+                                "%" PRIu64
+                                " agents match now, and they are not those that you saw; look again before "
                                 "you go on.",
                                 size->count);
         if (r != -EINVAL)

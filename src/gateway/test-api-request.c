@@ -34,8 +34,8 @@ static void test_update(void) {
                   "/expected_count" },
                 { "{\"all\":true,\"version\":\"1.0.0\",\"dry_run\":true}", HTTP_PROBLEM_BAD_REQUEST, NULL },
                 { "{\"ids\":[\"a\",\"b\"],\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_REQUEST, "/ids" },
-                { "{\"all\":true,\"version\":\"1.0.0\",\"expected_digest\":\"12\"}", HTTP_PROBLEM_BAD_REQUEST,
-                  "/expected_digest" },
+                { "{\"all\":true,\"version\":\"1.0.0\",\"expected_digest\":\"12\"}",
+                  HTTP_PROBLEM_BAD_REQUEST, "/expected_digest" },
         };
         _cleanup_(update_request_done) UpdateRequest q = {};
         _cleanup_free_ char *target = NULL;
@@ -56,8 +56,8 @@ static void test_update(void) {
                         "{\"selector\":\"b=c , "
                         "a\",\"version\":\"1.2.0-rc.1\",\"retry\":true,\"expected_count\":0}");
         assert_ok(update_request_parse(body, &q, &e));
-        assert_se(q.target.kind == TARGET_SELECTOR && q.retry && q.expected.has_count && q.expected.count == 0 &&
-                  !q.expected.has_digest);
+        assert_se(q.target.kind == TARGET_SELECTOR && q.retry && q.expected.has_count &&
+                  q.expected.count == 0 && !q.expected.has_digest);
         assert_ok(target_format(&q.target, &target));
         assert_streq(target, "selector:a,b=c");
         assert_streq(q.version, "1.2.0-rc.1");
@@ -125,7 +125,8 @@ static void test_relabel(void) {
                 { "{\"all\":true,\"labels\":{\"a\":1}}", "/labels" },
                 { "{\"labels\":{\"a\":\"b\"}}", NULL },
         };
-        _cleanup_json_ json_t *body = parse("{\"ids\":[\"b\",\"a\",\"b\"],\"labels\":{\"x\":\"\",\"y\":\"1\"}}");
+        _cleanup_json_ json_t *body =
+                        parse("{\"ids\":[\"b\",\"a\",\"b\"],\"labels\":{\"x\":\"\",\"y\":\"1\"}}");
         _cleanup_(relabel_request_done) RelabelRequest q = {};
         RequestError e = {};
 

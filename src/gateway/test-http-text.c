@@ -109,7 +109,8 @@ static void test_headers(void) {
         assert_se(http_accepts("text/csv", "text/csv") && http_accepts("a/b, TEXT/CSV;q=0.5", "text/csv"));
         assert_se(http_accepts("text/csv; charset=utf-8 , */*", "text/csv"));
         assert_se(!http_accepts("text/csvx", "text/csv") && !http_accepts("*/*", "text/csv"));
-        assert_se(!http_accepts("text/csv;q=0", "text/csv") && !http_accepts("text/csv; header=x; q=0.00,a/b", "text/csv"));
+        assert_se(!http_accepts("text/csv;q=0", "text/csv") &&
+                  !http_accepts("text/csv; header=x; q=0.00,a/b", "text/csv"));
         assert_se(http_accepts("text/csv;q=0.01", "text/csv") && !http_accepts(NULL, "text/csv"));
         assert_se(streq(http_bearer_token("Bearer x"), "x"));
         assert_se(streq(http_bearer_token("bearer  x"), "x"));

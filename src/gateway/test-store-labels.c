@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What lists of agents are made of: the columns that others keep up to date, labels given to many at once, groups,
- * and answers that are kept. */
+/* What lists of agents are made of: the columns that others keep up to date, labels given to many at once,
+ * groups, and answers that are kept. */
 
 #include <fcntl.h>
 
@@ -18,7 +18,8 @@ static int collect_id(AgentRecord *a, void *userdata) {
         return text_list_add(userdata, a->id);
 }
 
-static void check_update(Store *s, const char *id, uint64_t revision, UpdatePhase phase, const char *version) {
+static void
+check_update(Store *s, const char *id, uint64_t revision, UpdatePhase phase, const char *version) {
         _cleanup_(agent_record_done) AgentRecord a = {};
 
         assert_ok(s->ops->agent_get(s, id, &a));
@@ -49,11 +50,11 @@ static void test_columns(Store *s) {
         two.version = (char *) "1.1.0";
         assert_ok(s->ops->instruction_put(s, &two));
         check_update(s, "columns", 1, UPDATE_PHASE_OFFERED, "1.1.0");
-        one.phase = UPDATE_PHASE_SUCCEEDED;  /* the truth about the older one comes late */
+        one.phase = UPDATE_PHASE_SUCCEEDED; /* the truth about the older one comes late */
         assert_ok(s->ops->instruction_put(s, &one));
         check_update(s, "columns", 1, UPDATE_PHASE_OFFERED, "1.1.0");
 
-        assert_ok(s->ops->agent_put(s, &a));         /* a Hello changes neither */
+        assert_ok(s->ops->agent_put(s, &a)); /* a Hello changes neither */
         assert_ok(s->ops->agent_seen(s, "columns", 9, 9));
         check_update(s, "columns", 1, UPDATE_PHASE_OFFERED, "1.1.0");
         assert_ok(labels_set(&labels, "env", "x"));
@@ -73,8 +74,10 @@ static void test_old_versions(const char *path) {
 
                 assert_ok(s->ops->agent_put(
                                 s, &(AgentRecord){ .id = name,
-                                                   .version = (char *) (*id == 'a' ? "1.10.0" : *id == 'b' ? "1.9.0" :
-                                                                                                             NULL) }));
+                                                   .version =
+                                                                   (char *) (*id == 'a' ? "1.10.0" :
+                                                                             *id == 'b' ? "1.9.0" :
+                                                                                          NULL) }));
         }
         assert_ok(sqlite_run(SQLITE_STORE(s), "UPDATE agents SET version_key = ''"));
         s = store_close(s);
@@ -83,7 +86,8 @@ static void test_old_versions(const char *path) {
         assert_ok(s->ops->agents_page(
                         s, &(AgentQuery){ .versions = &versions, .limit = 9 }, collect_id, &seen, NULL));
         assert_ok(s->ops->agents_page(
-                        s, &(AgentQuery){ .sort = AGENT_SORT_VERSION, .limit = 9 }, collect_id, &seen, NULL));
+                        s, &(AgentQuery){ .sort = AGENT_SORT_VERSION, .limit = 9 }, collect_id, &seen,
+                        NULL));
         assert_se(seen.n == 4);
         assert_streq(seen.items[0], "a");
         assert_streq(seen.items[1], "c");
@@ -136,10 +140,10 @@ static void test_relabel(Store *s) {
         q.selectors[0] = tier;
         assert_ok(s->ops->agents_relabel(s, &q, &change));
         assert_se(changed == 5 && told.n == 3 && streq(told.items[0], "a") && streq(told.items[2], "e"));
-        check_labels(s, "a", 3, "moved", NULL);      /* one revision for being made, with labels */
+        check_labels(s, "a", 3, "moved", NULL); /* one revision for being made, with labels */
         check_labels(s, "g", 3, "moved", NULL);
         check_labels(s, "b", 2, NULL, NULL);
-        assert_ok(s->ops->agents_relabel(s, &q, &change));       /* again: nobody changes */
+        assert_ok(s->ops->agents_relabel(s, &q, &change)); /* again: nobody changes */
         assert_se(changed == 0);
         check_labels(s, "a", 3, "moved", NULL);
 }
@@ -220,7 +224,8 @@ static void test_answers(Store *s) {
         assert_ok(s->ops->answers_prune(s, 5, "me", 2));
         assert_error(s->ops->answer_get(s, "me", "k2", &back), ENOENT);
         assert_ok(s->ops->answer_get(s, "me", "k3", &back));
-        assert_se(back.status == 202 && streq(back.body, "{}") && streq(back.fingerprint, "f") && back.created == 13);
+        assert_se(back.status == 202 && streq(back.body, "{}") && streq(back.fingerprint, "f") &&
+                  back.created == 13);
         answer_record_done(&back);
         assert_ok(s->ops->answer_get(s, "other", "k0", &back));
         answer_record_done(&back);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The ways that the store takes to lists of agents, as SQLite explains them, so that a list does not become slow
- * unnoticed. */
+/* The ways that the store takes to lists of agents, as SQLite explains them, so that a list does not become
+ * slow unnoticed. */
 
 #include "store-sqlite-filter.h"
 #include "string-util.h"
@@ -19,7 +19,8 @@ static void check_plan(Store *s, const SqlBuilder *b, const char *const *words, 
         explain.text = sql;
         query_begin_built(&q, s, &explain);
         while (query_row(&q) > 0)
-                assert_ok(strv_consume(&steps, strjoinf("%s;", (const char *) sqlite3_column_text(q.stmt, 3))));
+                assert_ok(strv_consume(
+                                &steps, strjoinf("%s;", (const char *) sqlite3_column_text(q.stmt, 3))));
         assert_ok(query_read(&q));
         plan = strv_join(steps, " ");
         assert_se(plan);
@@ -37,7 +38,8 @@ static void check_plan(Store *s, const SqlBuilder *b, const char *const *words, 
 #define WORDS(...) ((const char *const[]){ __VA_ARGS__, NULL })
 #define NO_WORDS ((const char *const[]){ NULL })
 
-static void check_count_plan(Store *s, const AgentQuery *q, const char *const *words, const char *const *others) {
+static void
+check_count_plan(Store *s, const AgentQuery *q, const char *const *words, const char *const *others) {
         _cleanup_sql_ SqlBuilder b = {};
         FilterPlan plan;
 
@@ -59,8 +61,7 @@ static void put_agent(Store *s) {
 }
 
 static void test_plans(Store *s) {
-        _cleanup_(selector_freep) Selector *env = NULL, *not_env = NULL, *no_gpu = NULL,
-                                           *any_env = NULL;
+        _cleanup_(selector_freep) Selector *env = NULL, *not_env = NULL, *no_gpu = NULL, *any_env = NULL;
         _cleanup_(text_list_done) TextList versions = {}, many = {};
         AgentQuery q = {};
 
@@ -77,20 +78,35 @@ static void test_plans(Store *s) {
         }
 
         check_count_plan(s, &q, WORDS("COVERING INDEX agents_"), NO_WORDS);
-        q.selectors[0] = env;                        /* of labels alone: the table of agents is not read */
-        check_count_plan(s, &q, WORDS("SEARCH d USING COVERING INDEX agent_labels_by_key"), WORDS(" a ", "SCAN"));
+        q.selectors[0] = env; /* of labels alone: the table of agents is not read */
+        check_count_plan(
+                        s, &q, WORDS("SEARCH d USING COVERING INDEX agent_labels_by_key"),
+                        WORDS(" a ", "SCAN"));
         q.states = 1U << AGENT_STATE_ONLINE;
-        check_count_plan(s, &q, WORDS("SEARCH d USING COVERING INDEX agent_labels_by_key", "SEARCH a USING"), WORDS("SCAN"));
+        check_count_plan(
+                        s, &q, WORDS("SEARCH d USING COVERING INDEX agent_labels_by_key", "SEARCH a USING"),
+                        WORDS("SCAN"));
         q.versions = &versions;
         q.selectors[0] = NULL;
-        check_count_plan(s, &q, WORDS("SEARCH a USING COVERING INDEX agents_facets (state=? AND version_key=?)"),
-                         WORDS("SCAN"));
+        check_count_plan(
+                        s, &q,
+                        WORDS("SEARCH a USING COVERING INDEX agents_facets (state=? AND version_key=?)"),
+                        WORDS("SCAN"));
         q = (AgentQuery){ .selectors = { not_env, no_gpu } };
         check_count_plan(s, &q, WORDS("SCAN a;", "SEARCH l USING PRIMARY KEY"), NO_WORDS);
         q = (AgentQuery){ .selectors = { any_env } };
-        check_count_plan(s, &q, WORDS("SEARCH d USING COVERING INDEX agent_labels_by_key"), WORDS(" a ", "SCAN"));
+        check_count_plan(
+                        s, &q, WORDS("SEARCH d USING COVERING INDEX agent_labels_by_key"),
+                        WORDS(" a ", "SCAN"));
+        q = (AgentQuery){ .phases = 1U << UPDATE_PHASE_FAILED | 1U << AGENT_QUERY_NO_UPDATE };
+        check_count_plan(
+                        s, &q, WORDS("SEARCH a USING COVERING INDEX agents_by_update (update_phase=?)"),
+                        NO_WORDS);
         q = (AgentQuery){ .terms = &many };
-        check_count_plan(s, &q, WORDS("SEARCH a USING INDEX agents_by_hostname", "SEARCH a USING PRIMARY KEY"), NO_WORDS);
+        check_count_plan(
+                        s, &q,
+                        WORDS("SEARCH a USING INDEX agents_by_hostname", "SEARCH a USING PRIMARY KEY"),
+                        NO_WORDS);
         SQLITE_STORE(s)->list_limits.few = 5000;
 }
 
@@ -104,7 +120,8 @@ static void test_orders(Store *s) {
                         _cleanup_sql_ SqlBuilder b = {};
 
                         sqlite_lists_add_walk(&b, &q, /* same_key= */ i > 3 && sort != AGENT_SORT_ID, 10);
-                        check_plan(s, &b, q.after ? WORDS("SEARCH a USING") : WORDS("SCAN a"), WORDS("TEMP B-TREE"));
+                        check_plan(s, &b, q.after ? WORDS("SEARCH a USING") : WORDS("SCAN a"),
+                                   WORDS("TEMP B-TREE"));
                 }
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Whom an action is for: read, written, resolved in a store, counted, and compared with what somebody saw. */
+/* Whom an action is for: read, written, resolved in a store, counted, and compared with what somebody saw.
+ */
 
 #include "target.h"
 
@@ -123,7 +124,9 @@ static void put_agents(Store *s) {
                 assert_ok(s->ops->agent_put_labels(s, name, &labels));
         }
         assert_ok(s->ops->group_put(
-                        s, &(GroupRecord){ .name = (char *) "testers", .selector = (char *) "env=test", .revision = 1 }));
+                        s, &(GroupRecord){ .name = (char *) "testers",
+                                           .selector = (char *) "env=test",
+                                           .revision = 1 }));
 }
 
 static void digest(const char *ids, char ret[static TARGET_DIGEST_MAX]) {
@@ -211,14 +214,16 @@ static void test_expected(Store *s) {
         assert_ok(s->ops->agent_delete(s, "a"));
         assert_error(target_check(&t, s, &seen, NULL, &e), EINVAL);
         assert_streq(e.pointer, "/expected_count");
-        assert_se(e.problem == HTTP_PROBLEM_CONFLICT && strstr(e.detail, "1 agents") && strstr(e.detail, "not 2"));
+        assert_se(e.problem == HTTP_PROBLEM_CONFLICT && strstr(e.detail, "1 agents") &&
+                  strstr(e.detail, "not 2"));
         assert_se(json_get_u64(e.members, "count", &n) == 0 && n == 1);
         assert_se(json_get_u64(e.members, "expected_count", &n) == 0 && n == 2);
         request_error_done(&e);
 
         assert_ok(s->ops->agent_put(s, &(AgentRecord){ .id = (char *) "new" }));
         assert_ok(s->ops->group_put(
-                        s, &(GroupRecord){ .name = (char *) "testers", .selector = (char *) "env!=production" }));
+                        s, &(GroupRecord){ .name = (char *) "testers",
+                                           .selector = (char *) "env!=production" }));
         assert_ok(target_resolve(&t, s, &e));
         assert_error(target_check(&t, s, &seen, NULL, &e), EINVAL);
         assert_streq(e.pointer, "/expected_digest");

@@ -10,7 +10,7 @@
 
 json_t *view_labels(const Labels *l);
 json_t *view_agent(const AgentRecord *a);                /* without what is desired and the last update */
-json_t *view_agent_narrow(const AgentRecord *a);         /* what a table shows; from the store, not of a Hello */
+json_t *view_agent_narrow(const AgentRecord *a); /* what a table shows; from the store, not of a Hello */
 json_t *view_instruction(const InstructionRecord *i);
 json_t *view_desired(const DesiredRecord *d);
 json_t *view_group(const GroupRecord *g);                /* without its agents */

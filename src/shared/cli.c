@@ -13,7 +13,7 @@
 #include "version.h"
 
 #define VERB_WORDS_MAX 3U
-#define OPTIONS_MAX 32U
+#define OPTIONS_MAX 63U /* one bit each */
 #define OPTION_HELP 1000
 #define OPTION_VERSION 1001
 #define OPTION_FIRST 2000
@@ -329,7 +329,7 @@ static CliExit fail_unknown_verb(const CliProgram *p, char *const *words) {
         if (!words[0])
                 return cli_fail(CLI_USAGE, "A command is missing. \"%s --help\" lists them.", p->name);
 
-        /* "agents" or "agents lost": say what there is after "agents" */
+        /* "agent" or "agent lost": say what there is after "agent" */
         for (const CliVerb *v = p->verbs; v->name; v++) {
                 const char *rest = startswith(v->name, words[0]);
 

@@ -24,7 +24,7 @@ typedef enum CliExit {
 } CliExit;
 
 typedef struct CliVerb {
-        const char *name;      /* one word, or several: "agents list" */
+        const char *name;      /* one word, or several: "agent list" */
         const char *arguments; /* for help: "[VERSION]"; NULL: none */
         unsigned min_arguments, max_arguments;
         uint64_t options; /* bits of CliOption.id besides CliProgram.common */

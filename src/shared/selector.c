@@ -148,8 +148,8 @@ static int requirement_compare(const void *a, const void *b) {
         r = strcmp(x->key, y->key);
         if (r != 0)
                 return r;
-        if (x->operator != y->operator)
-                return x->operator < y->operator ? -1 : 1;
+        if (x->op != y->op)
+                return x->op < y->op ? -1 : 1;
         for (; v && *v && w && *w; v++, w++) {
                 r = strcmp(*v, *w);
                 if (r != 0)
@@ -218,23 +218,23 @@ static int parse_requirement(Lexer *l, SelectorRequirement *q, size_t *n_values)
                 return lexer_fail(l, "there is no such fact (os, os_version, arch, kernel, hostname, version)");
         lexer_next(l);
         if (negated) {
-                q->operator = SELECTOR_NOT_EXISTS;
+                q->op = SELECTOR_NOT_EXISTS;
                 return 0;
         }
 
         switch (l->type) {
         case TOKEN_END:
         case TOKEN_COMMA:
-                q->operator = SELECTOR_EXISTS;
+                q->op = SELECTOR_EXISTS;
                 return 0;
         case TOKEN_EQUAL:
         case TOKEN_NOT_EQUAL:
-                q->operator = l->type == TOKEN_EQUAL ? SELECTOR_IN : SELECTOR_NOT_IN;
+                q->op = l->type == TOKEN_EQUAL ? SELECTOR_IN : SELECTOR_NOT_IN;
                 lexer_next(l);
                 return parse_value(l, q, n_values);
         case TOKEN_WORD:
                 if (lexer_is_word(l, "in") || lexer_is_word(l, "notin")) {
-                        q->operator = lexer_is_word(l, "in") ? SELECTOR_IN : SELECTOR_NOT_IN;
+                        q->op = lexer_is_word(l, "in") ? SELECTOR_IN : SELECTOR_NOT_IN;
                         return parse_set(l, q, n_values);
                 }
                 break;
@@ -323,7 +323,7 @@ Selector *selector_free(Selector *s) {
 }
 
 static bool requirement_matches(const SelectorRequirement *q, const char *value) {
-        switch (q->operator) {
+        switch (q->op) {
         case SELECTOR_EXISTS:
                 return value;
         case SELECTOR_NOT_EXISTS:
@@ -351,7 +351,7 @@ const SelectorRequirement *selector_requirements(const Selector *s, size_t *ret_
 static char *requirement_format(const SelectorRequirement *q) {
         _cleanup_free_ char *values = NULL;
 
-        switch (q->operator) {
+        switch (q->op) {
         case SELECTOR_EXISTS:
                 return strdup(q->key);
         case SELECTOR_NOT_EXISTS:
@@ -361,11 +361,11 @@ static char *requirement_format(const SelectorRequirement *q) {
                 break;
         }
         if (strv_length(q->values) == 1)
-                return strjoinf("%s%s%s", q->key, q->operator == SELECTOR_IN ? "=" : "!=", q->values[0]);
+                return strjoinf("%s%s%s", q->key, q->op == SELECTOR_IN ? "=" : "!=", q->values[0]);
         values = strv_join(q->values, ",");
         if (!values)
                 return NULL;
-        return strjoinf("%s %s (%s)", q->key, q->operator == SELECTOR_IN ? "in" : "notin", values);
+        return strjoinf("%s %s (%s)", q->key, q->op == SELECTOR_IN ? "in" : "notin", values);
 }
 
 int selector_format(const Selector *s, char **ret) {

@@ -42,7 +42,7 @@ typedef enum SelectorOperator {
 
 typedef struct SelectorRequirement {
         char *key;
-        SelectorOperator operator;
+        SelectorOperator op;
         char **values;                             /* sorted, without duplicates */
 } SelectorRequirement;
 

@@ -229,13 +229,13 @@ class Gateway:
         return json.loads(text) if text else None
 
     def import_releases(self, repository: Repository) -> None:
-        self.ctl("releases", "import", repository.folder)
+        self.ctl("release", "import", repository.folder)
 
     def join_token(self, uses: int = 1) -> str:
         return str(self.ctl("token", "create", "--uses", str(uses)).stdout).strip()
 
     def agent(self, agent_id: str) -> dict[str, Any]:
-        shown = self.ctl("agents", "show", agent_id, "-o", "json", check=False)
+        shown = self.ctl("agent", "show", agent_id, "-o", "json", check=False)
         return dict(json.loads(shown.stdout)) if shown.returncode == 0 else {}
 
     def updates(self, agent_id: str) -> list[dict[str, Any]]:

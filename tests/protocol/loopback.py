@@ -185,7 +185,7 @@ class Loopback:
         return execute(argv, check=check, env=env, timeout=30)
 
     def agent(self, agent_id: str) -> dict[str, Any]:
-        shown = self.ctl("agents", "show", agent_id, "-o", "json", check=False)
+        shown = self.ctl("agent", "show", agent_id, "-o", "json", check=False)
         return dict(json.loads(shown.stdout)) if shown.returncode == 0 else {}
 
     def token(self, uses: int = 1) -> str:

@@ -73,14 +73,14 @@ def operators_view() -> None:
             # it had seen nothing that it could have gone on from, so it says that something may be missing
             assert "reset" in [e["event"] for e in watch_two.events]
 
-        listed = loop.ctl("agents", "list", "-l", "env=x", "-o", "name").stdout.split()
+        listed = loop.ctl("agent", "list", "-l", "env=x", "-o", "name").stdout.split()
         assert listed == [one.id]
-        assert loop.ctl("agents", "list", "-l", "env!=x", "-o", "name").stdout.split() == [two.id]
-        everything = json.loads(loop.ctl("agents", "list", "-o", "json").stdout)
+        assert loop.ctl("agent", "list", "-l", "env!=x", "-o", "name").stdout.split() == [two.id]
+        everything = json.loads(loop.ctl("agent", "list", "-o", "json").stdout)
         assert everything["total"] == 2
-        row = loop.ctl("agents", "list", "--no-legend", "-o", "wide").stdout.splitlines()
+        row = loop.ctl("agent", "list", "--no-legend", "-o", "wide").stdout.splitlines()
         assert all("env=x" in line for line in row if line.startswith(one.id)), row
-        shown = loop.ctl("agents", "show", one.id).stdout
+        shown = loop.ctl("agent", "show", one.id).stdout
         assert "State: offline" in shown and "Version: 1.0.0" in shown, shown
 
 
@@ -94,9 +94,9 @@ def exit_codes() -> None:
         def code(*arguments: str) -> int:
             return int(loop.ctl(*arguments, check=False).returncode)
 
-        assert code("agents", "show", "a" * 32) == 3
+        assert code("agent", "show", "a" * 32) == 3
         assert code("watch", "a" * 32) == 3
-        assert code("agents", "list", "-l", "a==,") == 2
+        assert code("agent", "list", "-l", "a==,") == 2
         assert code("update", "--all", "--yes", "--version", "1.0.0") == 3
         assert code("update", "--all", "--version", "1.0.0") == 2
 
@@ -105,23 +105,23 @@ def exit_codes() -> None:
         changed = re.sub(rb'("version": ?)\d', rb"\g<1>9", good, count=1)
         assert changed != good
         timestamp.write_bytes(changed)
-        refused = loop.ctl("releases", "import", str(repository.folder), check=False)
+        refused = loop.ctl("release", "import", str(repository.folder), check=False)
         assert refused.returncode == 1 and "timestamp" in refused.stderr, refused.stderr
         timestamp.write_bytes(good)
-        assert loop.ctl("releases", "import", str(repository.folder)).stdout == "Imported 1.0.0.\n"
-        again = loop.ctl("releases", "import", str(repository.folder))
+        assert loop.ctl("release", "import", str(repository.folder)).stdout == "Imported 1.0.0.\n"
+        again = loop.ctl("release", "import", str(repository.folder))
         assert "Nothing new" in again.stdout and " 2 were there already" in again.stderr
         assert code("update", "--all", "--yes", "--version", "1.0.0", "--wait") == 0
-        assert loop.ctl("releases", "list", "-o", "name").stdout == "1.0.0\n"
+        assert loop.ctl("release", "list", "-o", "name").stdout == "1.0.0\n"
 
         token = loop.state / "admin.token"
         secret = token.read_text()
         token.write_text("fga1_wrong\n")
-        assert code("agents", "list") == 4
+        assert code("agent", "list") == 4
         token.write_text(secret)
         assert loop.gateway is not None
         loop.gateway.stop()
-        assert code("agents", "list") == 1
+        assert code("agent", "list") == 1
 
 
 def seldom_done() -> None:
@@ -130,7 +130,7 @@ def seldom_done() -> None:
         loop.start_gateway()
         repository = Repository(loop.build, loop.folder / "repository")
         repository.release("1.0.0")
-        loop.ctl("releases", "import", str(repository.folder))
+        loop.ctl("release", "import", str(repository.folder))
         agent = loop.new_agent()
         agent.start(loop.token())
         agent.wait_online()
@@ -157,10 +157,52 @@ def seldom_done() -> None:
         loop.ctl("api-token", "delete", token["id"])
         assert "CI" not in loop.ctl("api-token", "list").stdout
 
-        assert loop.ctl("agents", "remove", agent.id, check=False).returncode == 2
-        loop.ctl("agents", "remove", agent.id, "--yes")
+        assert loop.ctl("agent", "remove", agent.id, check=False).returncode == 2
+        loop.ctl("agent", "remove", agent.id, "--yes")
         assert not agent.seen()
-        assert loop.ctl("agents", "remove", agent.id, "--yes", check=False).returncode == 3
+        assert loop.ctl("agent", "remove", agent.id, "--yes", check=False).returncode == 3
 
 
-TESTS = (seldom_done, operators_view, exit_codes)
+def labels_and_groups() -> None:
+    """What real agents say of themselves reaches the columns that lists filter by; labels and groups."""
+    with Loopback("groups") as loop:
+        loop.start_gateway()
+        one, two = loop.new_agent("one"), loop.new_agent("two")
+        for agent in (one, two):
+            agent.start(loop.token())
+            agent.wait_online()
+
+        def names(*filters: str) -> list[str]:
+            return sorted(loop.ctl("agent", "list", "-o", "name", *filters).stdout.split())
+
+        both = sorted((one.id, two.id))
+        assert names("--state=online", "--version-is=1.0.0", "--update-is=none", "--sort=-connected") == both
+        assert names("--state=offline,never") == names("--version-is=none") == names("--update-is=failed") == []
+        assert names("-m", f"{one.id},nobody") == [one.id]
+
+        assert loop.ctl("agent", "label", one.id, "env=x").stdout == "1 of 1 agent changed.\n"
+        loop.ctl("group", "create", "xs", "-l", "env=x")
+        assert names("--group=xs") == [one.id]
+        assert loop.ctl("agent", "label", "--all", "tier=web", check=False).returncode == 2
+        loop.ctl("agent", "label", "--all", "--yes", "tier=web")
+        assert names("-l", "tier=web,env!=x") == [two.id]
+        assert "Agents: 1, 1 online" in loop.ctl("group", "show", "xs").stdout
+        loop.ctl("group", "set", "xs", "-l", "tier=web")
+        assert names("--group=xs") == both
+        loop.ctl("group", "remove", "xs")
+        assert loop.ctl("agent", "list", "--group=xs", check=False).returncode == 3
+
+        # a Hello moves what the agent says, and nothing that people say
+        before = one.seen()
+        assert before["address"].startswith("127.0.0.1:") and before["connected"], before
+        assert one.program is not None
+        one.program.stop()
+        wait_for(lambda: names("--state=offline") == [one.id], 20, "the agent to be offline")
+        one.start(loop.token())
+        one.wait_online()
+        after = one.seen()
+        assert after["address"] != before["address"] and after["connected"] >= before["connected"]
+        assert after["revision"] == before["revision"] and after["labels"] == {"env": "x", "tier": "web"}
+
+
+TESTS = (seldom_done, operators_view, exit_codes, labels_and_groups)

@@ -17,7 +17,7 @@ def _begin(loop: Loopback, *versions: str, settings: str = "") -> tuple[Agent, R
     repository = Repository(loop.build, loop.folder / "repository")
     for version in versions:
         repository.release(version, files=_files(loop))
-    loop.ctl("releases", "import", str(repository.folder))
+    loop.ctl("release", "import", str(repository.folder))
     agent = loop.new_agent()
     (agent.folder / "agent.conf.d").mkdir()
     (agent.folder / "agent.conf.d" / "test.conf").write_text(settings)

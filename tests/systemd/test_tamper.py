@@ -222,7 +222,7 @@ def unsigned_release(lab: Lab) -> str:
     offer.metadata.insert(0, ("2.root.json", attacker / "metadata" / "1.root.json"))
     lab.client.refused(offer, "VerificationFailed")
 
-    told = lab.gateway.ctl("releases", "import", attacker, check=False)
+    told = lab.gateway.ctl("release", "import", attacker, check=False)
     assert told.returncode != 0, "the gateway imported it"
     assert [r["version"] for r in lab.gateway.api("GET", "/releases")["releases"]] == ["1.0.0"]
 

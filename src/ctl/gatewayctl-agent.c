@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* agents list, agents show, and what other verbs show of an agent. */
+/* agent list, agent show, and what other verbs show of an agent. */
 
 #include "alloc-util.h"
 #include "cli-table.h"
@@ -8,21 +8,46 @@
 #include "phase.h"
 #include "string-util.h"
 
-#define PAGE 500U
+#define PAGE 1000U
 #define PAGES_MAX 2000U
 
-static char *agents_path(const char *selector, const char *cursor) {
-        _cleanup_free_ char *s = NULL, *k = NULL;
+/* "&key=value", escaped, or nothing. */
+static int add_parameter(char ***parts, const char *key, const char *value) {
+        _cleanup_free_ char *escaped = NULL;
 
-        s = selector ? url_escape(selector) : NULL;
-        k = cursor ? url_escape(cursor) : NULL;
-        if ((selector && !s) || (cursor && !k))
-                return NULL;
-        return strjoinf("/api/v1/agents?limit=%u%s%s%s%s", PAGE, s ? "&selector=" : "", strempty(s),
-                        k ? "&cursor=" : "", strempty(k));
+        if (!value)
+                return 0;
+        escaped = url_escape(value);
+        return escaped ? strv_consume(parts, strjoinf("&%s=%s", key, escaped)) : -ENOMEM;
 }
 
-CliExit agents_read(GatewayCtl *c, const char *selector, json_t **ret) {
+static char *agents_path(const GatewayCtl *c, bool narrow, const char *cursor) {
+        _cleanup_strv_free_ char **parts = NULL;
+        int r;
+
+        r =
+                        strv_consume(&parts, strjoinf("/api/v1/agents?limit=%u&fields=%s", PAGE,
+                                                      narrow ? "narrow" : "full"));
+        if (r >= 0)
+                r = add_parameter(&parts, "selector", c->selector);
+        if (r >= 0)
+                r = add_parameter(&parts, "group", c->group);
+        if (r >= 0)
+                r = add_parameter(&parts, "state", c->state);
+        if (r >= 0)
+                r = add_parameter(&parts, "version", c->version_is);
+        if (r >= 0)
+                r = add_parameter(&parts, "update", c->update_is);
+        if (r >= 0)
+                r = add_parameter(&parts, "q", c->match);
+        if (r >= 0)
+                r = add_parameter(&parts, "sort", c->sort);
+        if (r >= 0)
+                r = add_parameter(&parts, "cursor", cursor);
+        return r < 0 ? NULL : strv_join(parts, "");
+}
+
+CliExit agents_read(GatewayCtl *c, bool narrow, json_t **ret) {
         _cleanup_json_ json_t *all = json_array();
         _cleanup_free_ char *cursor = NULL;
 
@@ -33,7 +58,7 @@ CliExit agents_read(GatewayCtl *c, const char *selector, json_t **ret) {
                 const char *next;
                 CliExit code;
 
-                path = agents_path(selector, cursor);
+                path = agents_path(c, narrow, cursor);
                 if (!path || !all)
                         return cli_fail(CLI_ERROR, "Out of memory.");
                 code = api_call(c, "GET", path, NULL, &page);
@@ -154,25 +179,23 @@ static CliExit print_agents(const GatewayCtl *c, json_t *agents) {
         int r;
 
         if (c->output == OUTPUT_NAME) {
-                json_array_foreach(agents, i, agent)
-                        cli_print("%s", json_text(agent, "id"));
+                json_array_foreach(agents, i, agent) cli_print("%s", json_text(agent, "id"));
                 return CLI_OK;
         }
         r = cli_table_new(&t, c->output == OUTPUT_WIDE ? wide : columns);
         if (r >= 0) {
-                json_array_foreach(agents, i, agent)
-                        add_agent_row(c, t, agent);
+                json_array_foreach(agents, i, agent) add_agent_row(c, t, agent);
                 r = cli_table_print(t, !c->no_legend);
         }
         return r < 0 ? cli_fail(CLI_ERROR, "Cannot print the agents: %s", strerror(-r)) : CLI_OK;
 }
 
-CliExit gatewayctl_agents_list(char *const *arguments, void *userdata) {
+CliExit gatewayctl_agent_list(char *const *arguments, void *userdata) {
         GatewayCtl *c = userdata;
         _cleanup_json_ json_t *agents = NULL, *answer = NULL;
         CliExit code;
 
-        code = agents_read(c, c->selector, &agents);
+        code = agents_read(c, /* narrow= */ c->output == OUTPUT_NAME, &agents);
         if (code != CLI_OK)
                 return code;
         if (c->output != OUTPUT_JSON)
@@ -214,6 +237,8 @@ static void add_agent_fields(CliTable *t, json_t *agent) {
         cli_table_field(t, "Architecture", CLI_PLAIN, json_text(facts, "arch"));
         add_time(t, "Metadata expires", agent, "metadata_expires");
         add_time(t, "Enrolled", agent, "enrolled");
+        add_time(t, "Connected", agent, "connected");
+        cli_table_field(t, "Address", CLI_PLAIN, json_text(agent, "address"));
         add_time(t, "Last seen", agent, "last_seen");
 }
 
@@ -245,7 +270,7 @@ static int print_updates(const GatewayCtl *c, json_t *updates) {
         return cli_table_print(t, !c->no_legend);
 }
 
-CliExit gatewayctl_agents_show(char *const *arguments, void *userdata) {
+CliExit gatewayctl_agent_show(char *const *arguments, void *userdata) {
         GatewayCtl *c = userdata;
         _cleanup_(cli_table_freep) CliTable *t = NULL;
         _cleanup_json_ json_t *agent = NULL;
@@ -255,7 +280,7 @@ CliExit gatewayctl_agents_show(char *const *arguments, void *userdata) {
 
         if (!agent_id_is_plain(arguments[0]))
                 return cli_fail(CLI_USAGE,
-                                "\"%s\" cannot be an agent's id. \"agents list -o name\" shows them.",
+                                "\"%s\" cannot be an agent's id. \"agent list -o name\" shows them.",
                                 arguments[0]);
         path = strjoinf("/api/v1/agents/%s", arguments[0]);
         code = path ? api_call(c, "GET", path, NULL, &agent) : cli_fail(CLI_ERROR, "Out of memory.");
