@@ -30,7 +30,15 @@ def free_port() -> int:
 class Program:
     """A process whose output goes to a file; ended with its loopback."""
 
-    def __init__(self, name: str, argv: Sequence[str], log: Path, env: dict[str, str] | None = None):
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        log: Path,
+        env: dict[str, str] | None = None,
+        *,
+        close_fds: bool = True,
+    ) -> None:
         self.name = name
         self.log = log
         with log.open("ab") as output:
@@ -41,6 +49,7 @@ class Program:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(env or {})},
                 start_new_session=True,
+                close_fds=close_fds,
             )
 
     @property
@@ -147,8 +156,15 @@ class Loopback:
                     progress(f"  {log.stem}: {line}")
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def spawn(self, name: str, argv: Sequence[str], env: dict[str, str] | None = None) -> Program:
-        program = Program(name, argv, self.folder / f"{name}.log", env)
+    def spawn(
+        self,
+        name: str,
+        argv: Sequence[str],
+        env: dict[str, str] | None = None,
+        *,
+        close_fds: bool = True,
+    ) -> Program:
+        program = Program(name, argv, self.folder / f"{name}.log", env, close_fds=close_fds)
         self.programs.append(program)
         return program
 

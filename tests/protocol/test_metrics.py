@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sqlite3
 import struct
 import subprocess
@@ -19,7 +20,7 @@ from harness.wait import wait_for
 
 from . import h2
 from .identity import own
-from .loopback import Agent, Loopback
+from .loopback import Agent, Loopback, Program
 from .test_stream import hello
 
 _OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
@@ -28,8 +29,8 @@ Samples = dict[str, float]
 
 
 def _scrape(loop: Loopback, accept: str = "*/*") -> str:
-    socket = str(loop.folder / "admin.sock")
-    argv = ["curl", "-sSf", "--max-time", "10", "--unix-socket", socket, "--header", f"Accept: {accept}"]
+    path = str(loop.folder / "admin.sock")
+    argv = ["curl", "-sSf", "--max-time", "10", "--unix-socket", path, "--header", f"Accept: {accept}"]
     return execute([*argv, "http://localhost/metrics"]).stdout
 
 
@@ -261,8 +262,8 @@ def loopback_port_instead_of_a_path() -> None:
 
 
 def _health(loop: Loopback, path: str) -> dict[str, Any]:
-    socket = str(loop.folder / "admin.sock")
-    argv = ["curl", "-sS", "--max-time", "10", "--unix-socket", socket, f"http://localhost{path}"]
+    admin = str(loop.folder / "admin.sock")
+    argv = ["curl", "-sS", "--max-time", "10", "--unix-socket", admin, f"http://localhost{path}"]
     return dict(json.loads(execute(argv).stdout))
 
 
@@ -312,4 +313,41 @@ def watched_from_the_start_to_the_end() -> None:
         wait_for(lambda: _health(loop, "/readyz")["status"] == "ok", 10, "the gateway to be ready", 0.1)
 
 
-TESTS = [numbers_move, prometheus_reads_it, loopback_port_instead_of_a_path, watched_from_the_start_to_the_end]
+def _start_with_socket(loop: Loopback, listening: socket.socket, gateway: list[str]) -> Program:
+    """As the service manager does it: the descriptor is number 3, and has a name."""
+    handed = os.dup(listening.fileno())
+    script = f'exec 3<&{handed}; export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=admin; exec "$@"'
+    os.set_inheritable(handed, True)
+    try:
+        return loop.spawn("activated", ["sh", "-c", script, "sh", *gateway], close_fds=False)
+    finally:
+        os.close(handed)
+
+
+def socket_of_the_service_manager() -> None:
+    """It is taken and not removed; one that other machines can reach is refused, whoever passed it."""
+    with Loopback("activated") as loop:
+        gateway = loop.start_gateway(f"AdminListen={loop.folder}/not-this-one.sock")
+        gateway.stop()
+        argv = [str(a) for a in gateway.process.args]
+        with socket.create_server(("0.0.0.0", 0)) as everybody:
+            refused = _start_with_socket(loop, everybody, argv)
+            assert refused.process.wait(10) != 0
+            assert "can be reached from other machines" in refused.output(), refused.output()
+        with socket.socket(socket.AF_UNIX) as ours:
+            ours.bind(str(loop.folder / "admin.sock"))
+            ours.listen()
+            taken = _start_with_socket(loop, ours, argv)
+            assert "fleet_store_up 1" in wait_for(lambda: _scrape(loop), 10, "the metrics", 0.1)
+            assert not (loop.folder / "not-this-one.sock").exists()
+            taken.stop()
+            assert (loop.folder / "admin.sock").exists()
+
+
+TESTS = [
+    numbers_move,
+    prometheus_reads_it,
+    loopback_port_instead_of_a_path,
+    watched_from_the_start_to_the_end,
+    socket_of_the_service_manager,
+]
