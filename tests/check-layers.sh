@@ -19,7 +19,7 @@ release: basic shared tuf
 ctl: basic shared
 agent: basic shared tuf pki rpc
 gateway: basic shared tuf pki rpc
-simulate: basic shared tuf pki rpc
+simulate: basic shared tuf pki rpc agent
 payloads: basic shared tuf pki rpc updater agent
 '
 

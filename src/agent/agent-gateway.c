@@ -173,10 +173,9 @@ static void on_message(AgentStream *s, const Fleet__V1__GatewayMessage *message,
                 agent_update_cancel(a->update, strempty(message->cancel_instruction->instruction_id));
                 break;
         case FLEET__V1__GATEWAY_MESSAGE__MESSAGE_ACK:
-                agent_report_on_ack(a->report, strempty(message->ack->id), message->ack->sequence);
-                if (a->o.handlers->on_acknowledged)
-                        a->o.handlers->on_acknowledged(
-                                        a, strempty(message->ack->id), message->ack->sequence, a->o.userdata);
+                if (agent_report_on_ack(a->report, strempty(message->ack->id), message->ack->sequence) &&
+                    a->o.handlers->on_acknowledged)
+                        a->o.handlers->on_acknowledged(a, message->ack->id, a->o.userdata);
                 break;
         case FLEET__V1__GATEWAY_MESSAGE__MESSAGE_DRAIN:
                 log_info("The gateway asks to come back within %u s: %s",

@@ -297,12 +297,14 @@ void agent_report_on_drained(AgentReport *r) {
                 report_send_final(r, s);
 }
 
-void agent_report_on_ack(AgentReport *r, const char *instruction, uint64_t sequence) {
+bool agent_report_on_ack(AgentReport *r, const char *instruction, uint64_t sequence) {
+        bool news = false;
+
         LIST_FOREACH(statuses, s, r->finals) {
                 UpdateRecord *u = s->record;
                 if (u->acked || !streq(u->instruction, instruction) || u->sequence != sequence)
                         continue;
-                u->acked = true;
+                u->acked = news = true;
                 int k = final_save(r, u);
                 if (k < 0) /* then it is only repeated after the next start */
                         log_warning_errno(
@@ -310,6 +312,7 @@ void agent_report_on_ack(AgentReport *r, const char *instruction, uint64_t seque
                                         instruction);
         }
         finals_prune(r);
+        return news;
 }
 
 /* ---- questions ---- */

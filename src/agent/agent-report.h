@@ -36,7 +36,8 @@ int agent_report_final(AgentReport *r, UpdateRecord *u);
 void agent_report_on_connected(AgentReport *r); /* a Welcome came: send all that is owed */
 void agent_report_on_disconnected(AgentReport *r);
 void agent_report_on_drained(AgentReport *r);
-void agent_report_on_ack(AgentReport *r, const char *instruction, uint64_t sequence);
+/* True if that is a final which had not been acknowledged before. */
+bool agent_report_on_ack(AgentReport *r, const char *instruction, uint64_t sequence);
 
 /* Finished updates, acknowledged or not; NULL if there is none. They stay the report's. */
 const UpdateRecord *agent_report_find_instruction(AgentReport *r, const char *instruction);

@@ -5,8 +5,14 @@
 
 static char no_text[] = "";
 static const UpdaterView no_view = {
-        .version = no_text,          .state = no_text,           .transaction = no_text, .current_version = no_text,
-        .previous_version = no_text, .pending_version = no_text, .floor = no_text,       .pinned_version = no_text,
+        .version = no_text,
+        .state = no_text,
+        .transaction = no_text,
+        .current_version = no_text,
+        .previous_version = no_text,
+        .pending_version = no_text,
+        .floor = no_text,
+        .pinned_version = no_text,
 };
 
 void agent_updater_attach(AgentUpdater *u, const AgentUpdaterHandlers *handlers, void *userdata) {

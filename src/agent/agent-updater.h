@@ -3,8 +3,9 @@
 
 /* The updater as the agent sees it: its properties, the result of its last transaction, and Install. On a
  * machine it is a service on the system bus (agent-handoff.h); a simulator brings one of its own. It may
- * vanish at any time. Nothing here blocks or retries; the caller decides. Made and owned by whoever makes the
- * Agent, and outlives it. Loop's thread; handlers are never called from within the functions that ask. */
+ * vanish at any time. Nothing here blocks or retries; the caller decides. Made and owned by whoever makes
+ * the Agent, and outlives it. Loop's thread; handlers are never called from within the functions that ask.
+ */
 
 #include "macro.h"
 #include "phase.h"

@@ -102,10 +102,11 @@ static void test_order_and_repeat(void) {
         assert_se(w.n == 6 && w.sent[5].sequence == final);
 
         /* an acknowledgement of something else changes nothing */
-        agent_report_on_ack(r, id(1), final - 1);
-        agent_report_on_ack(r, id(2), final);
+        assert_se(!agent_report_on_ack(r, id(1), final - 1));
+        assert_se(!agent_report_on_ack(r, id(2), final));
         assert_se(agent_report_pending(r) == 1);
-        agent_report_on_ack(r, id(1), final);
+        assert_se(agent_report_on_ack(r, id(1), final));
+        assert_se(!agent_report_on_ack(r, id(1), final));
         assert_se(agent_report_pending(r) == 0);
         agent_report_free(r);
 

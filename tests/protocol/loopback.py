@@ -30,15 +30,23 @@ def free_port() -> int:
 class Program:
     """A process whose output goes to a file; ended with its loopback."""
 
-    def __init__(self, name: str, argv: Sequence[str], log: Path, env: dict[str, str] | None = None):
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        log: Path,
+        env: dict[str, str] | None = None,
+        output: Path | None = None,
+    ):
+        """output: where its standard output goes, if not into the log."""
         self.name = name
         self.log = log
-        with log.open("ab") as output:
+        with log.open("ab") as errors, (output or log).open("ab") as data:
             self.process = subprocess.Popen(
                 list(argv),
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
+                stdout=data,
+                stderr=errors,
                 env={**os.environ, **(env or {})},
                 start_new_session=True,
             )
@@ -147,8 +155,14 @@ class Loopback:
                     progress(f"  {log.stem}: {line}")
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def spawn(self, name: str, argv: Sequence[str], env: dict[str, str] | None = None) -> Program:
-        program = Program(name, argv, self.folder / f"{name}.log", env)
+    def spawn(
+        self,
+        name: str,
+        argv: Sequence[str],
+        env: dict[str, str] | None = None,
+        output: Path | None = None,
+    ) -> Program:
+        program = Program(name, argv, self.folder / f"{name}.log", env, output)
         self.programs.append(program)
         return program
 
@@ -164,6 +178,10 @@ class Loopback:
         self.gateway = self.spawn("gateway", argv)
         wait_for(self.healthy, 20, "the gateway to answer", 0.1)
         return self.gateway
+
+    @staticmethod
+    def run(argv: Sequence[str]) -> str:
+        return str(execute(argv, timeout=60).stdout)
 
     def healthy(self) -> bool:
         assert self.gateway is not None and self.gateway.running, "the gateway ended"
