@@ -421,18 +421,21 @@ static bool client_is_busy(const HttpClient *c) {
         return false;
 }
 
-static int on_idle(sd_event_source *source, uint64_t usec, void *userdata) {
-        HttpClient *c = userdata;
-
+static void client_give_back(HttpClient *c) {
         if (!c->multi)
-                return 0;
+                return;
         if (c->depth > 0 || client_is_busy(c)) {
                 client_arm_idle(c);
-                return 0;
+                return;
         }
         (void) curl_multi_cleanup(c->multi);
         c->multi = NULL;
-        return event_timer_disarm(c->timer);
+        (void) event_timer_disarm(c->timer);
+}
+
+static int on_idle(sd_event_source *source, uint64_t usec, void *userdata) {
+        client_give_back(userdata);
+        return 0;
 }
 
 static void client_arm_idle(HttpClient *c) {
@@ -442,7 +445,8 @@ static void client_arm_idle(HttpClient *c) {
 
 void http_client_set_idle(HttpClient *c, usec_t idle) {
         c->idle = idle;
-        client_arm_idle(c);
+        if (idle > 0)
+                client_give_back(c);
 }
 
 uint64_t http_client_received(const HttpClient *c) {

@@ -28,7 +28,7 @@ struct SimAgent {
         SimUpdater *updater;
         Agent *agent; /* NULL: switched off, or between two versions */
 
-        bool lost, absent, stopping, agent_stopping;
+        bool enrolled, lost, absent, stopping, agent_stopping;
         usec_t session_ended; /* CLOCK_BOOTTIME; 0: in a session, or none was to be expected */
         bool had_session;
 
@@ -500,6 +500,8 @@ void sim_agent_count(SimAgent *a, SimSnapshot *n) {
         if (!a->updater)
                 return;
         n->started++;
+        a->enrolled = a->agent ? agent_is_enrolled(a->agent) : a->enrolled;
+        n->enrolled += a->enrolled;
         if (!a->agent && sim_updater_is_busy(a->updater)) /* between two versions */
                 phase = UPDATE_PHASE_RESTARTING;
         if (phase >= 0)
@@ -511,7 +513,6 @@ void sim_agent_count(SimAgent *a, SimSnapshot *n) {
                                 MAX(n->longest_silence, usec_sub(now(CLOCK_BOOTTIME), a->session_ended));
         if (!a->agent)
                 return;
-        n->enrolled += agent_is_enrolled(a->agent);
         n->online += agent_is_connected(a->agent);
         n->unacknowledged += agent_unacknowledged(a->agent);
         n->bytes += agent_bytes_received(a->agent);

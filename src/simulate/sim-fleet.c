@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim-fleet.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -38,6 +39,7 @@ struct SimFleet {
         usec_t begun;         /* CLOCK_BOOTTIME */
         usec_t shown;         /* since then: when the last line was */
         usec_t settled_since; /* CLOCK_BOOTTIME, 0: something is under way */
+        uint64_t trimmed;     /* when so many updates had ended */
         uint64_t beats;       /* of the flood, so far */
         uint32_t next_beat;
         bool stopping, terminal, line_open;
@@ -113,19 +115,29 @@ static void fleet_end_line(SimFleet *f) {
         f->line_open = false;
 }
 
+/* What many updates at once leave behind in the allocator is several times what is needed afterwards. */
+static void fleet_trim(SimFleet *f, const SimSnapshot *n) {
+        uint64_t ended = sim_stats_ended(f->stats);
+
+        if (n->idle < n->started || ended == f->trimmed)
+                return;
+        f->trimmed = ended;
+        (void) malloc_trim(0);
+}
+
 static void fleet_show(SimFleet *f) {
         SimSnapshot n;
 
-        if (f->o.quiet || fleet_snapshot(f, &n) < 0)
+        if (fleet_snapshot(f, &n) < 0)
                 return;
         json_decref(n.versions);
+        fleet_trim(f, &n);
         _cleanup_free_ char *text =
-                        strjoinf("%" PRIu64 " agents: %" PRIu64 " started, %" PRIu64 " enrolled, %" PRIu64
-                                 " online, %" PRIu64 " updating; instructions: %" PRIu64
-                                 " received, %" PRIu64 " ended",
-                                 n.agents, n.started, n.enrolled, n.online, n.started - n.idle,
-                                 sim_stats_received(f->stats), sim_stats_ended(f->stats));
-        if (!text)
+                        strjoinf("%" PRIu64 " agents, %" PRIu64 " online, %" PRIu64
+                                 " updating; instructions: %" PRIu64 " came, %" PRIu64 " ended",
+                                 n.agents, n.online, n.started - n.idle, sim_stats_received(f->stats),
+                                 sim_stats_ended(f->stats));
+        if (!text || f->o.quiet)
                 return;
         if (f->terminal)
                 fprintf(stderr, "\r%s\x1b[K", text);

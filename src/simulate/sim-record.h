@@ -9,8 +9,9 @@
 #include "agent-updater.h"
 #include "macro.h"
 
-#define SIM_ATTEMPTS_MAX 16U /* versions of which the attempts are counted; the one first tried gives way   \
-                              */
+#define SIM_ATTEMPTS_MAX                                                                                    \
+        16U /* versions of which the attempts are counted; the one first tried gives way                    \
+             */
 
 typedef struct SimAttempts {
         char *version, *instruction; /* the last one that asked for it */
