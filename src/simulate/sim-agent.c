@@ -50,7 +50,8 @@ static void on_property(Agent *agent, const char *property, void *userdata) {
         SimAgent *a = userdata;
         AgentStatus s;
 
-        if (!streq(property, "LastError") || a->agent != agent)
+        /* in a session it is how an update ended, which the report tells */
+        if (!streq(property, "LastError") || a->agent != agent || agent_is_connected(agent))
                 return;
         agent_get_status(agent, &s);
         if (!isempty(s.last_error) && free_and_strdup(&a->trouble, s.last_error) > 0)

@@ -134,6 +134,18 @@ def _files(folder: Path, size: int) -> tuple[Path, Path]:
     return agent, updater
 
 
-def updates(loop: Loopback, agent_id: str) -> list[dict[str, Any]]:
-    """The instructions of one agent as the gateway has them, newest first."""
-    return list(loop.agent(agent_id).get("updates", []))
+def fleet(loop: Loopback) -> dict[str, dict[str, Any]]:
+    """All agents as the gateway has them, by id."""
+    shown = loop.ctl("agents", "list", "-o", "json").stdout
+    return {a["id"]: a for a in json.loads(shown)["agents"]}
+
+
+def outcome(agent: dict[str, Any]) -> tuple[str, ...]:
+    """How its last update ended: phase and verdict, and where it failed."""
+    update = agent.get("update", {})
+    failed = (update["failed_phase"],) if "failed_phase" in update else ()
+    return (update.get("phase", ""), update.get("verdict", ""), *failed)
+
+
+def outcomes(agents: dict[str, dict[str, Any]]) -> dict[str, tuple[str, ...]]:
+    return {i: outcome(a) for i, a in agents.items()}
