@@ -368,12 +368,12 @@ int main(int argc, char *argv[]) {
 
         /* what agents have to say is told by the fleet, once and with their number; FLEET_LOG_LEVEL= shows
          * all */
-        log_set_max_level(LOG_ERR);
+        log_set_max_level(LOG_CRIT);
         (void) umask(0077);
         if (crypto_init() < 0)
                 return cli_fail(CLI_ERROR, "The cryptographic library does not work on this machine.");
         if (daemon_protect_memory() < 0)
-                log_warning("Cannot protect this process against core dumps, ignoring.");
+                cli_note("Cannot protect this process against core dumps, ignoring.");
         int code = cli_main(&program, argc, argv, &s);
         sim_plan_done(&s.plan);
         return code;

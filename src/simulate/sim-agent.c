@@ -297,7 +297,8 @@ static void sim_agent_try_on(SimAgent *a) {
         int r = sim_agent_switch_on(a);
         if (r >= 0)
                 return;
-        log_error_errno(r, "Cannot start agent %" PRIu32 ", trying again: %m", a->machine.number);
+        _cleanup_free_ char *message = strjoinf("It cannot be started, trying again: %s.", strerror(-r));
+        a->c->on_trouble(a, strempty(message), a->c->userdata);
         sim_agent_restart_soon(a);
 }
 
@@ -335,6 +336,11 @@ static bool on_drain_seen(SimUpdater *u, void *userdata) {
         return s.drain_seen;
 }
 
+static void on_updater_trouble(SimUpdater *u, const char *message, void *userdata) {
+        SimAgent *a = userdata;
+        a->c->on_trouble(a, message, a->c->userdata);
+}
+
 static void on_installing(SimUpdater *u, const char *instruction, const char *version, void *userdata) {
         SimAgent *a = userdata;
         sim_log_machine(a->c->log, &a->machine, "installing", version, instruction);
@@ -347,6 +353,7 @@ static const SimUpdaterHandlers updater_handlers = {
         .on_lost = on_lost,
         .drain_seen = on_drain_seen,
         .on_installing = on_installing,
+        .on_trouble = on_updater_trouble,
 };
 
 /* ---- absence ---- */

@@ -11,7 +11,6 @@
 #include "errno-util.h"
 #include "event-util.h"
 #include "hashmap.h"
-#include "log.h"
 #include "sim-state.h"
 #include "string-util.h"
 
@@ -46,6 +45,12 @@ struct SimFleet {
         Hashmap *troubles; /* sentences that were said */
         sd_event_source *start_source, *show_source, *flood_source, *stop_source;
 };
+
+/* One of the few words that are the simulator's own; what its agents say to a journal is not shown. */
+static int tell(int error, const char *what) {
+        cli_note("%s: %s.", what, strerror(-error));
+        return error;
+}
 
 static const char *const until_table[_SIM_UNTIL_MAX] = {
         [SIM_UNTIL_STOPPED] = "stopped",
@@ -101,9 +106,9 @@ int sim_fleet_report(SimFleet *f) {
         }
         _cleanup_free_ char *text = r >= 0 ? json_format(report, /* pretty= */ false) : NULL;
         if (!text)
-                return log_oom();
+                return tell(-ENOMEM, "Cannot go on");
         printf("%s\n", text);
-        return fflush(stdout) == 0 ? 0 : log_error_errno(negative_errno(), "Cannot write the report: %m");
+        return fflush(stdout) == 0 ? 0 : tell(negative_errno(), "Cannot write the report");
 }
 
 /* ---- showing ---- */
@@ -216,11 +221,12 @@ static int on_start(sd_event_source *source, uint64_t usec, void *userdata) {
 
         for (unsigned i = 0; i < START_AT_ONCE && f->n_started < MIN(due, (uint64_t) f->o.n); i++) {
                 int r = sim_agent_start(f->agents[f->n_started]);
-                if (r < 0)
-                        return sd_event_exit(
-                                        f->o.event,
-                                        log_error_errno(r, "Cannot start agent %" PRIu32 " in %s: %m",
-                                                        f->o.first + f->n_started, f->o.state_directory));
+                if (r < 0) {
+                        fleet_end_line(f);
+                        cli_note("Cannot start agent %" PRIu32 " in %s: %s.", f->o.first + f->n_started,
+                                 f->o.state_directory, strerror(-r));
+                        return sd_event_exit(f->o.event, r);
+                }
                 f->n_started++;
         }
         if (f->n_started >= f->o.n || f->stopping)
@@ -253,7 +259,7 @@ int sim_fleet_start(SimFleet *f) {
                 r = event_timer_arm(f->o.event, &f->show_source, SHOW_TERMINAL, on_show, f, "sim-show");
         if (r >= 0 && f->o.heartbeat_flood > 0)
                 r = event_timer_arm(f->o.event, &f->flood_source, TICK, on_flood, f, "sim-flood");
-        return r < 0 ? log_oom() : 0;
+        return r < 0 ? tell(r, "Cannot begin") : 0;
 }
 
 /* ---- stopping ---- */
@@ -295,10 +301,10 @@ static int fleet_raise_limit(const SimFleetOptions *o) {
         if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
                 return negative_errno();
         if (limit.rlim_max < needed) {
-                log_error("%" PRIu32 " agents need about %" PRIu64 " descriptors, and %" PRIu64
-                          " are allowed (ulimit -Hn). Play fewer of them, or share them out over several "
-                          "processes with --first=.",
-                          o->n, needed, (uint64_t) limit.rlim_max);
+                cli_note("%" PRIu32 " agents need about %" PRIu64 " descriptors, and %" PRIu64
+                         " are allowed (ulimit -Hn). Play fewer of them, or share them out over several "
+                         "processes with --first=.",
+                         o->n, needed, (uint64_t) limit.rlim_max);
                 return -EMFILE;
         }
         if (limit.rlim_max < all_busy && !o->quiet && !o->passive)
@@ -349,7 +355,7 @@ int sim_fleet_new(SimFleet **ret, const SimFleetOptions *options) {
         _cleanup_free_ char *message = NULL;
 
         if (!f)
-                return log_oom();
+                return tell(-ENOMEM, "Cannot go on");
         f->o = *options;
         f->terminal = isatty(STDERR_FILENO);
         int r = fleet_raise_limit(options);
@@ -358,16 +364,20 @@ int sim_fleet_new(SimFleet **ret, const SimFleetOptions *options) {
         r =
                         sim_state_open(&f->state, options->state_directory, options->plan->seed,
                                        options->first, options->n, &message);
+        if (message)
+                cli_note("%s", message);
+        else if (r < 0)
+                cli_note("Cannot use the directory %s: %s.", options->state_directory, strerror(-r));
         if (r < 0)
-                return message ? log_error_errno(r, "%s", message) :
-                                 log_error_errno(r, "Cannot use the directory %s: %m",
-                                                 options->state_directory);
+                return r;
         r = sim_log_new(&f->log, options->log_path);
-        if (r < 0)
-                return log_error_errno(r, "Cannot write to the log %s: %m", options->log_path);
+        if (r < 0) {
+                cli_note("Cannot write to the log %s: %s.", options->log_path, strerror(-r));
+                return r;
+        }
         r = fleet_make_parts(f);
         if (r < 0)
-                return log_error_errno(r, "Cannot make the agents: %m");
+                return tell(r, "Cannot make the agents");
         *ret = TAKE_PTR(f);
         return 0;
 }

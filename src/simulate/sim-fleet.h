@@ -35,7 +35,7 @@ typedef struct SimFleetOptions {
         SimUntil until;
 } SimFleetOptions;
 
-/* Errors are logged. -EBUSY: another process has some of these machines. */
+/* Errors are told on standard error. -EBUSY: another process has some of these machines. */
 int sim_fleet_new(SimFleet **ret, const SimFleetOptions *options);
 SimFleet *sim_fleet_free(SimFleet *f);
 DEFINE_POINTER_CLEANUP(SimFleet, sim_fleet_free);

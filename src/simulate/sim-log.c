@@ -6,9 +6,9 @@
 #include <stdio.h>
 
 #include "alloc-util.h"
+#include "cli.h"
 #include "errno-util.h"
 #include "fd-util.h"
-#include "log.h"
 #include "string-util.h"
 #include "version.h"
 
@@ -67,7 +67,7 @@ static void log_line(SimLog *l, const SimMachine *m, const char *event, const ch
         int r = fd_write_all(l->fd, line, (size_t) n + 2);
         if (r < 0 && !l->failed) {
                 l->failed = true;
-                log_error_errno(r, "Cannot write to the log, going on: %m");
+                cli_note("Cannot write to the log, going on without: %s.", strerror(-r));
         }
 }
 

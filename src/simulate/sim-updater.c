@@ -75,9 +75,10 @@ static void updater_show(SimUpdater *u) {
 /* A simulated disk that is full is a real one that is full: that is worth a word, and no more. */
 static void updater_save(SimUpdater *u) {
         int r = sim_record_save_at(u->record, u->o.state_fd);
-        if (r < 0)
-                log_error_errno(r, "Cannot store the record of machine %" PRIu32 ", going on: %m",
-                                u->o.machine->number);
+        if (r >= 0)
+                return;
+        _cleanup_free_ char *message = strjoinf("Its record cannot be stored, going on: %s.", strerror(-r));
+        u->o.handlers->on_trouble(u, strempty(message), u->o.userdata);
 }
 
 static void updater_set_phase(SimUpdater *u, UpdatePhase phase) {

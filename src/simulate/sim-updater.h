@@ -27,6 +27,7 @@ typedef struct SimUpdaterHandlers {
         /* Has the agent been told to come back later? Then it is given more time. */
         bool (*drain_seen)(SimUpdater *u, void *userdata);
         void (*on_installing)(SimUpdater *u, const char *instruction, const char *version, void *userdata);
+        void (*on_trouble)(SimUpdater *u, const char *message, void *userdata); /* a sentence for people */
 } SimUpdaterHandlers;
 
 typedef struct SimUpdaterOptions {

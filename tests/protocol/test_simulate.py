@@ -108,7 +108,8 @@ def machines_as_drawn() -> None:
 
 _BAD = (
     "--seed=11",
-    "--release-fault=1.2.0:30%",
+    "--release-fault=1.2.0:20%",
+    "--fault-where=1.2.0:os=rhel:60%",
     "--fail=downloading:10%",
     "--fail=verifying:10%",
     "--fail=staging:10%",
