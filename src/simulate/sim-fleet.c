@@ -18,8 +18,8 @@
 #define DESCRIPTORS_EACH 2U /* of an agent that has nothing to do: its folder and its connection */
 #define DESCRIPTORS_BUSY 8U /* of one that downloads */
 #define DESCRIPTORS_OTHER 256U
-#define TICK (20 * USEC_PER_MSEC)
-#define START_AT_ONCE 16U /* a turn of the loop, so that those that were started get their turn too */
+#define TICK (10 * USEC_PER_MSEC)
+#define START_AT_ONCE 32U /* a turn of the loop, so that those that were started get their turn too */
 #define STOP_TIMEOUT (5 * USEC_PER_SEC)
 #define SHOW_TERMINAL (500 * USEC_PER_MSEC)
 #define SHOW_LINES (10 * USEC_PER_SEC)
@@ -213,12 +213,8 @@ static void on_trouble(SimAgent *a, const char *message, void *userdata) {
 
 /* ---- starting ---- */
 
-static int on_start(sd_event_source *source, uint64_t usec, void *userdata) {
-        SimFleet *f = userdata;
-        usec_t passed = now(CLOCK_BOOTTIME) - f->begun;
-        uint64_t due = f->o.connect_rate > 0 ? passed * f->o.connect_rate / USEC_PER_SEC + 1 :
-                                               f->n_started + (uint64_t) START_AT_ONCE;
-
+/* As many as are due, though not too many at once. */
+static int fleet_start_some(SimFleet *f, uint64_t due) {
         for (unsigned i = 0; i < START_AT_ONCE && f->n_started < MIN(due, (uint64_t) f->o.n); i++) {
                 int r = sim_agent_start(f->agents[f->n_started]);
                 if (r < 0) {
@@ -229,11 +225,30 @@ static int on_start(sd_event_source *source, uint64_t usec, void *userdata) {
                 }
                 f->n_started++;
         }
-        if (f->n_started >= f->o.n || f->stopping)
+        return 0;
+}
+
+static int on_start_turn(sd_event_source *source, void *userdata) {
+        SimFleet *f = userdata;
+
+        if (f->stopping)
                 return 0;
-        return event_timer_arm(
-                        f->o.event, &f->start_source, f->n_started < due ? 0 : TICK, on_start, f,
-                        "sim-start");
+        int r = fleet_start_some(f, f->o.n);
+        if (r < 0 || f->n_started >= f->o.n)
+                return r;
+        return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int on_start_tick(sd_event_source *source, uint64_t usec, void *userdata) {
+        SimFleet *f = userdata;
+        usec_t passed = now(CLOCK_BOOTTIME) - f->begun;
+
+        if (f->stopping)
+                return 0;
+        int r = fleet_start_some(f, passed * f->o.connect_rate / USEC_PER_SEC + 1);
+        if (r < 0 || f->n_started >= f->o.n)
+                return r;
+        return event_timer_arm(f->o.event, &f->start_source, TICK, on_start_tick, f, "sim-start");
 }
 
 static int on_flood(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -254,7 +269,11 @@ static int on_flood(sd_event_source *source, uint64_t usec, void *userdata) {
 
 int sim_fleet_start(SimFleet *f) {
         f->begun = now(CLOCK_BOOTTIME);
-        int r = event_timer_arm(f->o.event, &f->start_source, 0, on_start, f, "sim-start");
+        int r = f->o.connect_rate == 0 ? event_defer_once(
+                                                         f->o.event, &f->start_source, on_start_turn, f,
+                                                         "sim-start") :
+                                         event_timer_arm(f->o.event, &f->start_source, 0, on_start_tick, f,
+                                                         "sim-start");
         if (r >= 0)
                 r = event_timer_arm(f->o.event, &f->show_source, SHOW_TERMINAL, on_show, f, "sim-show");
         if (r >= 0 && f->o.heartbeat_flood > 0)
