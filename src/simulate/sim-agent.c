@@ -33,7 +33,7 @@ struct SimAgent {
         bool had_session;
 
         char instruction[33]; /* the last one that was taken */
-        usec_t received;      /* CLOCK_BOOTTIME */
+        usec_t received;      /* CLOCK_BOOTTIME, 0: not by this process */
         SimFate fate;         /* of that */
 
         uint64_t n_absences, n_flaps;
@@ -91,11 +91,12 @@ on_instruction(Agent *agent, const Instruction *i, InstructionDecision decision,
         sim_stats_instruction(a->c->stats, i->id, a->c->passive ? INSTRUCTION_IGNORE : decision);
         if (a->c->passive)
                 return false;
-        if (decision == INSTRUCTION_ACCEPT) {
-                snprintf(a->instruction, sizeof(a->instruction), "%s", i->id);
-                a->received = now(CLOCK_BOOTTIME);
-        }
         if (decision == INSTRUCTION_ACCEPT || decision == INSTRUCTION_CONTINUE) {
+                if (!streq(a->instruction, i->id)) {
+                        snprintf(a->instruction, sizeof(a->instruction), "%s", i->id);
+                        /* that of one which an earlier process took is not known */
+                        a->received = decision == INSTRUCTION_ACCEPT ? now(CLOCK_BOOTTIME) : 0;
+                }
                 if (sim_updater_foretell(a->updater, i->version, i->id, &a->fate) < 0)
                         log_oom();
                 prepare_download(a);
@@ -138,14 +139,30 @@ static void on_shown(Agent *agent, void *userdata) {
                 download_is_over(a);
 }
 
+/* An end that was not drawn says something about the gateway, or about this machine. */
+static void tell_surprise(SimAgent *a, const UpdateRecord *u) {
+        bool succeeds = a->fate.end == SIM_END_SUCCEEDS;
+
+        if (succeeds ? u->phase == UPDATE_PHASE_SUCCEEDED : u->verdict == a->fate.verdict)
+                return;
+        _cleanup_free_ char *text =
+                        strjoinf("The update to %s was to %s, and ended as %s (%s): %s", u->to,
+                                 succeeds ? "succeed" : "fail otherwise", update_phase_to_string(u->phase),
+                                 update_verdict_to_string(u->verdict), u->message);
+        a->c->on_trouble(a, strempty(text), a->c->userdata);
+}
+
 static void on_update_finished(Agent *agent, const UpdateRecord *u, void *userdata) {
         SimAgent *a = userdata;
         bool ours = *u->instruction && streq(u->instruction, a->instruction);
 
         download_is_over(a);
+        if (ours && u->phase != UPDATE_PHASE_CANCELLED)
+                tell_surprise(a, u);
         sim_stats_finished(
                         a->c->stats, u->phase, u->verdict,
-                        ours ? usec_sub(now(CLOCK_BOOTTIME), a->received) : USEC_INFINITY);
+                        ours && a->received > 0 ? usec_sub(now(CLOCK_BOOTTIME), a->received) :
+                                                  USEC_INFINITY);
         if (ours)
                 a->instruction[0] = '\0';
 }

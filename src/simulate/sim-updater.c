@@ -141,7 +141,6 @@ static void updater_fail(SimUpdater *u, UpdateVerdict verdict, const char *messa
 
 /* From here on there is something to go back from. */
 static void updater_launch(SimUpdater *u) {
-        u->release = sim_release_free(u->release);
         if (u->fate.end == SIM_END_FAILS && u->fate.phase == UPDATE_PHASE_STAGING) {
                 updater_fail(u, u->fate.verdict, u->fate.message);
                 return;
@@ -173,6 +172,7 @@ static void on_hashed(FileHash *h, int error, Sha256 *hash, void *userdata) {
 
 static void updater_hash_next(SimUpdater *u) {
         if (u->hashing >= SIM_VERIFY_FILES) {
+                u->release = sim_release_free(u->release);
                 updater_plan(u, usec_sub(u->staged_at, now(CLOCK_BOOTTIME)), updater_launch);
                 return;
         }
