@@ -30,7 +30,6 @@ struct SimAgent {
 
         bool enrolled, lost, absent, stopping, agent_stopping;
         usec_t session_ended; /* CLOCK_BOOTTIME; 0: in a session, or none was to be expected */
-        bool had_session;
 
         char instruction[33]; /* the last one that was taken */
         usec_t received;      /* CLOCK_BOOTTIME, 0: not by this process */
@@ -58,24 +57,22 @@ static void on_property(Agent *agent, const char *property, void *userdata) {
                 a->c->on_trouble(a, s.last_error, a->c->userdata);
 }
 
-/* What the fate of the coming download is made of: it looks in the wrong place, or is as slow as was asked
- * for. */
-static void prepare_download(SimAgent *a) {
-        bool fails = a->fate.end == SIM_END_FAILS && a->fate.phase == UPDATE_PHASE_DOWNLOADING;
-
-        if (!fails)
-                return;
-        char *url = strjoinf("%s/nowhere", a->c->conf->url);
-        if (!url)
-                log_oom();
-        a->conf.url = url ?: a->c->conf->url;
-}
-
 static void download_is_over(SimAgent *a) {
         if (a->conf.url != a->c->conf->url)
                 free(a->conf.url);
         a->conf.url = a->c->conf->url;
         a->conf.speed_limit = a->c->conf->speed_limit;
+}
+
+/* One that is to fail looks for the repository where it is not. */
+static void prepare_download(SimAgent *a) {
+        download_is_over(a);
+        if (a->fate.end != SIM_END_FAILS || a->fate.phase != UPDATE_PHASE_DOWNLOADING)
+                return;
+        char *url = strjoinf("%s/nowhere", a->c->conf->url);
+        if (!url)
+                log_oom();
+        a->conf.url = url ?: a->c->conf->url;
 }
 
 static bool
@@ -177,7 +174,6 @@ static void on_session(Agent *agent, bool begun, void *userdata) {
                                 a->session_ended > 0 ? usec_sub(now(CLOCK_BOOTTIME), a->session_ended) :
                                                        USEC_INFINITY);
                 a->session_ended = 0;
-                a->had_session = true;
         } else if (!a->agent_stopping)
                 a->session_ended = now(CLOCK_BOOTTIME);
         sim_updater_on_session(a->updater, begun);
@@ -201,6 +197,10 @@ static void sim_agent_drop(SimAgent *a) {
         if (!a->agent)
                 return;
         sim_stats_bytes(a->c->stats, agent_bytes_received(a->agent));
+        if (agent_is_connected(a->agent)) { /* cut off without a goodbye */
+                sim_log_session(a->c->log, &a->machine, false);
+                sim_updater_on_session(a->updater, false);
+        }
         sim_log_machine(a->c->log, &a->machine, "stopped", sim_agent_version(a), "");
         a->agent = agent_free(a->agent);
         a->agent_stopping = false;

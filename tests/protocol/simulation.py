@@ -35,6 +35,8 @@ class Simulator:
         self.state = loop.folder / "machines"
         self.token = loop.folder / "join-token"
         self.program: Program | None = None
+        # quick, for tests; empty for the agent's own patience, which a gateway under load needs
+        self.reconnect = "ReconnectMinSec=100ms\nReconnectMaxSec=1s\n"
 
     def options(self, agents: int, *more: str, first: int = 0, version: str = "1.0.0") -> list[str]:
         return [f"--agents={agents}", f"--first={first}", f"--agent-version={version}", *more]
@@ -45,7 +47,7 @@ class Simulator:
         config.write_text(
             f"[Gateway]\nAddress=localhost:{ports.agent_port}\n"
             f"EnrollAddress=localhost:{ports.enroll_port}\nUrl=https://localhost:{ports.https_port}\n"
-            "ReconnectMinSec=100ms\nReconnectMaxSec=1s\n"
+            f"{self.reconnect}"
         )
         argv = [str(self.loop.build.program("fleet-simulate")), f"--config={config}"]
         argv += [f"--state-directory={self.state}", f"--log={self.log}"]
