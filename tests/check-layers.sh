@@ -19,7 +19,7 @@ release: basic shared tuf
 ctl: basic shared
 agent: basic shared tuf pki rpc
 gateway: basic shared tuf pki rpc
-simulate: basic shared tuf pki rpc
+simulate: basic shared tuf pki rpc agent
 payloads: basic shared tuf pki rpc updater agent
 '
 
@@ -142,6 +142,7 @@ self_check() {
         plant src/agent/planted.c '  #  include <openssl/x509.h>' '<openssl/x509.h> belongs to'
         plant src/agent/planted.c '#include <grpc/grpc.h>' '<grpc/grpc.h> belongs to'
         plant src/tuf/planted.h '#include <jansson.h>' '<jansson.h> belongs to'
+        plant src/agent/planted.c '#include "sim-fate.h"' 'agent includes upwards: "sim-fate.h" is of simulate'
         plant src/updater/planted.c '#include "http-client.h"' '"http-client.h" must not be used here'
         plant src/ctl/planted.c '#include "../shared/log.h"' 'included by path'
         plant src/ctl/planted.c '#include <log.h>' 'include it with quotes'

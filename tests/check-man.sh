@@ -16,6 +16,7 @@ src/ctl/gatewayctl-conf.c man/fleet-gatewayctl.1
 option_pages='
 src/ctl/agentctl.c fleet-agentctl
 src/ctl/gatewayctl.c fleet-gatewayctl
+src/simulate/fleet-simulate.c fleet-simulate
 '
 
 # "Section Key" for each row of a ConfItem table.

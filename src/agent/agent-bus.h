@@ -8,25 +8,9 @@
 #include <systemd/sd-bus.h>
 
 #include "agent-metadata.h"
-#include "macro.h"
-#include "time-util.h"
+#include "agent-status.h"
 
 typedef struct AgentBus AgentBus;
-
-/* Everything that the object shows. Texts are borrowed, never NULL. */
-typedef struct AgentStatus {
-        const char *version, *agent_id, *hostname;
-        const char *gateway_state, *gateway_address;
-        uint64_t sessions;
-        bool drain_seen;
-        const char *update_state, *target_version;
-        uint64_t bytes_done, bytes_total;
-        const char *last_error;
-        const char *config_revision;
-        usec_t metadata_age;     /* USEC_INFINITY: never refreshed */
-        usec_t metadata_expires; /* realtime, 0: none */
-        uint64_t telemetry_datagrams;
-} AgentStatus;
 
 typedef struct AgentBusHandlers {
         void (*get_status)(AgentStatus *ret, void *userdata);

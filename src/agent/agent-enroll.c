@@ -64,9 +64,10 @@ static void enroll_failed(AgentEnroll *e, bool refused, const char *format, ...)
         log_full(refused ? LOG_ERR : LOG_WARNING, "Enrolment failed: %s Trying again in %s.", message,
                  timespan_format(pause, text));
         enroll_reset(e);
-        if (event_timer_arm(e->o.event, &e->attempt_source, pause, on_attempt_timer, e, "enroll") < 0)
-                (void) sd_event_exit(e->o.event, log_oom());
+        int r = event_timer_arm(e->o.event, &e->attempt_source, pause, on_attempt_timer, e, "enroll");
         e->o.handlers->on_failed(e, message, pause, e->o.userdata);
+        if (r < 0)
+                e->o.handlers->on_stuck(e, log_oom(), e->o.userdata);
 }
 
 static void on_enroll_response(
@@ -213,7 +214,7 @@ static int enroll_attempt(AgentEnroll *e) {
         const char *why = "it is empty";
 
         enroll_reset(e);
-        int r = join_token_load(&e->token, &why);
+        int r = join_token_load(e->o.join_token_file, &e->token, &why);
         if (r == -ENOENT)
                 enroll_failed(e, true,
                               "There is no join token: the credential fleet-agent.join-token is absent. "

@@ -20,6 +20,8 @@ typedef struct AgentEnrollHandlers {
         void (*on_enrolled)(AgentEnroll *e, void *userdata);
         /* message: for people. pause: until the next attempt. */
         void (*on_failed)(AgentEnroll *e, const char *message, usec_t pause, void *userdata);
+        /* No timer could be armed (error, logged): there will be no further attempt. */
+        void (*on_stuck)(AgentEnroll *e, int error, void *userdata);
 } AgentEnrollHandlers;
 
 typedef struct AgentEnrollOptions {
@@ -31,6 +33,7 @@ typedef struct AgentEnrollOptions {
         AgentIdentity *identity;
         const char *agent_id;
         const char *user_agent;
+        const char *join_token_file; /* NULL: the credential of the service */
         const AgentEnrollHandlers *handlers;
         void *userdata;
 } AgentEnrollOptions;

@@ -382,7 +382,7 @@ AgentFetch *agent_fetch_free(AgentFetch *f) {
         return NULL;
 }
 
-void agent_fetch_targets(const AgentFetch *f, AgentHandoffTarget ret[static AGENT_FETCH_TARGETS]) {
+void agent_fetch_targets(const AgentFetch *f, UpdaterTarget ret[static AGENT_FETCH_TARGETS]) {
         for (size_t i = 0; i < AGENT_FETCH_TARGETS; i++)
-                ret[i] = (AgentHandoffTarget){ f->targets[i].path, f->targets[i].fd };
+                ret[i] = (UpdaterTarget){ f->targets[i].path, f->targets[i].fd };
 }

@@ -8,8 +8,8 @@
 #include <systemd/sd-event.h>
 
 #include "agent-conf.h"
-#include "agent-handoff.h"
 #include "agent-metadata.h"
+#include "agent-updater.h"
 #include "http-client.h"
 #include "phase.h"
 
@@ -46,7 +46,7 @@ AgentFetch *agent_fetch_free(AgentFetch *f); /* cancels; downloaded files stay *
 DEFINE_POINTER_CLEANUP(AgentFetch, agent_fetch_free);
 
 /* Paths and descriptors stay the fetch's. */
-void agent_fetch_targets(const AgentFetch *f, AgentHandoffTarget ret[static AGENT_FETCH_TARGETS]);
+void agent_fetch_targets(const AgentFetch *f, UpdaterTarget ret[static AGENT_FETCH_TARGETS]);
 
 /* What a refresh that did not succeed means for an update. Pure. */
 UpdateVerdict agent_fetch_verdict(int error, TufOutcome outcome);

@@ -18,7 +18,10 @@ int agent_send_status(const UpdateRecord *u, bool droppable, void *userdata) {
         update_record_fill(u, &status);
         message.message_case = FLEET__V1__AGENT_MESSAGE__MESSAGE_UPDATE_STATUS;
         message.update_status = &status;
-        return agent_stream_send(a->stream, &message, droppable ? RPC_SEND_DROPPABLE : RPC_SEND_KEEP);
+        int r = agent_stream_send(a->stream, &message, droppable ? RPC_SEND_DROPPABLE : RPC_SEND_KEEP);
+        if (r == 0 && a->o.handlers->on_status)
+                a->o.handlers->on_status(a, u, droppable, a->o.userdata);
+        return r;
 }
 
 /* ---- instructions ---- */
@@ -43,20 +46,23 @@ static void agent_on_instruction(Agent *a, const Fleet__V1__UpdateInstruction *m
         instruction_read(message, &i);
         agent_update_supersede(a->update, &i);
         InstructionContext context = {
-                .conf = &a->conf,
-                .running_version = fleet_version,
+                .conf = a->o.conf,
+                .running_version = a->o.running_version,
                 .current = agent_update_current(a->update),
                 .finished = agent_report_find_instruction(a->report, i.id),
                 .foreign_transaction = agent_update_is_foreign(a->update),
                 .outbox_full = agent_report_is_full(a->report),
                 .has_trusted_root = fleet_trusted_root_size > 0,
-                .pinned_version = agent_handoff_view(a->handoff)->pinned_version,
+                .pinned_version = agent_updater_view(a->o.updater)->pinned_version,
         };
         int r = instruction_decide(&i, &context, &verdict, &why);
         if (r < 0) {
                 log_oom();
                 return;
         }
+        if (a->o.handlers->on_instruction &&
+            !a->o.handlers->on_instruction(a, &i, (InstructionDecision) r, a->o.userdata))
+                return;
         if (r == INSTRUCTION_IGNORE) {
                 log_warning("Ignoring an instruction of the gateway: %s", why);
                 return;
@@ -93,7 +99,7 @@ static void agent_note_drain(Agent *a) {
         if (a->drain_seen || !agent_update_is_pending(a->update))
                 return;
         a->drain_seen = true;
-        agent_bus_changed(a->bus, "DrainSeen");
+        agent_changed(a, "DrainSeen");
 }
 
 static int on_get_credentials(AgentStream *s, RpcCredentials **ret, void *userdata) {
@@ -103,11 +109,11 @@ static int on_get_credentials(AgentStream *s, RpcCredentials **ret, void *userda
 
 static void on_fill_hello(AgentStream *s, Fleet__V1__Hello *hello, void *userdata) {
         Agent *a = userdata;
-        const UpdaterView *view = agent_handoff_view(a->handoff);
+        const UpdaterView *view = agent_updater_view(a->o.updater);
 
-        hello->agent_id = a->agent_id;
-        hello->version = (char *) fleet_version;
-        agent_facts_fill(&a->facts, hello->facts);
+        hello->agent_id = (char *) a->o.agent_id;
+        hello->version = (char *) a->o.running_version;
+        agent_facts_fill(a->o.facts, hello->facts);
         if (view->packaging > 0)
                 hello->facts->packaging = view->packaging;
         hello->transaction_id = (char *) agent_update_transaction(a->update);
@@ -134,24 +140,26 @@ static void on_stream_state(AgentStream *s, AgentStreamState state, void *userda
         };
         Agent *a = userdata;
         agent_set_gateway_state(a, names[state]);
-        agent_show_status(a);
+        agent_show(a);
 }
 
 static void on_welcome(AgentStream *s, const Fleet__V1__Welcome *welcome, void *userdata) {
         Agent *a = userdata;
 
         log_event(LOG_NOTICE, FLEET_MESSAGE_CONNECTED_STR,
-                  "MESSAGE=Connected to the gateway at %s (version %s).", a->conf.address,
-                  welcome->gateway_version, "FLEET_GATEWAY=%s", a->conf.address, "FLEET_AGENT_ID=%s",
-                  a->agent_id, NULL);
+                  "MESSAGE=Connected to the gateway at %s (version %s).", a->o.conf->address,
+                  welcome->gateway_version, "FLEET_GATEWAY=%s", a->o.conf->address, "FLEET_AGENT_ID=%s",
+                  a->o.agent_id, NULL);
         agent_enroll_stop(a->enroll);
         agent_session_set(a->session, welcome->session_token);
         agent_set_error(a, "");
-        agent_bus_changed(a->bus, "Sessions");
+        agent_changed(a, "Sessions");
         agent_update_on_connected(a->update);
         agent_report_on_connected(a->report);
         agent_metadata_start(a->metadata);
         agent_renew_plan(a->renew);
+        if (a->o.handlers->on_session)
+                a->o.handlers->on_session(a, true, a->o.userdata);
 }
 
 static void on_message(AgentStream *s, const Fleet__V1__GatewayMessage *message, void *userdata) {
@@ -165,7 +173,9 @@ static void on_message(AgentStream *s, const Fleet__V1__GatewayMessage *message,
                 agent_update_cancel(a->update, strempty(message->cancel_instruction->instruction_id));
                 break;
         case FLEET__V1__GATEWAY_MESSAGE__MESSAGE_ACK:
-                agent_report_on_ack(a->report, strempty(message->ack->id), message->ack->sequence);
+                if (agent_report_on_ack(a->report, strempty(message->ack->id), message->ack->sequence) &&
+                    a->o.handlers->on_acknowledged)
+                        a->o.handlers->on_acknowledged(a, message->ack->id, a->o.userdata);
                 break;
         case FLEET__V1__GATEWAY_MESSAGE__MESSAGE_DRAIN:
                 log_info("The gateway asks to come back within %u s: %s",
@@ -182,10 +192,6 @@ static int on_begin(sd_event_source *source, void *userdata) {
         return 0;
 }
 
-static bool agent_identity_is_ours(Agent *a) {
-        return streq_ptr(agent_identity_id(a->identity), a->agent_id);
-}
-
 /* Whether a certificate has expired is for the gateway's clock to judge: this machine's may be wrong for a
  * while, and must not cost it its identity. Only when the gateway refuses it as well is another one asked
  * for, beside the attempts to connect, which go on. */
@@ -200,7 +206,7 @@ static void agent_enroll_if_expired(Agent *a, const AgentStreamEnd *end) {
                     "it. If the clock is wrong, correct it; otherwise a join token is needed.",
                     rfc3339_format(expires, text));
         if (agent_enroll_start(a->enroll) < 0)
-                (void) sd_event_exit(a->event, log_oom());
+                agent_stuck(a, log_oom());
 }
 
 static void on_stream_end(AgentStream *s, const AgentStreamEnd *end, void *userdata) {
@@ -208,6 +214,8 @@ static void on_stream_end(AgentStream *s, const AgentStreamEnd *end, void *userd
         char span[TIMESPAN_MAX];
 
         agent_report_on_disconnected(a->report);
+        if (end->welcomed && a->o.handlers->on_session)
+                a->o.handlers->on_session(a, false, a->o.userdata);
         if (end->failure == RPC_FAILURE_PEER &&
             IN_SET(end->status, RPC_STATUS_UNAVAILABLE, RPC_STATUS_RESOURCE_EXHAUSTED))
                 agent_note_drain(a);
@@ -218,12 +226,12 @@ static void on_stream_end(AgentStream *s, const AgentStreamEnd *end, void *userd
                 log_event(end->status == RPC_STATUS_OK ? LOG_INFO : LOG_WARNING,
                           FLEET_MESSAGE_DISCONNECTED_STR,
                           "MESSAGE=The session with the gateway at %s ended: %s. Connecting again in %s.",
-                          a->conf.address,
+                          a->o.conf->address,
                           isempty(end->text) ? rpc_status_to_string(end->status) : end->text, pause,
-                          "FLEET_GATEWAY=%s", a->conf.address, NULL);
+                          "FLEET_GATEWAY=%s", a->o.conf->address, NULL);
         else
                 log_full(streq_ptr(a->last_error, end->text) ? LOG_DEBUG : LOG_WARNING,
-                         "Cannot connect to the gateway at %s: %s. Trying again in %s.", a->conf.address,
+                         "Cannot connect to the gateway at %s: %s. Trying again in %s.", a->o.conf->address,
                          end->text, pause);
         if (end->failure == RPC_FAILURE_CLIENT_CERTIFICATE)
                 log_warning("The gateway does not accept this machine's certificate. If that lasts, put a "
@@ -242,8 +250,11 @@ static void on_stream_drained(AgentStream *s, void *userdata) {
 }
 
 static void on_stream_stopped(AgentStream *s, void *userdata) {
-        Agent *a = userdata;
-        (void) sd_event_exit(a->event, 0);
+        agent_stopped(userdata);
+}
+
+static void on_stream_stuck(AgentStream *s, int error, void *userdata) {
+        agent_stuck(userdata, error);
 }
 
 static const AgentStreamHandlers stream_handlers = {
@@ -256,23 +267,24 @@ static const AgentStreamHandlers stream_handlers = {
         .on_end = on_stream_end,
         .on_drained = on_stream_drained,
         .on_stopped = on_stream_stopped,
+        .on_stuck = on_stream_stuck,
 };
 
 static int agent_start_stream(Agent *a) {
         AgentStreamOptions options = {
-                .address = a->conf.address,
+                .address = a->o.conf->address,
                 .user_agent = a->user_agent,
-                .reconnect_min = a->conf.reconnect_min,
-                .reconnect_max = a->conf.reconnect_max,
-                .connect_timeout = a->conf.connect_timeout,
-                .keepalive = a->conf.keepalive,
+                .reconnect_min = a->o.conf->reconnect_min,
+                .reconnect_max = a->o.conf->reconnect_max,
+                .connect_timeout = a->o.conf->connect_timeout,
+                .keepalive = a->o.conf->keepalive,
         };
         const char *ca = agent_identity_ca_pem(a->identity);
         int r = agent_metadata_set_ca(a->metadata, ca);
         if (r >= 0)
                 r = agent_update_set_ca(a->update, ca);
         if (r >= 0)
-                r = agent_stream_new(&a->stream, a->event, a->queue, &options, &stream_handlers, a);
+                r = agent_stream_new(&a->stream, a->o.event, a->o.queue, &options, &stream_handlers, a);
         if (r < 0)
                 return r;
         agent_refresh_pending(a);
@@ -285,18 +297,23 @@ static int agent_start_stream(Agent *a) {
 static void on_enrolled(AgentEnroll *e, void *userdata) {
         Agent *a = userdata;
         agent_set_error(a, "");
-        (void) event_defer_once(a->event, &a->again_source, on_begin, a, "enroll-again");
+        (void) event_defer_once(a->o.event, &a->again_source, on_begin, a, "enroll-again");
 }
 
 static void on_enroll_failed(AgentEnroll *e, const char *message, usec_t pause, void *userdata) {
         Agent *a = userdata;
         agent_set_error(a, message);
-        agent_show_status(a);
+        agent_show(a);
+}
+
+static void on_enroll_stuck(AgentEnroll *e, int error, void *userdata) {
+        agent_stuck(userdata, error);
 }
 
 const AgentEnrollHandlers agent_enroll_handlers = {
         .on_enrolled = on_enrolled,
         .on_failed = on_enroll_failed,
+        .on_stuck = on_enroll_stuck,
 };
 
 /* ---- beginning ---- */
@@ -309,15 +326,15 @@ void agent_begin(Agent *a) {
                 return;
         a->begun = true;
         (void) event_timer_disarm(a->begin_source);
-        if (!a->conf.address) {
+        if (!a->o.conf->address) {
                 agent_set_error(a,
                                 "No gateway is configured: set Address= in [Gateway] of agent.conf and "
                                 "restart.");
                 log_warning("%s", a->last_error);
-                agent_show_status(a);
+                agent_show(a);
                 return;
         }
-        if (agent_identity_is_ours(a)) {
+        if (agent_is_enrolled(a)) {
                 /* with a stream, there is another certificate to show */
                 r = a->stream ? agent_stream_reconnect(a->stream) : agent_start_stream(a);
         } else {
@@ -328,13 +345,13 @@ void agent_begin(Agent *a) {
                 agent_set_gateway_state(a, "enrolling");
                 r = agent_enroll_is_running(a->enroll) ? 0 : agent_enroll_start(a->enroll);
         }
-        if (r < 0) /* the service manager starts us again */
-                (void) sd_event_exit(a->event, log_error_errno(r, "Cannot begin to connect: %m"));
-        agent_show_status(a);
+        agent_show(a);
+        if (r < 0)
+                agent_stuck(a, log_error_errno(r, "Cannot begin to connect: %m"));
 }
 
 void agent_tell_pin(Agent *a) {
-        const UpdaterView *view = agent_handoff_view(a->handoff);
+        const UpdaterView *view = agent_updater_view(a->o.updater);
 
         if (a->stopping || !a->stream || agent_stream_state(a->stream) != AGENT_STREAM_CONNECTED ||
             !view->known || streq(strempty(a->hello_pinned), view->pinned_version) ||
@@ -344,11 +361,4 @@ void agent_tell_pin(Agent *a) {
         if (agent_stream_reconnect(a->stream) >= 0 &&
             free_and_strdup(&a->hello_pinned, view->pinned_version) < 0)
                 log_oom();
-}
-
-void agent_connect_anew(Agent *a) {
-        if (a->stream)
-                (void) agent_stream_reconnect(a->stream);
-        else if (agent_enroll_is_running(a->enroll))
-                (void) agent_enroll_start(a->enroll);
 }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-handoff.h"
 
+#include <fcntl.h>
+
 #include "alloc-util.h"
 #include "bus-util.h"
 #include "event-util.h"
+#include "fs-util.h"
 #include "log.h"
 #include "names.h"
 #include "parse-util.h"
@@ -19,13 +22,16 @@
         "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" FLEET_UPDATER_BUS_NAME "'"
 
 struct AgentHandoff {
-        const AgentHandoffHandlers *handlers;
-        void *userdata;
+        AgentUpdater updater;
         sd_bus *bus;
         UpdaterView view;
         sd_bus_slot *match_slot, *owner_slot, *view_slot, *result_slot, *install_slot;
         sd_event_source *lost_source;
 };
+
+static AgentHandoff *handoff_of(AgentUpdater *u) {
+        return container_of(u, AgentHandoff, updater);
+}
 
 /* ---- decoding ---- */
 
@@ -55,29 +61,6 @@ static const char *transaction_id(const char *s) {
         if (slash)
                 s = slash + 1;
         return update_id_is_valid(s) ? s : "";
-}
-
-static void view_clear(UpdaterView *v) {
-        free(v->version);
-        free(v->state);
-        free(v->transaction);
-        free(v->current_version);
-        free(v->previous_version);
-        free(v->pending_version);
-        free(v->floor);
-        free(v->pinned_version);
-        *v = (UpdaterView){ 0 };
-}
-
-static int view_fill(UpdaterView *v) {
-        char **texts[] = {
-                &v->version,          &v->state,           &v->transaction, &v->current_version,
-                &v->previous_version, &v->pending_version, &v->floor,       &v->pinned_version,
-        };
-        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
-                if (!*texts[i] && !(*texts[i] = strdup("")))
-                        return -ENOMEM;
-        return 0;
 }
 
 static int view_read_text(UpdaterView *v, sd_bus_message *m, const char *name) {
@@ -149,23 +132,14 @@ static int view_read(sd_bus_message *m, UpdaterView *ret) {
 
         int r = view_merge(m, &v);
         if (r >= 0)
-                r = view_fill(&v);
+                r = updater_view_fill(&v);
         if (r < 0) {
-                view_clear(&v);
+                updater_view_done(&v);
                 return r;
         }
         v.known = true;
         *ret = v;
         return 0;
-}
-
-static void result_clear(UpdaterResult *x) {
-        free(x->transaction);
-        free(x->instruction);
-        free(x->from);
-        free(x->to);
-        free(x->message);
-        *x = (UpdaterResult){ 0 };
 }
 
 static int result_set(UpdaterResult *x, const char *key, const char *value) {
@@ -197,12 +171,10 @@ static int result_read(sd_bus_message *m, UpdaterResult *ret) {
         int r = sd_bus_message_enter_container(m, 'a', "{ss}");
         while (r >= 0 && (r = sd_bus_message_read(m, "{ss}", &key, &value)) > 0)
                 r = result_set(&x, key, value);
-        char **texts[] = { &x.transaction, &x.instruction, &x.from, &x.to, &x.message };
-        for (size_t i = 0; i < ELEMENTSOF(texts) && r >= 0; i++)
-                if (!*texts[i] && !(*texts[i] = strdup("")))
-                        r = -ENOMEM;
+        if (r >= 0)
+                r = updater_result_fill(&x);
         if (r < 0) {
-                result_clear(&x);
+                updater_result_done(&x);
                 return r;
         }
         if (x.verdict < 0)
@@ -221,14 +193,14 @@ static int on_properties(sd_bus_message *m, void *userdata, sd_bus_error *unused
         h->view_slot = sd_bus_slot_unref(h->view_slot);
         int r = e ? -sd_bus_message_get_errno(m) : view_read(m, &v);
         if (!e && r >= 0) {
-                view_clear(&h->view);
+                updater_view_done(&h->view);
                 h->view = v;
         }
-        h->handlers->on_view(h, MIN(r, 0), bus_error_text(e, r), h->userdata);
+        agent_updater_tell_view(&h->updater, MIN(r, 0), bus_error_text(e, r));
         return 0;
 }
 
-int agent_handoff_ask_view(AgentHandoff *h) {
+static int handoff_ask_view(AgentHandoff *h) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 
         if (!h->bus)
@@ -245,18 +217,23 @@ int agent_handoff_ask_view(AgentHandoff *h) {
         return r < 0 ? r : 0;
 }
 
+static int handoff_ask(AgentUpdater *u) {
+        return handoff_ask_view(handoff_of(u));
+}
+
 static int on_last_result(sd_bus_message *m, void *userdata, sd_bus_error *unused) {
         AgentHandoff *h = userdata;
         UpdaterResult x = { 0 };
 
         h->result_slot = sd_bus_slot_unref(h->result_slot);
         int r = sd_bus_message_get_error(m) ? -sd_bus_message_get_errno(m) : result_read(m, &x);
-        h->handlers->on_result(h, MIN(r, 0), r > 0 ? &x : NULL, h->userdata);
-        result_clear(&x);
+        agent_updater_tell_result(&h->updater, MIN(r, 0), r > 0 ? &x : NULL);
+        updater_result_done(&x);
         return 0;
 }
 
-int agent_handoff_ask_result(AgentHandoff *h) {
+static int handoff_ask_result(AgentUpdater *u) {
+        AgentHandoff *h = handoff_of(u);
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 
         if (!h->bus)
@@ -279,20 +256,20 @@ static int on_installed(sd_bus_message *m, void *userdata, sd_bus_error *unused)
         h->install_slot = sd_bus_slot_unref(h->install_slot);
         if (e) {
                 int r = -sd_bus_message_get_errno(m);
-                h->handlers->on_install(
-                                h, r < 0 ? r : -EIO, agent_handoff_verdict(e->name), bus_error_text(e, r),
-                                h->userdata);
+                agent_updater_tell_install(
+                                &h->updater, r < 0 ? r : -EIO, agent_handoff_verdict(e->name),
+                                bus_error_text(e, r));
                 return 0;
         }
         int r = sd_bus_message_read(m, "o", &path);
         if (r >= 0 && isempty(transaction_id(path)))
                 r = -EBADMSG;
         if (r < 0)
-                h->handlers->on_install(
-                                h, r, UPDATE_VERDICT_INTERNAL, "The updater's answer makes no sense.",
-                                h->userdata);
+                agent_updater_tell_install(
+                                &h->updater, r, UPDATE_VERDICT_INTERNAL,
+                                "The updater's answer makes no sense.");
         else
-                h->handlers->on_install(h, 0, UPDATE_VERDICT_NONE, transaction_id(path), h->userdata);
+                agent_updater_tell_install(&h->updater, 0, UPDATE_VERDICT_NONE, transaction_id(path));
         return 0;
 }
 
@@ -314,15 +291,9 @@ static int append_metadata(sd_bus_message *m, const TufBytes *metadata) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-int agent_handoff_install(
-                AgentHandoff *h,
-                const char *version,
-                const TufBytes *metadata,
-                const AgentHandoffTarget targets[],
-                size_t n_targets,
-                const char *instruction,
-                bool retry) {
+static int handoff_install(AgentUpdater *u, const UpdaterInstall *request) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        AgentHandoff *h = handoff_of(u);
 
         if (!h->bus)
                 return -ENOTCONN;
@@ -332,19 +303,19 @@ int agent_handoff_install(
                         h->bus, &m, FLEET_UPDATER_BUS_NAME, FLEET_UPDATER_BUS_PATH,
                         FLEET_UPDATER_BUS_INTERFACE, "Install");
         if (r >= 0)
-                r = sd_bus_message_append(m, "s", version);
+                r = sd_bus_message_append(m, "s", request->version);
         if (r >= 0)
-                r = append_metadata(m, metadata);
+                r = append_metadata(m, request->metadata);
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "(sh)");
-        for (size_t i = 0; r >= 0 && i < n_targets; i++)
-                r = sd_bus_message_append(m, "(sh)", targets[i].path, targets[i].fd);
+        for (size_t i = 0; r >= 0 && i < request->n_targets; i++)
+                r = sd_bus_message_append(m, "(sh)", request->targets[i].path, request->targets[i].fd);
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         if (r >= 0)
                 r = sd_bus_message_append(
-                                m, "a{sv}", 2, "instruction", "s", strempty(instruction), "retry", "b",
-                                (int) retry);
+                                m, "a{sv}", 2, "instruction", "s", strempty(request->instruction), "retry",
+                                "b", (int) request->retry);
         if (r >= 0)
                 r = sd_bus_call_async(h->bus, &h->install_slot, m, on_installed, h, INSTALL_TIMEOUT);
         return r < 0 ? r : 0;
@@ -364,11 +335,11 @@ static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *unused) {
         if (r >= 0 && h->view.known) {
                 r = view_merge(m, &h->view);
                 if (r >= 0) {
-                        h->handlers->on_view(h, 0, "", h->userdata);
+                        agent_updater_tell_view(&h->updater, 0, "");
                         return 0;
                 }
         }
-        r = agent_handoff_ask_view(h);
+        r = handoff_ask_view(h);
         if (r < 0 && r != -EALREADY)
                 log_debug_errno(r, "Cannot read the updater's properties: %m");
         return 0;
@@ -378,7 +349,7 @@ static int on_lost(sd_event_source *source, uint64_t usec, void *userdata) {
         AgentHandoff *h = userdata;
 
         if (h->bus && !streq(h->view.state, "idle"))
-                (void) agent_handoff_ask_view(h);
+                (void) handoff_ask_view(h);
         return 0;
 }
 
@@ -396,13 +367,33 @@ static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *unused) {
         return 0;
 }
 
-int agent_handoff_new(AgentHandoff **ret, const AgentHandoffHandlers *handlers, void *userdata) {
+static const UpdaterView *handoff_view(const AgentUpdater *u) {
+        return &container_of(u, AgentHandoff, updater)->view;
+}
+
+/* The links are the truth, also where the updater has not been asked or its word has not come yet. */
+static bool links_differ(const AgentUpdater *u) {
+        _cleanup_free_ char *current = NULL, *good = NULL;
+        if (readlink_at(AT_FDCWD, FLEET_BIN_DIR "/" FLEET_LINK_CURRENT, &current) < 0 ||
+            readlink_at(AT_FDCWD, FLEET_BIN_DIR "/" FLEET_LINK_GOOD, &good) < 0)
+                return false;
+        return !streq(current, good);
+}
+
+static const AgentUpdaterOps handoff_ops = {
+        .view = handoff_view,
+        .ask_view = handoff_ask,
+        .ask_result = handoff_ask_result,
+        .install = handoff_install,
+        .is_on_trial = links_differ,
+};
+
+int agent_handoff_new(AgentHandoff **ret) {
         _cleanup_(agent_handoff_freep) AgentHandoff *h = new0(AgentHandoff, 1);
         if (!h)
                 return -ENOMEM;
-        h->handlers = handlers;
-        h->userdata = userdata;
-        int r = view_fill(&h->view);
+        h->updater.ops = &handoff_ops;
+        int r = updater_view_fill(&h->view);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(h);
@@ -423,7 +414,7 @@ AgentHandoff *agent_handoff_free(AgentHandoff *h) {
         if (!h)
                 return NULL;
         handoff_drop_bus(h);
-        view_clear(&h->view);
+        updater_view_done(&h->view);
         free(h);
         return NULL;
 }
@@ -434,13 +425,13 @@ int agent_handoff_set_bus(AgentHandoff *h, sd_bus *bus) {
         handoff_drop_bus(h);
         if (!bus) {
                 if (asked_view)
-                        h->handlers->on_view(h, -ENOTCONN, "The system bus is away.", h->userdata);
+                        agent_updater_tell_view(&h->updater, -ENOTCONN, "The system bus is away.");
                 if (asked_result)
-                        h->handlers->on_result(h, -ENOTCONN, NULL, h->userdata);
+                        agent_updater_tell_result(&h->updater, -ENOTCONN, NULL);
                 if (installing)
-                        h->handlers->on_install(
-                                        h, -ENOTCONN, UPDATE_VERDICT_INTERNAL, "The system bus went away.",
-                                        h->userdata);
+                        agent_updater_tell_install(
+                                        &h->updater, -ENOTCONN, UPDATE_VERDICT_INTERNAL,
+                                        "The system bus went away.");
                 return 0;
         }
         h->bus = sd_bus_ref(bus);
@@ -452,6 +443,6 @@ int agent_handoff_set_bus(AgentHandoff *h, sd_bus *bus) {
         return r < 0 ? r : 0;
 }
 
-const UpdaterView *agent_handoff_view(const AgentHandoff *h) {
-        return &h->view;
+AgentUpdater *agent_handoff_updater(AgentHandoff *h) {
+        return &h->updater;
 }

@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-identity.h"
 
+#include <sys/stat.h>
+
 #include "alloc-util.h"
-#include "fd-util.h"
+#include "errno-util.h"
 #include "fs-util.h"
 #include "log.h"
 #include "string-util.h"
 
-#define FILE_CA "ca.pem"
-#define FILE_IDENTITY "identity.pem" /* certificate, chain, key */
-#define FILE_REQUEST_KEY "request-key.pem"
+#define FOLDER "identity"
+#define FILE_CA FOLDER "/ca.pem"
+#define FILE_IDENTITY FOLDER "/identity.pem" /* certificate, chain, key */
+#define FILE_REQUEST_KEY FOLDER "/request-key.pem"
 #define IDENTITY_MAX KIB(256)
 #define KEY_MARK "-----BEGIN PRIVATE KEY-----"
 
 struct AgentIdentity {
-        int dir_fd;
+        int state_fd;
         PkiCert *ca;
         char *ca_pem;
 
@@ -43,7 +46,6 @@ AgentIdentity *agent_identity_free(AgentIdentity *i) {
         pki_cert_free(i->ca);
         free(i->ca_pem);
         pki_key_free(i->request_key);
-        fd_close(i->dir_fd);
         free(i);
         return NULL;
 }
@@ -64,7 +66,7 @@ static int identity_load_ca(AgentIdentity *i) {
         _cleanup_(pki_cert_freep) PkiCert *ca = NULL;
         _cleanup_free_ void *pem = NULL;
         size_t size;
-        int r = file_read_at(i->dir_fd, FILE_CA, PKI_CERT_PEM_MAX, &pem, &size);
+        int r = file_read_at(i->state_fd, FILE_CA, PKI_CERT_PEM_MAX, &pem, &size);
         if (r >= 0)
                 r = pki_cert_parse_pem(pem, size, &ca);
         return r < 0 ? r : identity_use_ca(i, ca);
@@ -108,7 +110,7 @@ static int identity_use_text(AgentIdentity *i, const char *text, size_t size) {
 static int identity_load_certificate(AgentIdentity *i) {
         void *text = NULL;
         size_t size = 0;
-        int r = file_read_at(i->dir_fd, FILE_IDENTITY, IDENTITY_MAX, &text, &size);
+        int r = file_read_at(i->state_fd, FILE_IDENTITY, IDENTITY_MAX, &text, &size);
         if (r < 0)
                 return r;
         r = identity_use_text(i, text, size);
@@ -116,13 +118,11 @@ static int identity_load_certificate(AgentIdentity *i) {
         return r;
 }
 
-int agent_identity_new(AgentIdentity **ret, int dir_fd) {
+int agent_identity_new(AgentIdentity **ret, int state_fd) {
         _cleanup_(agent_identity_freep) AgentIdentity *i = new0(AgentIdentity, 1);
-        if (!i) {
-                fd_close(dir_fd);
+        if (!i)
                 return -ENOMEM;
-        }
-        i->dir_fd = dir_fd;
+        i->state_fd = state_fd;
         int r = identity_load_ca(i);
         if (r == -ENOMEM)
                 return r;
@@ -163,6 +163,10 @@ usec_t agent_identity_renew_at(const AgentIdentity *i) {
         return from + usec_sub(to, from) / 3 * 2;
 }
 
+static int identity_make_folder(AgentIdentity *i) {
+        return mkdirat(i->state_fd, FOLDER, 0700) < 0 && errno != EEXIST ? negative_errno() : 0;
+}
+
 int agent_identity_set_ca(AgentIdentity *i, const PkiCert *ca) {
         uint8_t pin[SHA256_SIZE];
         pki_cert_pin(ca, pin);
@@ -171,27 +175,31 @@ int agent_identity_set_ca(AgentIdentity *i, const PkiCert *ca) {
 
         _cleanup_free_ char *pem = NULL;
         int r = pki_cert_format_pem(ca, &pem);
+        if (r >= 0)
+                r = identity_make_folder(i);
         if (r < 0)
                 return r;
         /* the certificate of another CA is worth nothing, and must not be found beside the new one after a
          * crash */
-        r = unlink_durable_at(i->dir_fd, FILE_IDENTITY);
+        r = unlink_durable_at(i->state_fd, FILE_IDENTITY);
         if (r < 0)
                 return r;
         identity_clear_certificate(i);
-        r = file_write_atomic_at(i->dir_fd, FILE_CA, pem, strlen(pem), 0644);
+        r = file_write_atomic_at(i->state_fd, FILE_CA, pem, strlen(pem), 0644);
         return r < 0 ? r : identity_use_ca(i, ca);
 }
 
 int agent_identity_request_key(AgentIdentity *i, const PkiKey **ret) {
         if (!i->request_key) {
-                int r = pki_key_load_at(i->dir_fd, FILE_REQUEST_KEY, &i->request_key);
+                int r = pki_key_load_at(i->state_fd, FILE_REQUEST_KEY, &i->request_key);
                 if (r == -ENOMEM)
                         return r;
                 if (r < 0) {
                         r = pki_key_generate(&i->request_key);
                         if (r >= 0)
-                                r = pki_key_save_at(i->request_key, i->dir_fd, FILE_REQUEST_KEY);
+                                r = identity_make_folder(i);
+                        if (r >= 0)
+                                r = pki_key_save_at(i->request_key, i->state_fd, FILE_REQUEST_KEY);
                         if (r < 0) {
                                 i->request_key = pki_key_free(i->request_key);
                                 return r;
@@ -227,7 +235,7 @@ static int identity_store(AgentIdentity *i, const PkiCert *leaf, PkiCert *const 
         secret_free(key, key_size);
         if (!text)
                 return -ENOMEM;
-        r = file_write_atomic_at(i->dir_fd, FILE_IDENTITY, text, strlen(text), 0600);
+        r = file_write_atomic_at(i->state_fd, FILE_IDENTITY, text, strlen(text), 0600);
         if (r >= 0)
                 r = identity_use_text(i, text, strlen(text));
         secret_free(text, strlen(text));
@@ -282,7 +290,7 @@ int agent_identity_accept(
         if (r < 0)
                 return r;
         i->request_key = pki_key_free(i->request_key);
-        (void) unlink_durable_at(i->dir_fd, FILE_REQUEST_KEY);
+        (void) unlink_durable_at(i->state_fd, FILE_REQUEST_KEY);
         return 0;
 }
 

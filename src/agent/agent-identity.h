@@ -13,9 +13,9 @@
 
 typedef struct AgentIdentity AgentIdentity;
 
-/* dir_fd: of a directory of its own, mode 0700; taken over. Damaged files are warned about and treated as
- * absent. */
-int agent_identity_new(AgentIdentity **ret, int dir_fd);
+/* state_fd: borrowed; all is in its folder "identity", mode 0700, made when it is needed. Damaged files are
+ * warned about and treated as absent. */
+int agent_identity_new(AgentIdentity **ret, int state_fd);
 AgentIdentity *agent_identity_free(AgentIdentity *i);
 DEFINE_POINTER_CLEANUP(AgentIdentity, agent_identity_free);
 

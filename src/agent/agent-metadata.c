@@ -25,7 +25,7 @@ struct AgentMetadata {
         AgentMetadataOptions o;
         char *default_url;
         char *ca_pem;
-        TufStore *store;
+        TufStore *store; /* open while something is fetched */
         TufFetch *fetch;
         char *url; /* being fetched */
         Waiter waiters[AGENT_METADATA_WAITERS_MAX];
@@ -152,16 +152,27 @@ static void on_fetched(TufFetch *f, int error, TufOutcome outcome, const char *m
         metadata_done(m, error, outcome, message, well ? tuf_refresh_targets(tuf_fetch_refresh(f)) : NULL);
         m->o.on_change(m->o.userdata);
         tuf_fetch_free(f); /* held the store's lock and the targets until here */
+        m->store = tuf_store_free(m->store);
+}
+
+/* Not kept open in between: a process may hold thousands of these. */
+static int metadata_open_store(AgentMetadata *m, TufStore **ret) {
+        return tuf_store_open_at(m->o.state_fd, STORE_DIR, ret);
 }
 
 static int metadata_start_fetch(AgentMetadata *m, const char *repository_url, bool own) {
         _cleanup_free_ char *copy = strdup(repository_url), *url = strjoinf("%s/metadata/", repository_url);
+        _cleanup_(tuf_store_freep) TufStore *store = NULL;
+
         if (!copy || !url)
                 return -ENOMEM;
+        int r = metadata_open_store(m, &store);
+        if (r < 0)
+                return r;
         TufFetchOptions options = {
                 .event = m->o.event,
                 .http = m->o.http,
-                .store = m->store,
+                .store = store,
                 .metadata_url = url,
                 .ca_pem = own ? m->ca_pem : NULL,
                 .trusted_root = fleet_trusted_root,
@@ -170,9 +181,10 @@ static int metadata_start_fetch(AgentMetadata *m, const char *repository_url, bo
                 .on_finish = on_fetched,
                 .userdata = m,
         };
-        int r = tuf_fetch_start(&options, &m->fetch);
+        r = tuf_fetch_start(&options, &m->fetch);
         if (r < 0)
                 return r;
+        m->store = TAKE_PTR(store);
         m->url = TAKE_PTR(copy);
         return 0;
 }
@@ -211,13 +223,17 @@ void agent_metadata_forget(AgentMetadata *m, void *userdata) {
 /* ---- life ---- */
 
 /* What an earlier process stored, so that expiry is known before the first refresh. */
-static void metadata_load(AgentMetadata *m) {
+static int metadata_load(AgentMetadata *m) {
         _cleanup_(tuf_trusted_set_freep) TufTrustedSet *set = NULL;
+        _cleanup_(tuf_store_freep) TufStore *store = NULL;
         _cleanup_(state_file_freep) StateFile *s = NULL;
         _cleanup_free_ char *message = NULL;
 
-        int r = tuf_refresh_load_store(
-                        m->store, fleet_trusted_root, fleet_trusted_root_size, &set, &message);
+        int r = metadata_open_store(m, &store);
+        if (r < 0)
+                return r;
+        r = tuf_refresh_load_store(
+                        store, fleet_trusted_root, fleet_trusted_root_size, &set, &message);
         if (r == 0)
                 m->expires = tuf_trusted_set_expires_usec(set);
         else
@@ -225,6 +241,7 @@ static void metadata_load(AgentMetadata *m) {
         if (state_file_load_at(m->o.state_fd, REFRESHED_FILE, &s) >= 0)
                 (void) state_file_get_u64(s, "refreshed_usec", &m->refreshed);
         metadata_watch_expiry(m);
+        return 0;
 }
 
 int agent_metadata_new(AgentMetadata **ret, const AgentMetadataOptions *options) {
@@ -237,10 +254,9 @@ int agent_metadata_new(AgentMetadata **ret, const AgentMetadataOptions *options)
                 return -ENOMEM;
         if (mkdirat(m->o.state_fd, STORE_DIR, 0700) < 0 && errno != EEXIST)
                 return -errno;
-        int r = tuf_store_open_at(m->o.state_fd, STORE_DIR, &m->store);
+        int r = metadata_load(m);
         if (r < 0)
                 return r;
-        metadata_load(m);
         *ret = TAKE_PTR(m);
         return 0;
 }
@@ -280,7 +296,9 @@ void agent_metadata_start(AgentMetadata *m) {
 }
 
 int agent_metadata_collect(AgentMetadata *m, uint64_t root_version, TufBytes **ret) {
-        return tuf_store_collect(m->store, root_version, ret);
+        _cleanup_(tuf_store_freep) TufStore *store = NULL;
+        int r = metadata_open_store(m, &store);
+        return r < 0 ? r : tuf_store_collect(store, root_version, ret);
 }
 
 usec_t agent_metadata_refreshed(const AgentMetadata *m) {

@@ -90,7 +90,7 @@ static int probe_connect(const AgentConf *conf, const AgentIdentity *identity) {
 
 int agent_probe(const char *config, const char *state_directory) {
         _cleanup_(agent_identity_freep) AgentIdentity *identity = NULL;
-        _cleanup_free_ char *path = NULL;
+        _cleanup_close_ int state_fd = -EBADF;
         AgentConf conf;
 
         int r = crypto_init();
@@ -98,12 +98,8 @@ int agent_probe(const char *config, const char *state_directory) {
                 r = agent_conf_load(&conf, config);
         if (r < 0)
                 return log_error_errno(r, "Cannot read %s: %m", config);
-        path = strjoinf("%s/identity", state_directory);
-        if (path) {
-                int fd = dir_open_at(AT_FDCWD, path);
-                r = fd < 0 ? fd : agent_identity_new(&identity, fd);
-        } else
-                r = -ENOMEM;
+        state_fd = dir_open_at(AT_FDCWD, state_directory);
+        r = state_fd < 0 ? state_fd : agent_identity_new(&identity, state_fd);
         r = r < 0 ? log_error_errno(r, "Cannot read the identity in %s: %m", state_directory) :
                     probe_connect(&conf, identity);
         agent_conf_done(&conf);

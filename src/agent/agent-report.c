@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-report.h"
 
-#include <fcntl.h>
+#include <sys/stat.h>
 
 #include "alloc-util.h"
+#include "errno-util.h"
 #include "event-util.h"
-#include "fd-util.h"
 #include "fs-util.h"
 #include "list.h"
 #include "log.h"
@@ -13,6 +13,7 @@
 
 #define PROGRESS_INTERVAL (250 * USEC_PER_MSEC)
 #define PHASES_MAX 32U /* more than one update has; the oldest gives way */
+#define FOLDER "outbox"
 #define FINAL_SUFFIX ".final"
 
 typedef struct Status Status;
@@ -24,7 +25,7 @@ struct Status {
 
 struct AgentReport {
         sd_event *event;
-        int dir_fd;
+        int state_fd;
         agent_report_send_t send;
         void *userdata;
         bool connected;
@@ -62,18 +63,18 @@ static int status_new(const UpdateRecord *u, Status **ret) {
 
 /* An update that the updater did on its own has no instruction; its transaction names the file. */
 static char *final_path(const UpdateRecord *u) {
-        return strjoinf("%s" FINAL_SUFFIX, *u->instruction ? u->instruction : u->transaction);
+        return strjoinf(FOLDER "/%s" FINAL_SUFFIX, *u->instruction ? u->instruction : u->transaction);
 }
 
 static int final_save(AgentReport *r, const UpdateRecord *u) {
         _cleanup_free_ char *path = final_path(u);
-        return path ? update_record_save_at(u, r->dir_fd, path) : -ENOMEM;
+        return path ? update_record_save_at(u, r->state_fd, path) : -ENOMEM;
 }
 
 static void finals_drop(AgentReport *r, Status *s) {
         _cleanup_free_ char *path = final_path(s->record);
         if (path)
-                (void) unlink_durable_at(r->dir_fd, path);
+                (void) unlink_durable_at(r->state_fd, path);
         LIST_REMOVE(statuses, r->finals, s);
         status_free(s);
 }
@@ -113,7 +114,7 @@ static void finals_insert(AgentReport *r, Status *s) {
 
 static int finals_load(AgentReport *r) {
         _cleanup_strv_free_ char **names = NULL;
-        int k = dir_list_at(r->dir_fd, ".", &names);
+        int k = dir_list_at(r->state_fd, FOLDER, &names);
         if (k < 0)
                 return k;
         STRV_FOREACH(name, names) {
@@ -122,7 +123,10 @@ static int finals_load(AgentReport *r) {
                 _cleanup_(status_freep) Status *s = new0(Status, 1);
                 if (!s)
                         return -ENOMEM;
-                k = update_record_load_at(r->dir_fd, *name, &s->record);
+                _cleanup_free_ char *path = strjoinf(FOLDER "/%s", *name);
+                if (!path)
+                        return -ENOMEM;
+                k = update_record_load_at(r->state_fd, path, &s->record);
                 if (k == -ENOMEM)
                         return k;
                 if (k >= 0 && (!update_phase_is_terminal(s->record->phase) ||
@@ -130,7 +134,7 @@ static int finals_load(AgentReport *r) {
                         k = -EBADMSG;
                 if (k < 0) {
                         log_warning_errno(k, "Cannot read the kept status '%s', removing it: %m", *name);
-                        (void) unlink_durable_at(r->dir_fd, *name);
+                        (void) unlink_durable_at(r->state_fd, path);
                         continue;
                 }
                 finals_insert(r, s);
@@ -141,14 +145,14 @@ static int finals_load(AgentReport *r) {
 }
 
 int agent_report_new(
-                AgentReport **ret, sd_event *event, int dir_fd, agent_report_send_t send, void *userdata) {
+                AgentReport **ret, sd_event *event, int state_fd, agent_report_send_t send, void *userdata) {
         _cleanup_(agent_report_freep) AgentReport *r = new0(AgentReport, 1);
-        if (!r) {
-                fd_close(dir_fd);
+        if (!r)
                 return -ENOMEM;
-        }
+        if (mkdirat(state_fd, FOLDER, 0700) < 0 && errno != EEXIST)
+                return negative_errno();
         r->event = sd_event_ref(event);
-        r->dir_fd = dir_fd;
+        r->state_fd = state_fd;
         r->send = send;
         r->userdata = userdata;
         int k = finals_load(r);
@@ -166,7 +170,6 @@ AgentReport *agent_report_free(AgentReport *r) {
         status_free(s);
         LIST_FOREACH_SAFE(statuses, f, r->finals)
         status_free(f);
-        fd_close(r->dir_fd);
         sd_event_unref(r->event);
         free(r);
         return NULL;
@@ -294,12 +297,14 @@ void agent_report_on_drained(AgentReport *r) {
                 report_send_final(r, s);
 }
 
-void agent_report_on_ack(AgentReport *r, const char *instruction, uint64_t sequence) {
+bool agent_report_on_ack(AgentReport *r, const char *instruction, uint64_t sequence) {
+        bool news = false;
+
         LIST_FOREACH(statuses, s, r->finals) {
                 UpdateRecord *u = s->record;
                 if (u->acked || !streq(u->instruction, instruction) || u->sequence != sequence)
                         continue;
-                u->acked = true;
+                u->acked = news = true;
                 int k = final_save(r, u);
                 if (k < 0) /* then it is only repeated after the next start */
                         log_warning_errno(
@@ -307,6 +312,7 @@ void agent_report_on_ack(AgentReport *r, const char *instruction, uint64_t seque
                                         instruction);
         }
         finals_prune(r);
+        return news;
 }
 
 /* ---- questions ---- */

@@ -4,7 +4,7 @@
 /* What the gateway is told about updates. Phases are queued in order and kept until the stream takes them;
  * progress is thinned out to four a second; a final status is on disk before it is sent, and is repeated on
  * every connection until the gateway acknowledges it. The last few acknowledged ones stay on disk as well,
- * so that a repeated instruction is answered and not done again. Owned by the Agent; one per process. */
+ * so that a repeated instruction is answered and not done again. Owned by the Agent. */
 
 #include <systemd/sd-event.h>
 
@@ -20,9 +20,9 @@ typedef struct AgentReport AgentReport;
  * the stream has drained. */
 typedef int (*agent_report_send_t)(const UpdateRecord *u, bool droppable, void *userdata);
 
-/* dir_fd: of the directory for finals, taken over. Damaged files are set aside with a warning. */
+/* state_fd: borrowed; finals are in its folder "outbox". Damaged files are removed with a warning. */
 int agent_report_new(
-                AgentReport **ret, sd_event *event, int dir_fd, agent_report_send_t send, void *userdata);
+                AgentReport **ret, sd_event *event, int state_fd, agent_report_send_t send, void *userdata);
 AgentReport *agent_report_free(AgentReport *r);
 DEFINE_POINTER_CLEANUP(AgentReport, agent_report_free);
 
@@ -36,7 +36,8 @@ int agent_report_final(AgentReport *r, UpdateRecord *u);
 void agent_report_on_connected(AgentReport *r); /* a Welcome came: send all that is owed */
 void agent_report_on_disconnected(AgentReport *r);
 void agent_report_on_drained(AgentReport *r);
-void agent_report_on_ack(AgentReport *r, const char *instruction, uint64_t sequence);
+/* True if that is a final which had not been acknowledged before. */
+bool agent_report_on_ack(AgentReport *r, const char *instruction, uint64_t sequence);
 
 /* Finished updates, acknowledged or not; NULL if there is none. They stay the report's. */
 const UpdateRecord *agent_report_find_instruction(AgentReport *r, const char *instruction);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The long-running agent: makes the parts, ties their handlers together, and ends in good order. Each part
- * does its own work; what lies here is only who hears of what. */
+/* The service of a machine around its one Agent: configuration, signals, readiness, the system bus with the
+ * updater on it, the telemetry socket. */
 
 #include "macro.h"
 
@@ -17,5 +17,3 @@ int agent_service_run(const AgentServiceOptions *options);
 
 /* The state directory, made if absent with mode 0700; a descriptor. */
 int agent_state_open(const char *path);
-/* A folder in it. */
-int agent_state_open_folder(int state_fd, const char *name);

@@ -33,7 +33,7 @@ struct AgentStream {
 
         RpcClient *client;
         RpcStream *stream;
-        sd_event_source *attempt_source, *welcome_source, *heartbeat_source, *stop_source;
+        sd_event_source *attempt_source, *welcome_source, *heartbeat_source, *stop_source, *drop_source;
 };
 
 static int stream_attempt(AgentStream *s);
@@ -110,9 +110,9 @@ static void stream_failed(AgentStream *s, RpcStatus status, RpcFailure failure, 
         stream_set_state(s, AGENT_STREAM_WAITING);
         int r = event_timer_arm(
                         s->event, &s->attempt_source, pause, on_attempt_timer, s, "gateway-reconnect");
-        if (r < 0) /* without a timer the agent would stay away for good */
-                (void) sd_event_exit(
-                                s->event, log_error_errno(r, "Cannot arm the timer for reconnecting: %m"));
+        if (r < 0)
+                s->handlers->on_stuck(
+                                s, log_error_errno(r, "Cannot arm the timer for reconnecting: %m"), s->userdata);
 }
 
 static int on_welcome_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -121,8 +121,7 @@ static int on_welcome_timeout(sd_event_source *source, uint64_t usec, void *user
         return 0;
 }
 
-static int on_heartbeat(sd_event_source *source, uint64_t usec, void *userdata) {
-        AgentStream *s = userdata;
+int agent_stream_beat(AgentStream *s) {
         Fleet__V1__AgentMessage message = FLEET__V1__AGENT_MESSAGE__INIT;
         Fleet__V1__Heartbeat heartbeat = FLEET__V1__HEARTBEAT__INIT;
 
@@ -130,7 +129,12 @@ static int on_heartbeat(sd_event_source *source, uint64_t usec, void *userdata) 
         s->handlers->fill_heartbeat(s, &heartbeat, s->userdata);
         message.message_case = FLEET__V1__AGENT_MESSAGE__MESSAGE_HEARTBEAT;
         message.heartbeat = &heartbeat;
-        int r = agent_stream_send(s, &message, RPC_SEND_DROPPABLE);
+        return agent_stream_send(s, &message, RPC_SEND_DROPPABLE);
+}
+
+static int on_heartbeat(sd_event_source *source, uint64_t usec, void *userdata) {
+        AgentStream *s = userdata;
+        int r = agent_stream_beat(s);
         if (r < 0)
                 log_debug_errno(r, "Cannot send a heartbeat, ignoring: %m");
         return event_timer_arm(
@@ -286,6 +290,7 @@ AgentStream *agent_stream_free(AgentStream *s) {
         sd_event_source_disable_unref(s->welcome_source);
         sd_event_source_disable_unref(s->heartbeat_source);
         sd_event_source_disable_unref(s->stop_source);
+        sd_event_source_disable_unref(s->drop_source);
         sd_event_unref(s->event);
         free(s->address);
         free(s->user_agent);
@@ -320,6 +325,17 @@ int agent_stream_reconnect(AgentStream *s) {
                 return rpc_stream_close(s->stream, USEC_PER_SEC);
         }
         return event_timer_arm(s->event, &s->attempt_source, 0, on_attempt_timer, s, "gateway-reconnect");
+}
+
+static int on_drop(sd_event_source *source, uint64_t usec, void *userdata) {
+        AgentStream *s = userdata;
+        if (!s->stopping && s->state == AGENT_STREAM_CONNECTED)
+                stream_failed(s, RPC_STATUS_UNAVAILABLE, RPC_FAILURE_UNREACHABLE, "the connection was cut");
+        return 0;
+}
+
+int agent_stream_drop(AgentStream *s) {
+        return event_timer_arm(s->event, &s->drop_source, 0, on_drop, s, "gateway-drop");
 }
 
 static int on_stop_timer(sd_event_source *source, uint64_t usec, void *userdata) {

@@ -45,6 +45,8 @@ typedef struct AgentStreamHandlers {
         void (*on_end)(AgentStream *s, const AgentStreamEnd *end, void *userdata);
         void (*on_drained)(AgentStream *s, void *userdata);
         void (*on_stopped)(AgentStream *s, void *userdata);
+        /* No timer could be armed (error, logged): it would stay away for good. */
+        void (*on_stuck)(AgentStream *s, int error, void *userdata);
 } AgentStreamHandlers;
 
 typedef struct AgentStreamOptions {
@@ -72,6 +74,11 @@ int agent_stream_start(AgentStream *s); /* the first attempt, at once */
 int agent_stream_reconnect(AgentStream *s);
 /* Goodbye, what is queued, at most timeout; then on_stopped. The stream stays stopped. */
 int agent_stream_stop(AgentStream *s, Fleet__V1__GoodbyeReason reason, usec_t timeout);
+
+/* Cuts the connection without a word, as a network does that fails; then it goes on as after that. */
+int agent_stream_drop(AgentStream *s);
+/* A heartbeat now, besides those of the timer. As agent_stream_send(). */
+int agent_stream_beat(AgentStream *s);
 
 /* While an update is on trial no pause is longer than AGENT_STREAM_URGENT_MAX, whatever the gateway hints.
  */

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-update.h"
 
-#include <fcntl.h>
-
 #include "agent-fetch.h"
 #include "alloc-util.h"
 #include "event-util.h"
@@ -137,7 +135,7 @@ static void update_finish(
 
 static int on_poll(sd_event_source *source, uint64_t usec, void *userdata) {
         AgentUpdate *u = userdata;
-        int r = agent_handoff_ask_view(u->o.handoff);
+        int r = agent_updater_ask_view(u->o.updater);
         if (r < 0 && r != -EALREADY)
                 agent_update_on_view(u, r);
         return 0;
@@ -149,7 +147,7 @@ static void update_schedule_poll(AgentUpdate *u, usec_t pause) {
 }
 
 static void update_ask_result(AgentUpdate *u) {
-        int r = agent_handoff_ask_result(u->o.handoff);
+        int r = agent_updater_ask_result(u->o.updater);
         if (r < 0 && r != -EALREADY)
                 log_debug_errno(r, "Cannot ask the updater for its last result: %m");
 }
@@ -248,7 +246,7 @@ void agent_update_on_result(AgentUpdate *u, int error, const UpdaterResult *x) {
 
 static void update_hand_over(AgentUpdate *u, const UpdaterView *view) {
         _cleanup_(tuf_bytes_freep) TufBytes *metadata = NULL;
-        AgentHandoffTarget targets[AGENT_FETCH_TARGETS];
+        UpdaterTarget targets[AGENT_FETCH_TARGETS];
 
         int r = agent_metadata_collect(u->o.metadata, view->root_version, &metadata);
         if (r < 0) {
@@ -274,9 +272,15 @@ static void update_hand_over(AgentUpdate *u, const UpdaterView *view) {
                 return;
         }
         update_set_phase(u, UPDATE_PHASE_STAGING);
-        r = agent_handoff_install(
-                        u->o.handoff, u->record->to, metadata, targets, AGENT_FETCH_TARGETS,
-                        u->record->instruction, u->record->retry);
+        UpdaterInstall request = {
+                .version = u->record->to,
+                .metadata = metadata,
+                .targets = targets,
+                .n_targets = AGENT_FETCH_TARGETS,
+                .instruction = u->record->instruction,
+                .retry = u->record->retry,
+        };
+        r = agent_updater_install(u->o.updater, &request);
         if (r < 0) {
                 _cleanup_free_ char *message = strjoinf("Cannot call the updater: %s.", strerror(-r));
                 update_finish(u, UPDATE_PHASE_FAILED, UPDATE_VERDICT_INTERNAL, _UPDATE_PHASE_INVALID,
@@ -324,7 +328,7 @@ static void update_handover_failed(AgentUpdate *u, int error) {
 }
 
 void agent_update_on_view(AgentUpdate *u, int error) {
-        const UpdaterView *view = agent_handoff_view(u->o.handoff);
+        const UpdaterView *view = agent_updater_view(u->o.updater);
 
         if (u->handing_over) {
                 if (error < 0)
@@ -375,7 +379,7 @@ static void on_fetch_finish(AgentFetch *f, UpdateVerdict verdict, const char *me
         }
         u->handing_over = true;
         u->tries = 0;
-        int r = u->o.no_bus ? -EOPNOTSUPP : agent_handoff_ask_view(u->o.handoff);
+        int r = agent_updater_ask_view(u->o.updater);
         if (r < 0 && r != -EALREADY)
                 update_handover_failed(u, r);
 }
@@ -498,19 +502,11 @@ void agent_update_on_connected(AgentUpdate *u) {
         }
 }
 
-/* The links are the truth, also where the updater has not been asked or its word has not come yet. */
-static bool links_differ(void) {
-        _cleanup_free_ char *current = NULL, *good = NULL;
-        if (readlink_at(AT_FDCWD, FLEET_BIN_DIR "/" FLEET_LINK_CURRENT, &current) < 0 ||
-            readlink_at(AT_FDCWD, FLEET_BIN_DIR "/" FLEET_LINK_GOOD, &good) < 0)
-                return false;
-        return !streq(current, good);
-}
-
 void agent_update_on_stop(AgentUpdate *u) {
         if (!u->record)
                 return;
-        if (update_is_handed_over(u) && u->record->phase == UPDATE_PHASE_STAGING && links_differ())
+        if (update_is_handed_over(u) && u->record->phase == UPDATE_PHASE_STAGING &&
+            agent_updater_is_on_trial(u->o.updater))
                 update_set_phase(u, UPDATE_PHASE_RESTARTING); /* that is why we are stopped */
         else
                 (void) update_save(u);
@@ -523,14 +519,15 @@ const UpdateRecord *agent_update_current(const AgentUpdate *u) {
 }
 
 static bool updater_is_busy(const AgentUpdate *u) {
-        const UpdaterView *view = agent_handoff_view(u->o.handoff);
+        const UpdaterView *view = agent_updater_view(u->o.updater);
         return view->known && *view->state && !streq(view->state, "idle");
 }
 
 bool agent_update_is_pending(const AgentUpdate *u) {
         if (update_is_handed_over(u))
                 return true;
-        return agent_handoff_view(u->o.handoff)->known ? updater_is_busy(u) : links_differ();
+        return agent_updater_view(u->o.updater)->known ? updater_is_busy(u) :
+                                                         agent_updater_is_on_trial(u->o.updater);
 }
 
 bool agent_update_is_foreign(const AgentUpdate *u) {
@@ -540,19 +537,19 @@ bool agent_update_is_foreign(const AgentUpdate *u) {
 const char *agent_update_transaction(const AgentUpdate *u) {
         if (update_is_handed_over(u) && *u->record->transaction)
                 return u->record->transaction;
-        return updater_is_busy(u) ? agent_handoff_view(u->o.handoff)->transaction : "";
+        return updater_is_busy(u) ? agent_updater_view(u->o.updater)->transaction : "";
 }
 
 const char *agent_update_state(const AgentUpdate *u) {
         if (u->record)
                 return update_phase_to_string(u->record->phase);
-        return updater_is_busy(u) ? agent_handoff_view(u->o.handoff)->state : "idle";
+        return updater_is_busy(u) ? agent_updater_view(u->o.updater)->state : "idle";
 }
 
 const char *agent_update_target(const AgentUpdate *u) {
         if (u->record)
                 return u->record->to;
-        return updater_is_busy(u) ? agent_handoff_view(u->o.handoff)->pending_version : "";
+        return updater_is_busy(u) ? agent_updater_view(u->o.updater)->pending_version : "";
 }
 
 /* ---- life ---- */

@@ -9,10 +9,10 @@
 #include <systemd/sd-event.h>
 
 #include "agent-conf.h"
-#include "agent-handoff.h"
 #include "agent-instruction.h"
 #include "agent-metadata.h"
 #include "agent-report.h"
+#include "agent-updater.h"
 #include "http-client.h"
 #include "update-record.h"
 
@@ -30,9 +30,8 @@ typedef struct AgentUpdateOptions {
         const AgentConf *conf;
         const char *architecture;
         uint32_t packaging;
-        bool no_bus; /* there never will be one: nothing can be installed */
         AgentMetadata *metadata;
-        AgentHandoff *handoff;
+        AgentUpdater *updater; /* NULL: there is none, nothing can be installed */
         AgentReport *report;
         const char *running_version;
         const AgentUpdateHandlers *handlers;
@@ -63,7 +62,7 @@ int agent_update_answer(
 void agent_update_cancel(AgentUpdate *u, const char *instruction);
 
 void agent_update_on_connected(AgentUpdate *u);
-/* From the handoff's handlers. */
+/* From the updater's handlers. */
 void agent_update_on_view(AgentUpdate *u, int error);
 void agent_update_on_result(AgentUpdate *u, int error, const UpdaterResult *result);
 void agent_update_on_install(AgentUpdate *u, int error, UpdateVerdict verdict, const char *text);

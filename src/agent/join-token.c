@@ -72,20 +72,27 @@ int join_token_parse(const void *data, size_t size, JoinToken **ret, const char 
         return 0;
 }
 
-int join_token_load(JoinToken **ret, const char **reterr_why) {
-        const char *dir = getenv("CREDENTIALS_DIRECTORY");
-        if (!dir)
-                return -ENOENT;
-
-        _cleanup_close_ int dir_fd = dir_open_at(AT_FDCWD, dir);
-        if (dir_fd < 0)
-                return dir_fd;
+static int token_load_at(int dir_fd, const char *path, JoinToken **ret, const char **reterr_why) {
         void *data = NULL;
         size_t size = 0;
-        int r = file_read_at(dir_fd, FLEET_JOIN_TOKEN_CREDENTIAL, KIB(4), &data, &size);
+
+        int r = file_read_at(dir_fd, path, KIB(4), &data, &size);
         if (r < 0)
                 return r;
         r = join_token_parse(data, size, ret, reterr_why);
         secret_free(data, size);
         return r;
+}
+
+int join_token_load(const char *path, JoinToken **ret, const char **reterr_why) {
+        if (path)
+                return token_load_at(AT_FDCWD, path, ret, reterr_why);
+
+        const char *dir = getenv("CREDENTIALS_DIRECTORY");
+        if (!dir)
+                return -ENOENT;
+        _cleanup_close_ int dir_fd = dir_open_at(AT_FDCWD, dir);
+        if (dir_fd < 0)
+                return dir_fd;
+        return token_load_at(dir_fd, FLEET_JOIN_TOKEN_CREDENTIAL, ret, reterr_why);
 }

@@ -22,5 +22,5 @@ int join_token_parse(const void *data, size_t size, JoinToken **ret, const char 
 JoinToken *join_token_free(JoinToken *t); /* wipes */
 DEFINE_POINTER_CLEANUP(JoinToken, join_token_free);
 
-/* From $CREDENTIALS_DIRECTORY; -ENOENT when there is none. */
-int join_token_load(JoinToken **ret, const char **reterr_why);
+/* From a file, or with NULL from $CREDENTIALS_DIRECTORY; -ENOENT when there is none. */
+int join_token_load(const char *path, JoinToken **ret, const char **reterr_why);

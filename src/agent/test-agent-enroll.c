@@ -92,7 +92,13 @@ static void on_failed(AgentEnroll *e, const char *message, usec_t pause, void *u
         snprintf(s->message, sizeof(s->message), "%s", message);
 }
 
-static const AgentEnrollHandlers handlers = { .on_enrolled = on_enrolled, .on_failed = on_failed };
+_noreturn_ static void on_stuck(AgentEnroll *e, int error, void *userdata) {
+        abort();
+}
+
+static const AgentEnrollHandlers handlers = { .on_enrolled = on_enrolled,
+                                              .on_failed = on_failed,
+                                              .on_stuck = on_stuck };
 
 static void put_token(const PkiCa *ca) {
         _cleanup_free_ char *path = strjoinf("%s/fleet-agent.join-token", credentials);
@@ -137,7 +143,9 @@ int main(void) {
         assert_ok(agent_facts_collect(&facts, false));
         free(facts.architecture);
         facts.architecture = strdup("x86_64");
-        assert_ok(agent_identity_new(&identity, open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+        int state_fd = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_ok(state_fd);
+        assert_ok(agent_identity_new(&identity, state_fd));
         assert_ok(agent_identity_set_ca(identity, pki_ca_cert(f.ca)));
         AgentEnrollOptions options = {
                 .event = f.event,
@@ -186,8 +194,18 @@ int main(void) {
         run_until_at_least(&f, &s.failed, before + 1, 5);
         assert_se(!agent_identity_id(identity) && s.enrolled == 0);
 
+        /* the token may also come from a file that is named */
         g.issuer = f.ca;
         g.lifetime = 40 * USEC_PER_SEC;
+        agent_enroll_free(e);
+        _cleanup_free_ char *path = strjoinf("%s/token", state), *moved = strjoinf("%s/fleet-agent.join-token", credentials);
+        options.join_token_file = path;
+        assert_ok(agent_enroll_new(&e, &options));
+        before = s.failed;
+        assert_ok(agent_enroll_start(e));
+        run_until_at_least(&f, &s.failed, before + 1, 5);
+        assert_se(strstr(s.message, "no join token"));
+        assert_ok(rename(moved, path));
         assert_ok(agent_enroll_start(e));
         run_until_at_least(&f, &s.enrolled, 1, 5);
         assert_streq(agent_identity_id(identity), "web-1");
@@ -212,6 +230,7 @@ int main(void) {
         agent_renew_free(renew);
         agent_enroll_free(e);
         agent_identity_free(identity);
+        (void) close(state_fd);
         agent_facts_done(&facts);
         agent_conf_done(&conf);
         rpc_server_free(g.server);

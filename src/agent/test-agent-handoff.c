@@ -137,13 +137,13 @@ typedef struct Seen {
         char text[128], instruction[64];
 } Seen;
 
-static void on_view(AgentHandoff *h, int error, const char *message, void *userdata) {
+static void on_view(int error, const char *message, void *userdata) {
         Seen *s = userdata;
         s->views++;
         s->error = error;
 }
 
-static void on_result(AgentHandoff *h, int error, const UpdaterResult *x, void *userdata) {
+static void on_result(int error, const UpdaterResult *x, void *userdata) {
         Seen *s = userdata;
         s->results++;
         s->result_error = error;
@@ -159,7 +159,7 @@ static void on_result(AgentHandoff *h, int error, const UpdaterResult *x, void *
         }
 }
 
-static void on_install(AgentHandoff *h, int error, UpdateVerdict verdict, const char *text, void *userdata) {
+static void on_install(int error, UpdateVerdict verdict, const char *text, void *userdata) {
         Seen *s = userdata;
         s->installs++;
         s->install_error = error;
@@ -167,7 +167,7 @@ static void on_install(AgentHandoff *h, int error, UpdateVerdict verdict, const 
         snprintf(s->text, sizeof(s->text), "%s", text);
 }
 
-static const AgentHandoffHandlers handlers = { .on_view = on_view,
+static const AgentUpdaterHandlers handlers = { .on_view = on_view,
                                                .on_result = on_result,
                                                .on_install = on_install };
 
@@ -199,6 +199,7 @@ int main(void) {
         _cleanup_(tuf_bytes_freep) TufBytes *metadata = NULL;
         Other o = { .state = "idle", .transaction = "" };
         AgentHandoff *h = NULL;
+        AgentUpdater *u;
         Seen s = { 0 };
         int fds[2];
 
@@ -209,18 +210,20 @@ int main(void) {
         assert_ok(sd_bus_add_object_vtable(
                         o.bus, NULL, FLEET_UPDATER_BUS_PATH, FLEET_UPDATER_BUS_INTERFACE, vtable, &o));
 
-        assert_ok(agent_handoff_new(&h, &handlers, &s));
-        assert_error(agent_handoff_ask_view(h), ENOTCONN);
-        assert_se(!agent_handoff_view(h)->known);
-        assert_streq(agent_handoff_view(h)->pinned_version, "");
+        assert_ok(agent_handoff_new(&h));
+        u = agent_handoff_updater(h);
+        agent_updater_attach(u, &handlers, &s);
+        assert_error(agent_updater_ask_view(u), ENOTCONN);
+        assert_se(!agent_updater_view(u)->known);
+        assert_streq(agent_updater_view(u)->pinned_version, "");
         assert_ok(agent_handoff_set_bus(h, bus));
 
         /* properties, asked for and told */
-        assert_ok(agent_handoff_ask_view(h));
-        assert_error(agent_handoff_ask_view(h), EALREADY);
+        assert_ok(agent_updater_ask_view(u));
+        assert_error(agent_updater_ask_view(u), EALREADY);
         assert_se(s.views == 0);
         run_until(&s.views, 1);
-        const UpdaterView *view = agent_handoff_view(h);
+        const UpdaterView *view = agent_updater_view(u);
         assert_se(s.error == 0 && view->known && view->root_version == 7 && view->packaging == 3);
         assert_streq(view->state, "idle");
         assert_streq(view->current_version, "1.0.0");
@@ -243,19 +246,19 @@ int main(void) {
         assert_streq(view->current_version, "1.0.0");
 
         /* the last result */
-        assert_ok(agent_handoff_ask_result(h));
+        assert_ok(agent_updater_ask_result(u));
         run_until(&s.results, 1);
         assert_se(s.has_result && s.phase == UPDATE_PHASE_ROLLED_BACK &&
                   s.failed_phase == UPDATE_PHASE_CONFIRMING);
         assert_se(s.verdict == UPDATE_VERDICT_WATCHDOG);
         assert_streq(s.instruction, TRANSACTION);
         o.odd_result = true; /* of a newer updater */
-        assert_ok(agent_handoff_ask_result(h));
+        assert_ok(agent_updater_ask_result(u));
         run_until(&s.results, 2);
         assert_se(s.has_result && s.verdict == UPDATE_VERDICT_INTERNAL);
         assert_streq(s.instruction, "");
         o.no_result = true;
-        assert_ok(agent_handoff_ask_result(h));
+        assert_ok(agent_updater_ask_result(u));
         run_until(&s.results, 3);
         assert_se(!s.has_result && s.result_error == 0);
 
@@ -266,13 +269,14 @@ int main(void) {
         assert_se(write(fd, "12345", 5) == 5);
         int read_fd = open(path, O_RDONLY | O_CLOEXEC);
         assert_ok(read_fd);
-        const AgentHandoffTarget targets[] = { { "agent/1.1.0/linux-x86_64/agent", read_fd },
+        const UpdaterTarget targets[] = { { "agent/1.1.0/linux-x86_64/agent", read_fd },
                                                { "agent/1.1.0/linux-x86_64/updater", read_fd } };
         assert_ok(tuf_bytes_new(&metadata));
         assert_ok(tuf_bytes_add(metadata, "2.root.json", "abc", 3));
         assert_ok(tuf_bytes_add(metadata, "timestamp.json", "def", 3));
-        assert_ok(agent_handoff_install(h, "1.1.0", metadata, targets, 2, TRANSACTION, true));
-        assert_error(agent_handoff_install(h, "1.1.0", metadata, targets, 2, TRANSACTION, true), EALREADY);
+        UpdaterInstall request = { "1.1.0", metadata, targets, 2, TRANSACTION, true };
+        assert_ok(agent_updater_install(u, &request));
+        assert_error(agent_updater_install(u, &request), EALREADY);
         (void) close(read_fd); /* the message has its own */
         run_until(&s.installs, 1);
         assert_se(s.install_error == 0 && o.files == 2 && o.targets == 2 && o.retry);
@@ -283,18 +287,29 @@ int main(void) {
         o.files = o.targets = 0;
         o.error = "org.fleetagent.Error.BelowFloor";
         read_fd = open(path, O_RDONLY | O_CLOEXEC);
-        const AgentHandoffTarget one[] = { { "agent/1.1.0/linux-x86_64/agent", read_fd } };
-        assert_ok(agent_handoff_install(h, "1.1.0", metadata, one, 1, "", false));
+        const UpdaterTarget one[] = { { "agent/1.1.0/linux-x86_64/agent", read_fd } };
+        request = (UpdaterInstall){ "1.1.0", metadata, one, 1, "", false };
+        assert_ok(agent_updater_install(u, &request));
         run_until(&s.installs, 2);
         assert_se(s.install_error < 0 && s.install_verdict == UPDATE_VERDICT_BELOW_FLOOR && o.targets == 1);
         assert_streq(s.text, "told to refuse");
 
         /* the bus goes in the middle of a question: it is answered all the same */
-        assert_ok(agent_handoff_ask_view(h));
+        assert_ok(agent_updater_ask_view(u));
         unsigned views = s.views;
         assert_ok(agent_handoff_set_bus(h, NULL));
         assert_se(s.views == views + 1 && s.error == -ENOTCONN);
-        assert_streq(agent_handoff_view(h)->state, "staging"); /* what was known stays */
+        assert_streq(agent_updater_view(u)->state, "staging"); /* what was known stays */
+
+        /* whoever does not listen any more is not told */
+        assert_ok(agent_handoff_set_bus(h, bus));
+        assert_ok(agent_updater_ask_view(u));
+        agent_updater_attach(u, NULL, NULL);
+        assert_ok(agent_handoff_set_bus(h, NULL));
+        assert_se(s.views == views + 1);
+        assert_error(agent_updater_ask_view(NULL), EOPNOTSUPP); /* there is none */
+        assert_se(!agent_updater_view(NULL)->known && !agent_updater_is_on_trial(NULL));
+        assert_streq(agent_updater_view(NULL)->pinned_version, "");
 
         agent_handoff_free(h);
         (void) close(read_fd);

@@ -16,11 +16,11 @@
 
 static char directory[] = "/tmp/test-agent-identity-XXXXXX";
 
+static int state_fd;
+
 static AgentIdentity *identity_open(void) {
         AgentIdentity *i = NULL;
-        int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        assert_ok(fd);
-        assert_ok(agent_identity_new(&i, fd));
+        assert_ok(agent_identity_new(&i, state_fd));
         return i;
 }
 
@@ -57,6 +57,8 @@ int main(void) {
         log_set_max_level(LOG_ERR);
         assert_ok(crypto_init());
         assert_se(mkdtemp(directory));
+        state_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_ok(state_fd);
         assert_ok(pki_ca_create("one", time, 0, &ca));
         assert_ok(pki_ca_create("two", time, 0, &other));
 
@@ -99,10 +101,11 @@ int main(void) {
         i = identity_open();
         assert_streq(agent_identity_id(i), "web-1");
         assert_ok(agent_identity_credentials(i, &credentials));
-        int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        assert_ok(fstatat(fd, "identity.pem", &st, 0));
+        assert_ok(fstatat(state_fd, "identity", &st, 0));
+        assert_se((st.st_mode & 0777) == 0700);
+        assert_ok(fstatat(state_fd, "identity/identity.pem", &st, 0));
         assert_se((st.st_mode & 0777) == 0600);
-        assert_se(fstatat(fd, "request-key.pem", &st, 0) < 0);
+        assert_se(fstatat(state_fd, "identity/request-key.pem", &st, 0) < 0);
 
         /* renewal: a new key; a certificate for the old one is refused */
         assert_ok(agent_identity_request_key(i, &key));
@@ -116,7 +119,7 @@ int main(void) {
         assert_se(agent_identity_expires(i) == pki_cert_not_after(renewed));
 
         /* damage is no end: the machine enrols anew */
-        assert_ok(file_write_atomic_at(fd, "identity.pem", "-----BEGIN", 10, 0600));
+        assert_ok(file_write_atomic_at(state_fd, "identity/identity.pem", "-----BEGIN", 10, 0600));
         agent_identity_free(i);
         i = identity_open();
         assert_se(!agent_identity_id(i) && agent_identity_ca_pem(i));
@@ -130,7 +133,7 @@ int main(void) {
         i = identity_open();
         assert_se(!agent_identity_id(i));
         agent_identity_free(i);
-        (void) close(fd);
+        (void) close(state_fd);
         assert_ok(tree_remove_at(AT_FDCWD, directory));
         return EXIT_SUCCESS;
 }

@@ -8,7 +8,6 @@
 
 #include "agent-report.h"
 #include "event-util.h"
-#include "fd-util.h"
 #include "fs-util.h"
 #include "log.h"
 #include "string-util.h"
@@ -29,6 +28,7 @@ typedef struct Wire {
 
 static char directory[] = "/tmp/test-agent-report-XXXXXX";
 static sd_event *event;
+static int state_fd;
 
 static int on_send(const UpdateRecord *u, bool droppable, void *userdata) {
         Wire *w = userdata;
@@ -46,9 +46,7 @@ static int on_send(const UpdateRecord *u, bool droppable, void *userdata) {
 
 static AgentReport *report_open(Wire *w) {
         AgentReport *r = NULL;
-        int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        assert_ok(fd);
-        assert_ok(agent_report_new(&r, event, fd, on_send, w));
+        assert_ok(agent_report_new(&r, event, state_fd, on_send, w));
         return r;
 }
 
@@ -104,10 +102,11 @@ static void test_order_and_repeat(void) {
         assert_se(w.n == 6 && w.sent[5].sequence == final);
 
         /* an acknowledgement of something else changes nothing */
-        agent_report_on_ack(r, id(1), final - 1);
-        agent_report_on_ack(r, id(2), final);
+        assert_se(!agent_report_on_ack(r, id(1), final - 1));
+        assert_se(!agent_report_on_ack(r, id(2), final));
         assert_se(agent_report_pending(r) == 1);
-        agent_report_on_ack(r, id(1), final);
+        assert_se(agent_report_on_ack(r, id(1), final));
+        assert_se(!agent_report_on_ack(r, id(1), final));
         assert_se(agent_report_pending(r) == 0);
         agent_report_free(r);
 
@@ -192,25 +191,22 @@ static void test_bounds(void) {
         agent_report_free(r);
 
         _cleanup_strv_free_ char **names = NULL;
-        assert_ok(dir_list_at(AT_FDCWD, directory, &names));
+        assert_ok(dir_list_at(state_fd, "outbox", &names));
         assert_se(strv_length(names) <= AGENT_REPORT_PENDING_MAX + AGENT_REPORT_KEPT_MAX + 1);
 }
 
 static void test_damage(void) {
         Wire w = { 0 };
-        _cleanup_close_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        assert_ok(fd);
-        assert_ok(file_write_atomic_at(fd, "junk.final", "phase=succ", 10, 0600));
-        assert_ok(file_write_atomic_at(fd, "empty.final", "", 0, 0600));
+        assert_ok(file_write_atomic_at(state_fd, "outbox/junk.final", "phase=succ", 10, 0600));
+        assert_ok(file_write_atomic_at(state_fd, "outbox/empty.final", "", 0, 0600));
         AgentReport *r = report_open(&w);
-        assert_se(faccessat(fd, "junk.final", F_OK, 0) < 0);
-        assert_se(faccessat(fd, "empty.final", F_OK, 0) < 0);
+        assert_se(faccessat(state_fd, "outbox/junk.final", F_OK, 0) < 0);
+        assert_se(faccessat(state_fd, "outbox/empty.final", F_OK, 0) < 0);
         agent_report_free(r);
 }
 
 static void test_message(void) {
         _cleanup_(update_record_freep) UpdateRecord *u = record(5), *back = NULL;
-        _cleanup_close_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         char text[3000];
         for (size_t i = 0; i + 1 < sizeof(text); i += 2)
                 memcpy(text + i, "\xc3\xa4", 2); /* ä */
@@ -224,19 +220,21 @@ static void test_message(void) {
         u->phase = UPDATE_PHASE_ROLLED_BACK;
         u->sequence = 77;
         u->retry = true;
-        assert_ok(update_record_save_at(u, fd, "one"));
-        assert_ok(update_record_load_at(fd, "one", &back));
+        assert_ok(update_record_save_at(u, state_fd, "one"));
+        assert_ok(update_record_load_at(state_fd, "one", &back));
         assert_streq(back->message, u->message);
         assert_streq(back->to, "1.1.0");
         assert_se(back->verdict == u->verdict && back->failed_phase == u->failed_phase &&
                   back->phase == u->phase);
         assert_se(back->sequence == 77 && back->retry && back->time_usec == u->time_usec);
-        assert_error(update_record_load_at(fd, "none", &back), ENOENT);
+        assert_error(update_record_load_at(state_fd, "none", &back), ENOENT);
 }
 
 int main(void) {
         log_set_max_level(LOG_ERR);
         assert_se(mkdtemp(directory));
+        state_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_ok(state_fd);
         assert_ok(sd_event_new(&event));
         test_order_and_repeat();
         test_full_queue();
@@ -245,6 +243,7 @@ int main(void) {
         test_damage();
         test_message();
         sd_event_unref(event);
+        (void) close(state_fd);
         assert_ok(tree_remove_at(AT_FDCWD, directory));
         return EXIT_SUCCESS;
 }

@@ -165,6 +165,10 @@ static void on_stream_stopped(AgentStream *s, void *userdata) {
         c->stopped++;
 }
 
+_noreturn_ static void on_stuck(AgentStream *s, int error, void *userdata) {
+        abort();
+}
+
 static const AgentStreamHandlers stream_handlers = {
         .get_credentials = on_credentials,
         .fill_hello = on_hello,
@@ -175,6 +179,7 @@ static const AgentStreamHandlers stream_handlers = {
         .on_end = on_stream_end,
         .on_drained = on_drained,
         .on_stopped = on_stream_stopped,
+        .on_stuck = on_stuck,
 };
 
 static AgentStream *stream_start(Client *c, Fixture *f, uint16_t port, usec_t max) {
@@ -268,6 +273,29 @@ static void test_drain(Fixture *f) {
         rpc_server_free(g.server);
 }
 
+/* What a simulator does to a stream: the connection is cut, and heartbeats come by the hundred. */
+static void test_drop_and_beat(Fixture *f) {
+        Gateway g;
+        Client c;
+        gateway_start(&g, f);
+        AgentStream *s = stream_start(&c, f, g.port, 50 * USEC_PER_MSEC);
+        assert_error(agent_stream_beat(s), ENOTCONN);
+        run_until_at_least(f, &c.welcomes, 1, 10);
+        for (unsigned i = 0; i < 50; i++)
+                assert_ok(agent_stream_beat(s));
+        run_until_at_least(f, &g.heartbeats, 50, 10);
+
+        assert_ok(agent_stream_drop(s));
+        assert_se(c.ends == 0); /* from the loop */
+        run_until_at_least(f, &c.ends, 1, 5);
+        assert_se(c.failure == RPC_FAILURE_UNREACHABLE && c.status == RPC_STATUS_UNAVAILABLE);
+        g.heartbeats = 0;
+        run_until_at_least(f, &c.welcomes, 2, 10);
+        assert_se(g.goodbyes == 0 && g.opened == 2);
+        agent_stream_free(s);
+        rpc_server_free(g.server);
+}
+
 static void test_overload_and_silence(Fixture *f) {
         Gateway g;
         Client c;
@@ -334,6 +362,7 @@ int main(void) {
         fixture_init(&f, 1, 256);
         test_session(&f);
         test_drain(&f);
+        test_drop_and_beat(&f);
         test_overload_and_silence(&f);
         test_no_welcome(&f);
         test_wrong_ca(&f);

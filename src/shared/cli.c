@@ -181,8 +181,10 @@ static void print_verb(const CliVerb *v) {
 }
 
 static void print_help(const CliProgram *p) {
-        printf("%s [OPTIONS] COMMAND\n\n%s\n\nCommands:\n", p->name, p->summary);
-        for (const CliVerb *v = p->verbs; v->name; v++)
+        printf("%s [OPTIONS]%s\n\n%s\n", p->name, p->verbs ? " COMMAND" : "", p->summary);
+        if (p->verbs)
+                printf("\nCommands:\n");
+        for (const CliVerb *v = p->verbs; v && v->name; v++)
                 print_verb(v);
         printf("\nOptions:\n");
         for (const CliOption *o = p->options; o->name; o++)
@@ -190,8 +192,9 @@ static void print_help(const CliProgram *p) {
         print_option(&(CliOption){ .letter = 'h', .name = "help", .help = "This text" });
         if (!option_by_name(p, "version"))
                 print_option(&(CliOption){ .name = "version", .help = "The version of this program" });
-        printf("\nExit status: 0 done, 1 error, 2 wrong command line or declined, 3 not found, 4 not allowed,\n"
-               "5 conflict, 6 timeout, 7 the update failed or went back.\n");
+        if (p->verbs)
+                printf("\nExit status: 0 done, 1 error, 2 wrong command line or declined, 3 not found, 4 not allowed,\n"
+                       "5 conflict, 6 timeout, 7 the update failed or went back.\n");
         if (p->footer)
                 printf("\n%s", p->footer);
 }
@@ -365,6 +368,32 @@ check_verb(const CliProgram *p, const CliVerb *v, char *const *arguments, const 
         return CLI_OK;
 }
 
+static CliExit give_options(const CliProgram *p, const CommandLine *line, void *userdata) {
+        for (size_t i = 0; i < line->n_given; i++) {
+                const Given *g = line->given + i;
+                const char *why = "not understood";
+
+                if (p->on_option(g->option->id, g->value, userdata, &why) < 0)
+                        return cli_fail(CLI_USAGE, "--%s%s%s: %s.", g->option->name, g->value ? "=" : "",
+                                        strempty(g->value), why);
+        }
+        return CLI_OK;
+}
+
+static CliExit run_without_verbs(const CliProgram *p, const CommandLine *line, void *userdata) {
+        CliExit code;
+
+        if (line->help) {
+                print_help(p);
+                return CLI_OK;
+        }
+        if (line->words[0])
+                return cli_fail(CLI_USAGE, "%s takes options alone, not \"%s\". \"%s --help\" lists them.",
+                                p->name, line->words[0], p->name);
+        code = give_options(p, line, userdata);
+        return code == CLI_OK ? p->run(userdata) : code;
+}
+
 static CliExit run_command_line(const CliProgram *p, int argc, char *argv[], void *userdata) {
         CommandLine line = { .n_given = 0 };
         const CliVerb *v;
@@ -381,6 +410,8 @@ static CliExit run_command_line(const CliProgram *p, int argc, char *argv[], voi
                 return CLI_OK;
         }
 
+        if (!p->verbs)
+                return run_without_verbs(p, &line, userdata);
         v = verb_find(p, line.words, &n_words);
         if (line.help) {
                 if (v)
@@ -395,13 +426,9 @@ static CliExit run_command_line(const CliProgram *p, int argc, char *argv[], voi
         if (code != CLI_OK)
                 return code;
 
-        for (size_t i = 0; i < line.n_given; i++) {
-                const char *why = "not understood";
-
-                if (p->on_option(line.given[i].option->id, line.given[i].value, userdata, &why) < 0)
-                        return cli_fail(CLI_USAGE, "--%s=%s: %s.", line.given[i].option->name,
-                                        strempty(line.given[i].value), why);
-        }
+        code = give_options(p, &line, userdata);
+        if (code != CLI_OK)
+                return code;
         return v->run(line.words + n_words, userdata);
 }
 

@@ -43,17 +43,18 @@ typedef struct CliOption {
 typedef struct CliProgram {
         const char *name;
         const char *summary;      /* one sentence */
-        const CliVerb *verbs;     /* ended by { 0 } */
+        const CliVerb *verbs;     /* ended by { 0 }; NULL: there are none, and run is what it does */
         const CliOption *options; /* ended by { 0 } */
         uint64_t common;          /* options that every verb takes */
         const char *footer;       /* more for help, or NULL */
         /* 0, or a negative errno with a sentence in *reterr_why (static) */
         int (*on_option)(unsigned id, const char *value, void *userdata, const char **reterr_why);
+        CliExit (*run)(void *userdata); /* of a program without verbs; all options go with it */
 } CliProgram;
 
 #define CLI_BIT(id) (UINT64_C(1) << (id))
 
-/* Parses, runs the verb, flushes standard output (a full disk is an error), and returns the exit status.
+/* Parses, runs the verb (or the program), flushes standard output (a full disk is an error), and returns the exit status.
  * --help (-h) and --version (alone, if the program has an option of this name) are understood everywhere. */
 int cli_main(const CliProgram *program, int argc, char *argv[], void *userdata);
 

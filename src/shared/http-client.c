@@ -31,7 +31,9 @@ struct HttpClient {
         sd_event *event;
         CURLM *multi;
         char *user_agent;
-        sd_event_source *timer;
+        usec_t idle;               /* 0: for ever */
+        uint64_t received;
+        sd_event_source *timer, *idle_timer;
         LIST_HEAD(HttpRequest, requests);
         unsigned depth;
         bool freed;
@@ -66,6 +68,7 @@ struct HttpRequest {
 };
 
 static void client_leave(HttpClient *c);
+static void client_arm_idle(HttpClient *c);
 static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata);
 
 static const char *request_header(const HttpRequest *r, const char *name) {
@@ -159,6 +162,7 @@ static int request_take(HttpRequest *r, const void *data, size_t size) {
         if (size > r->max_size - r->offset - r->received)
                 return -EFBIG;
         r->received += size;
+        r->client->received += size;
         return r->on_data ? r->on_data(r, data, size, r->userdata) : request_collect(r, data, size);
 }
 
@@ -393,6 +397,62 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *userdata
         return 0;
 }
 
+/* Not yet there, or given back while nobody needed it. */
+static int client_open(HttpClient *c) {
+        if (c->multi)
+                return 0;
+        c->multi = curl_multi_init();
+        if (!c->multi)
+                return -ENOMEM;
+        if (curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket) == CURLM_OK &&
+            curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c) == CURLM_OK &&
+            curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer) == CURLM_OK &&
+            curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c) == CURLM_OK &&
+            curl_multi_setopt(c->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, CONNECTIONS_MAX) == CURLM_OK)
+                return 0;
+        (void) curl_multi_cleanup(TAKE_PTR(c->multi));
+        return -EIO;
+}
+
+static bool client_is_busy(const HttpClient *c) {
+        LIST_FOREACH(requests, r, c->requests)
+                if (r->attached)
+                        return true;
+        return false;
+}
+
+static void client_give_back(HttpClient *c) {
+        if (!c->multi)
+                return;
+        if (c->depth > 0 || client_is_busy(c)) {
+                client_arm_idle(c);
+                return;
+        }
+        (void) curl_multi_cleanup(c->multi);
+        c->multi = NULL;
+        (void) event_timer_disarm(c->timer);
+}
+
+static int on_idle(sd_event_source *source, uint64_t usec, void *userdata) {
+        client_give_back(userdata);
+        return 0;
+}
+
+static void client_arm_idle(HttpClient *c) {
+        if (c->idle > 0 && c->multi && !c->freed)
+                (void) event_timer_arm(c->event, &c->idle_timer, c->idle, on_idle, c, "http-idle");
+}
+
+void http_client_set_idle(HttpClient *c, usec_t idle) {
+        c->idle = idle;
+        if (idle > 0)
+                client_give_back(c);
+}
+
+uint64_t http_client_received(const HttpClient *c) {
+        return c->received;
+}
+
 int http_client_new(HttpClient **ret, sd_event *event, const char *user_agent) {
         static bool initialized = false;
         _cleanup_(http_client_freep) HttpClient *c = NULL;
@@ -408,17 +468,11 @@ int http_client_new(HttpClient **ret, sd_event *event, const char *user_agent) {
                 return -ENOMEM;
         c->event = sd_event_ref(event);
         c->user_agent = strdup(user_agent);
-        c->multi = curl_multi_init();
-        if (!c->user_agent || !c->multi)
+        if (!c->user_agent)
                 return -ENOMEM;
-
-        if (curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket) != CURLM_OK ||
-            curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c) != CURLM_OK ||
-            curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer) != CURLM_OK ||
-            curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c) != CURLM_OK ||
-            curl_multi_setopt(c->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, CONNECTIONS_MAX) != CURLM_OK)
-                return -EIO;
-
+        int r = client_open(c);
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(c);
         return 0;
 }
@@ -427,8 +481,10 @@ static void request_detach(HttpRequest *r) {
         if (r->attached)
                 (void) curl_multi_remove_handle(r->client->multi, r->easy);
         r->attached = false;
-        if (r->client)
+        if (r->client) {
                 LIST_REMOVE(requests, r->client->requests, r);
+                client_arm_idle(r->client);
+        }
         r->client = NULL;
 }
 
@@ -455,6 +511,7 @@ static HttpClient *client_destroy(HttpClient *c) {
         if (c->multi)
                 (void) curl_multi_cleanup(c->multi);
         sd_event_source_disable_unref(c->timer);
+        sd_event_source_disable_unref(c->idle_timer);
         sd_event_unref(c->event);
         free(c->user_agent);
         free(c);
@@ -657,6 +714,9 @@ int http_request_start(HttpClient *c, const HttpOptions *o, HttpRequest **ret) {
         if (strncasecmp(o->url, "https://", 8) != 0)
                 return -EPROTONOSUPPORT;
 
+        k = client_open(c);
+        if (k < 0)
+                return k;
         r = new0(HttpRequest, 1);
         if (!r)
                 return -ENOMEM;

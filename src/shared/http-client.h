@@ -47,6 +47,11 @@ int http_client_new(HttpClient **ret, sd_event *event, const char *user_agent);
 HttpClient *http_client_free(HttpClient *c);
 DEFINE_POINTER_CLEANUP(HttpClient, http_client_free);
 
+/* Connections that were not used for so long are closed, and what the library holds is given back; 0: never. For
+ * processes with very many clients: each would keep three descriptors. */
+void http_client_set_idle(HttpClient *c, usec_t idle);
+uint64_t http_client_received(const HttpClient *c);                        /* bytes of bodies so far */
+
 /* -EPROTONOSUPPORT: not an https:// URL. -EINVAL: no max_size, no on_finish, malformed URL or header. No callback is
  * made from within this call. */
 int http_request_start(HttpClient *c, const HttpOptions *options, HttpRequest **ret);

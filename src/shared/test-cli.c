@@ -67,6 +67,21 @@ static const CliProgram program = {
         .on_option = on_option,
 };
 
+static CliExit run_alone(void *userdata) {
+        Seen *s = userdata;
+        s->verb = "alone";
+        return s->answer;
+}
+
+static const CliProgram without_verbs = {
+        .name = "test-cli",
+        .summary = "A test.",
+        .options = options,
+        .on_option = on_option,
+        .run = run_alone,
+};
+static const CliProgram *tested = &program;
+
 /* Standard output and error of what ran last. */
 static char *out, *err;
 
@@ -119,7 +134,7 @@ static int run(Seen *s, const char *line) {
         assert_ok(strv_split(line, " ", &words));
         STRV_FOREACH(w, words)
                 argv[argc++] = *w;
-        CAPTURE(code = cli_main(&program, argc, argv, s));
+        CAPTURE(code = cli_main(tested, argc, argv, s));
         if (s->name)
                 s->name = streq(s->name, "x") ? "x" : "other"; /* argv goes away */
         return code;
@@ -168,6 +183,23 @@ static void test_help(void) {
         assert_se(run(&s, "things list -h") == CLI_OK);
         assert_se(!strstr(out, "--force") && strstr(out, "--name"));
         assert_se(run(&s, "--version") == CLI_OK && startswith(out, "test-cli "));
+}
+
+static void test_without_verbs(void) {
+        Seen s = { .answer = CLI_CONFLICT };
+
+        tested = &without_verbs;
+        assert_se(run(&s, "--name=x --force") == CLI_CONFLICT);
+        assert_streq(s.verb, "alone");
+        assert_se(s.force && streq(s.name, "x"));
+        assert_se(run(&s, "go") == CLI_USAGE && !s.verb && strstr(err, "options alone"));
+        assert_se(run(&s, "--name=bad") == CLI_USAGE && !s.verb && strstr(err, "--name=bad: bad is bad."));
+        assert_se(run(&s, "--nonsense") == CLI_USAGE && !s.verb);
+        assert_se(run(&s, "--help") == CLI_OK && !s.verb);
+        assert_se(startswith(out, "test-cli [OPTIONS]\n") && strstr(out, "--force"));
+        assert_se(!strstr(out, "COMMAND") && !strstr(out, "Commands") && !strstr(out, "Exit status"));
+        assert_se(run(&s, "--version") == CLI_OK && startswith(out, "test-cli "));
+        tested = &program;
 }
 
 static void test_messages(void) {
@@ -256,6 +288,7 @@ int main(void) {
                   unsetenv("SYSTEMD_COLORS") == 0);
         test_verbs();
         test_help();
+        test_without_verbs();
         test_messages();
         test_table();
         test_json();

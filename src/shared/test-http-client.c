@@ -393,6 +393,40 @@ static char *read_text(const char *path) {
         return text;
 }
 
+static size_t open_descriptors(void) {
+        _cleanup_strv_free_ char **names = NULL;
+        assert_ok(dir_list_at(AT_FDCWD, "/proc/thread-self/fd", &names));
+        return strv_length(names);
+}
+
+/* What nobody uses is given back, and made anew for who comes then. */
+static void test_idle(void) {
+        HttpClient *kept = client;
+
+        run_for(50 * USEC_PER_MSEC); /* what earlier tests left */
+        assert_ok(http_client_new(&client, event, "idle/1"));
+        size_t before = open_descriptors();
+        http_client_set_idle(client, 200 * USEC_PER_MSEC);
+        assert_se(http_client_received(client) == 0);
+        Result *x = run((HttpOptions){ .on_data = on_data }, port_ok, "/ok");
+        assert_error(x->error, 0);
+        assert_se(http_client_received(client) == BODY_SIZE);
+        done(x);
+        run_for(600 * USEC_PER_MSEC);
+        assert_se(open_descriptors() < before); /* not even what an unused one holds */
+
+        x = start((HttpOptions){}, port_silent, "/"); /* one that waits is not idle */
+        run_for(500 * USEC_PER_MSEC);
+        assert_se(!x->finished);
+        done(x);
+        x = run((HttpOptions){ .on_data = on_data }, port_ok, "/ok");
+        assert_error(x->error, 0);
+        assert_se(http_client_received(client) == 2 * BODY_SIZE);
+        done(x);
+        http_client_free(client);
+        client = kept;
+}
+
 int main(int argc, char *argv[]) {
         assert_se(argc == 6);
         port_ok = argv[1];
@@ -411,6 +445,7 @@ int main(int argc, char *argv[]) {
         test_times();
         test_trust();
         test_cancel();
+        test_idle();
         test_client_gone();
         sd_event_unref(event);
         free(ca);

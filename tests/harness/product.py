@@ -52,6 +52,7 @@ class Build:
             "fleet-gatewayd": "gateway",
             "fleet-gatewayctl": "ctl",
             "fleet-agentctl": "ctl",
+            "fleet-simulate": "simulate",
         }
         return self.folder / "src" / place[name] / name
 

@@ -36,17 +36,19 @@ class Program:
         argv: Sequence[str],
         log: Path,
         env: dict[str, str] | None = None,
+        output: Path | None = None,
         *,
         close_fds: bool = True,
     ) -> None:
+        """output: where its standard output goes, if not into the log."""
         self.name = name
         self.log = log
-        with log.open("ab") as output:
+        with log.open("ab") as errors, (output or log).open("ab") as data:
             self.process = subprocess.Popen(
                 list(argv),
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
+                stdout=data,
+                stderr=errors,
                 env={**os.environ, **(env or {})},
                 start_new_session=True,
                 close_fds=close_fds,
@@ -161,10 +163,11 @@ class Loopback:
         name: str,
         argv: Sequence[str],
         env: dict[str, str] | None = None,
+        output: Path | None = None,
         *,
         close_fds: bool = True,
     ) -> Program:
-        program = Program(name, argv, self.folder / f"{name}.log", env, close_fds=close_fds)
+        program = Program(name, argv, self.folder / f"{name}.log", env, output, close_fds=close_fds)
         self.programs.append(program)
         return program
 
@@ -180,6 +183,10 @@ class Loopback:
         self.gateway = self.spawn("gateway", argv)
         wait_for(self.healthy, 20, "the gateway to answer", 0.1)
         return self.gateway
+
+    @staticmethod
+    def run(argv: Sequence[str]) -> str:
+        return str(execute(argv, timeout=60).stdout)
 
     def healthy(self) -> bool:
         assert self.gateway is not None and self.gateway.running, "the gateway ended"

@@ -7,11 +7,29 @@ import traceback
 
 from harness.progress import progress
 
-from . import test_abuse, test_clock, test_ctl, test_download, test_enrolment, test_metrics, test_stream
+from . import (
+    test_abuse,
+    test_clock,
+    test_ctl,
+    test_download,
+    test_enrolment,
+    test_metrics,
+    test_simulate,
+    test_stream,
+)
 
 
 def main() -> int:
-    modules = (test_enrolment, test_stream, test_clock, test_download, test_abuse, test_ctl, test_metrics)
+    modules = (
+        test_enrolment,
+        test_stream,
+        test_clock,
+        test_download,
+        test_abuse,
+        test_ctl,
+        test_metrics,
+        test_simulate,
+    )
     tests = [t for m in modules for t in m.TESTS]
     wanted = sys.argv[1:]
     chosen = [t for t in tests if not wanted or any(w in t.__name__ for w in wanted)]
