@@ -180,7 +180,7 @@ class Gateway:
         assert self.process is not None
         if self.process.returncode is not None:
             raise AssertionError(f"the gateway ended:\n{self.process.output()[-2000:]}")
-        argv = ["curl", "-ksf", "--max-time", "2", f"{self.url}/healthz"]
+        argv = ["curl", "-ksf", "--max-time", "2", f"{self.url}/readyz"]
         return self.inside(argv, check=False).returncode == 0
 
     def stop(self, *, kill: bool = False) -> None:

@@ -132,6 +132,7 @@ class Loopback:
         self.title = title
         self.build = Build()
         self.programs: list[Program] = []
+        self.settings = ""
         self.gateway: Program | None = None
 
     def __enter__(self) -> "Loopback":
@@ -172,6 +173,7 @@ class Loopback:
         return program
 
     def start_gateway(self, settings: str = "") -> Program:
+        self.settings = settings
         config = self.folder / "gateway.conf"
         config.write_text(
             "[Gateway]\nName=localhost 127.0.0.1\n"
@@ -190,7 +192,7 @@ class Loopback:
 
     def healthy(self) -> bool:
         assert self.gateway is not None and self.gateway.running, "the gateway ended"
-        argv = ["curl", "-ksf", "--max-time", "2", f"https://localhost:{self.https_port}/healthz"]
+        argv = ["curl", "-ksf", "--max-time", "2", f"https://localhost:{self.https_port}/readyz"]
         return execute(argv, check=False).returncode == 0
 
     @property

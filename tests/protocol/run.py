@@ -14,6 +14,7 @@ from . import (
     test_download,
     test_enrolment,
     test_metrics,
+    test_rollout,
     test_simulate,
     test_stream,
 )
@@ -28,6 +29,7 @@ def main() -> int:
         test_abuse,
         test_ctl,
         test_metrics,
+        test_rollout,
         test_simulate,
     )
     tests = [t for m in modules for t in m.TESTS]

@@ -125,7 +125,7 @@ def release(loop: Loopback, *versions: str, size: int = 1 << 16, arches: tuple[s
             repository.add(version, files=_files(loop.folder, size), arch=arch)
         repository.sign()
         repository.publish()
-    loop.ctl("releases", "import", str(repository.folder))
+    loop.ctl("release", "import", str(repository.folder))
     return repository
 
 
@@ -138,7 +138,7 @@ def _files(folder: Path, size: int) -> tuple[Path, Path]:
 
 def fleet(loop: Loopback) -> dict[str, dict[str, Any]]:
     """All agents as the gateway has them, by id."""
-    shown = loop.ctl("agents", "list", "-o", "json").stdout
+    shown = loop.ctl("agent", "list", "-o", "json").stdout
     return {a["id"]: a for a in json.loads(shown)["agents"]}
 
 

@@ -78,7 +78,7 @@ def _documented() -> dict[str, str]:
 
 
 def _import(loop: Loopback, repository: Repository, *, check: bool = True) -> int:
-    return loop.ctl("releases", "import", str(repository.folder), check=check).returncode
+    return loop.ctl("release", "import", str(repository.folder), check=check).returncode
 
 
 def _small_files(loop: Loopback) -> tuple[Path, Path]:

@@ -425,7 +425,7 @@ def _idle_until(sim: Simulator) -> None:
     sim.start(30, "--until=idle", *FAST, token=False)
     sim.wait_online(30)
     loop.ctl("update", "--all", "--yes", "--version", "1.1.0", "--retry")
-    loop.ctl("releases", "import", str(_newer(sim)))
+    loop.ctl("release", "import", str(_newer(sim)))
     loop.ctl("update", "--all", "--yes", "--version", "1.3.0")
     report = sim.wait_end(60)
     assert report["versions"] == {"1.3.0": 30}, report

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rollouts over the real protocol: simulated agents, a real gateway, and what each side says of it."""
+
+import random
+import sqlite3
+import time
+from collections import Counter
+from typing import Any
+
+from harness.progress import progress
+from harness.wait import wait_for
+
+from .api import Api
+from .loopback import Loopback
+from .simulation import FAST, LIMITS, Simulator, release
+
+GOAL = "1.1.0"
+KILLS = 100
+
+
+def _instructions(loop: Loopback, rollout: int) -> list[dict[str, Any]]:
+    """As the gateway's store has them, with their members' batch; oldest first."""
+    with sqlite3.connect(f"file:{loop.state}/gateway.db?mode=ro", uri=True) as db:
+        db.row_factory = sqlite3.Row
+        rows = db.execute(
+            "SELECT i.*, m.canary FROM instructions i JOIN rollout_members m ON m.rollout = i.rollout AND m.agent = i.agent"
+            " WHERE i.rollout = ? ORDER BY i.created",
+            (rollout,),
+        )
+        return [dict(r) for r in rows]
+
+
+def _check_limits(instructions: list[dict[str, Any]], batch: int, period: float, in_flight: int) -> None:
+    """By the times in the store: never more at once, never more agents in any period, canaries first."""
+    times = sorted([(i["created"], 1) for i in instructions] + [(i["finished"], -1) for i in instructions if i["finished"]])
+    flying = most = 0
+    for _, step in sorted(times, key=lambda t: (t[0], t[1])):
+        flying += step
+        most = max(most, flying)
+    assert most <= in_flight, f"{most} were in flight"
+    rest = [i for i in instructions if not i["canary"]]
+    for n, last in enumerate(rest):
+        within = {i["agent"] for i in rest[: n + 1] if last["created"] - i["created"] < period * 10**6}
+        assert len(within) <= batch, f"{len(within)} agents within {period} s"
+    if rest:
+        first = [i for i in instructions if i["canary"] and i["attempt"] == 1]
+        assert all(i["finished"] and i["finished"] <= rest[0]["created"] for i in first), "a batch began before the canaries ended"
+
+
+def _check_sides(loop: Loopback, api: Api, sim: Simulator, rollout: int, events: list[dict[str, Any]]) -> Counter[str]:
+    """Nobody was lost, and both sides tell the same."""
+    shown, members = api.get(f"/rollouts/{rollout}"), api.members(rollout)
+    states = Counter(m["state"] for m in members)
+    assert {k: v for k, v in shown["counts"].items() if v} == dict(states), (shown["counts"], states)
+    assert sum(v for k, v in states.items() if k != "excluded") == shown["cohort"], shown
+    instructions = {i["id"]: i for i in _instructions(loop, rollout)}
+    final: dict[str, str] = {}
+    for event in events:
+        if event["event"] == "instruction":
+            row = instructions[event["id"]]                 # nothing was sent that is not in the store
+            assert row["agent"] == event["agent"] and row["version"] == event["version"], (row, event)
+        elif event["event"] == "status" and event["phase"] in ("succeeded", "failed", "rolled-back"):
+            final[event["id"]] = event["phase"]
+        elif event["event"] == "acknowledged":              # what was acknowledged is there
+            assert instructions[event["id"]]["phase"] == final[event["id"]], (instructions[event["id"]], event)
+    report = sim.report()
+    assert report["instructions"]["duplicates_executed"] == 0 and report["finals_unacknowledged"] == 0, report
+    updated = {a["id"] for a in api.get("/agents?limit=1000&version=" + GOAL)["agents"]}
+    assert updated == {m["agent"] for m in members if m["state"] == "succeeded"}
+    return states
+
+
+def _wait_end(api: Api, rollout: int, timeout: float = 120) -> Any:
+    def ended() -> Any:
+        shown = api.get_patiently(f"/rollouts/{rollout}")
+        return shown if shown["terminal"] or shown["state"] == "paused" else None
+
+    return wait_for(ended, timeout, "the rollout to end", 0.3)
+
+
+def canary_then_batches() -> None:
+    """Ten of sixty first, then by ten; each limit is kept, and what people see on the way is true."""
+    with Loopback("batches") as loop:
+        loop.start_gateway(LIMITS)
+        release(loop, GOAL)
+        sim = Simulator(loop)
+        sim.start(60, "--fail=staging:5%", "--fail=downloading:8%", *FAST)
+        sim.wait_online(60)
+        api = Api(loop)
+        strategy = {
+            "canary": {"count": 6, "soak_sec": 2, "success_percent": 50},
+            "batch": {"size": 10, "every_sec": 3, "success_percent": 50},
+            "max_in_flight": 8,
+            "max_failures": {"percent": 50},
+            "attempts": 2,
+            "retry_pause_sec": 1,
+        }
+        body = {"version": GOAL, "target": {"all": True}, "strategy": strategy}
+        plan = api.ask("POST", "/rollouts", {**body, "dry_run": True})
+        batches = [b["agents"] for b in plan["preview"]["batches"]]
+        assert batches[0] == 6 and sum(batches) == 60 and max(batches[1:]) <= 10, plan["preview"]
+        made = api.ask("POST", "/rollouts", body, 201)
+        shown = _wait_end(api, made["id"])
+        assert (shown["state"], shown["reason"]) == ("completed", "done"), shown
+        instructions = _instructions(loop, made["id"])
+        _check_limits(instructions, batch=10, period=3, in_flight=8)
+        states = _check_sides(loop, api, sim, made["id"], sim.events())
+        assert set(states) <= {"succeeded", "failed"} and states["succeeded"] >= 50, states
+        assert {i["agent"] for i in instructions if i["canary"]} == {c["agent"] for c in plan["canaries"]}
+        attempts = Counter(m["attempts"] for m in api.members(made["id"]))
+        assert set(attempts) == {1, 2}, attempts            # what may pass was tried again, what may not was not
+        for member in api.members(made["id"], "&state=failed"):
+            assert member["attempts"] == {"self-test-failed": 1, "download-failed": 2}[member["reason"]], member
+
+        # back again: all that were updated, and nobody else
+        back = api.ask("POST", f"/rollouts/{made['id']}/roll-back", {"description": "as it was"}, 201)
+        assert back["cohort"] == states["succeeded"]
+
+
+def _kill_often(loop: Loopback, api: Api, rollout: int, times: int) -> None:
+    draw = random.Random(7)
+    for n in range(times):
+        time.sleep(draw.uniform(0.1, 2.2))
+        assert loop.gateway is not None
+        loop.gateway.stop(kill=True)
+        loop.start_gateway(loop.settings)
+        if n % 20 == 19:
+            shown = api.get_patiently(f"/rollouts/{rollout}")
+            progress(f"killed {n + 1} times: {shown['reason']}, {shown['counts']}")
+            assert shown["state"] == "running", shown
+
+
+def gateway_is_killed_in_mid_rollout() -> None:
+    """A hundred times, at random moments: nothing is lost, nothing sent beyond the limits, the counts add up."""
+    agents = 120
+    with Loopback("kills") as loop:
+        loop.start_gateway(f"LeaseSec=75\n{LIMITS}")
+        release(loop, GOAL)
+        sim = Simulator(loop)
+        faults = ("--fail=staging:2%", "--fail=restarting:2%", "--never-returns=2%", "--confirm-timeout=60s")
+        sim.start(agents, "--connect-rate=0", *faults, *FAST)
+        sim.wait_online(agents)
+        api = Api(loop)
+        strategy = {
+            "canary": {"count": 6, "soak_sec": 0, "success_percent": 50},
+            "batch": {"size": 8, "every_sec": 10, "success_percent": 0},
+            "max_in_flight": 15,
+            "max_failures": {"percent": 90},
+            "attempts": 2,
+            "retry_pause_sec": 2,
+        }
+        made = api.ask("POST", "/rollouts", {"version": GOAL, "target": {"all": True}, "strategy": strategy}, 201)
+        _kill_often(loop, api, made["id"], KILLS)
+        shown = _wait_end(api, made["id"], 240)
+        progress(f"{shown['state']}, {shown['reason']}: {shown['counts']}")
+        assert (shown["state"], shown["reason"]) == ("completed", "done"), shown
+        instructions = _instructions(loop, made["id"])
+        _check_limits(instructions, batch=8, period=10, in_flight=15)
+        states = _check_sides(loop, api, sim, made["id"], sim.events())
+        assert states["succeeded"] >= agents * 0.8 and set(states) <= {"succeeded", "failed", "rolled-back", "timed-out"}, states
+        loop.ctl("audit", "verify")
+
+
+TESTS = [canary_then_batches, gateway_is_killed_in_mid_rollout]
