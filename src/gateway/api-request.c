@@ -17,9 +17,7 @@ void request_error_done(RequestError *e) {
         *e = (RequestError){};
 }
 
-static int refuse(RequestError *e, HttpProblem problem, const char *pointer, const char *format, ...)
-                _printf_(4, 5);
-static int refuse(RequestError *e, HttpProblem problem, const char *pointer, const char *format, ...) {
+int request_refuse(RequestError *e, HttpProblem problem, const char *pointer, const char *format, ...) {
         char *detail = NULL;
         va_list ap;
         int r;
@@ -33,12 +31,11 @@ static int refuse(RequestError *e, HttpProblem problem, const char *pointer, con
         return -EINVAL;
 }
 
-static int refuse_member(RequestError *e, const char *pointer, const char *what) {
-        return refuse(e, HTTP_PROBLEM_BAD_REQUEST, pointer, "\"%s\" must be %s.", pointer + 1, what);
+int request_refuse_member(RequestError *e, const char *pointer, const char *what) {
+        return request_refuse(e, HTTP_PROBLEM_BAD_REQUEST, pointer, "\"%s\" must be %s.", pointer + 1, what);
 }
 
-/* Members that nobody would look at are a mistake of the caller, who must hear of it. */
-static int check_members(json_t *body, const char *const *known, RequestError *e) {
+int request_check_members(json_t *body, const char *const *known, RequestError *e) {
         _cleanup_free_ char *list = NULL, *shown = NULL;
         const char *key;
         json_t *value;
@@ -50,24 +47,23 @@ static int check_members(json_t *body, const char *const *known, RequestError *e
                 shown = string_escape(key);
                 if (!list || !shown)
                         return -ENOMEM;
-                return refuse(e, HTTP_PROBLEM_BAD_REQUEST, NULL,
+                return request_refuse(e, HTTP_PROBLEM_BAD_REQUEST, NULL,
                               "There is no member \"%.64s\" here; known are: %s.", shown, list);
         }
         return 0;
 }
 
-/* Absent members leave *ret alone. */
-static int get_text(json_t *body, const char *pointer, size_t max, const char **ret, RequestError *e) {
+int request_get_text(json_t *body, const char *pointer, size_t max, const char **ret, RequestError *e) {
         int r = json_get_string(body, pointer + 1, ret);
 
         if (r == -ENOENT)
                 return 0;
         if (r < 0 || !string_is_safe(*ret, max))
-                return refuse_member(e, pointer, "a text without control characters, and not too long");
+                return request_refuse_member(e, pointer, "a text without control characters, and not too long");
         return 0;
 }
 
-static int get_number(
+int request_get_number(
                 json_t *body,
                 const char *pointer,
                 uint64_t low,
@@ -83,17 +79,17 @@ static int get_number(
         if (r == -ENOENT)
                 return 0;
         if (r < 0 || v < low || v > high)
-                return refuse(e, HTTP_PROBLEM_BAD_REQUEST, pointer,
+                return request_refuse(e, HTTP_PROBLEM_BAD_REQUEST, pointer,
                               "\"%s\" must be an integer from %" PRIu64 " to %" PRIu64 ".", pointer + 1, low,
                               high);
         *ret = v;
         return 0;
 }
 
-static int get_flag(json_t *body, const char *pointer, bool *ret, RequestError *e) {
+int request_get_flag(json_t *body, const char *pointer, bool *ret, RequestError *e) {
         int r = json_get_bool(body, pointer + 1, ret);
 
-        return r == -ENOENT || r >= 0 ? 0 : refuse_member(e, pointer, "true or false");
+        return r == -ENOENT || r >= 0 ? 0 : request_refuse_member(e, pointer, "true or false");
 }
 
 static int copy_text(char **to, const char *from) {
@@ -108,7 +104,7 @@ static int target_selector(const char *text, UpdateRequest *ret, RequestError *e
 
         r = selector_parse(text, &s, &message);
         if (r == -EINVAL)
-                return refuse(e, HTTP_PROBLEM_BAD_SELECTOR, "/selector", "%s", message);
+                return request_refuse(e, HTTP_PROBLEM_BAD_SELECTOR, "/selector", "%s", message);
         if (r < 0)
                 return r;
         ret->kind = DESIRED_KIND_SELECTOR;
@@ -121,23 +117,23 @@ static int update_target(json_t *body, UpdateRequest *ret, RequestError *e) {
         unsigned n;
         int r;
 
-        r = get_text(body, "/agent", 256, &agent, e);
+        r = request_get_text(body, "/agent", 256, &agent, e);
         if (r >= 0)
-                r = get_text(body, "/selector", SELECTOR_TEXT_MAX, &selector, e);
+                r = request_get_text(body, "/selector", SELECTOR_TEXT_MAX, &selector, e);
         if (r >= 0)
-                r = get_flag(body, "/all", &all, e);
+                r = request_get_flag(body, "/all", &all, e);
         if (r < 0)
                 return r;
         n = (agent ? 1U : 0U) + (selector ? 1U : 0U) + (all ? 1U : 0U);
         if (n != 1)
-                return refuse(e, HTTP_PROBLEM_BAD_REQUEST, NULL,
+                return request_refuse(e, HTTP_PROBLEM_BAD_REQUEST, NULL,
                               "Name exactly one target: \"agent\", \"selector\" or \"all\": true; here are "
                               "%u.",
                               n);
         if (selector)
                 return target_selector(selector, ret, e);
         if (agent && !pki_agent_id_is_valid(agent))
-                return refuse_member(e, "/agent", "an agent id");
+                return request_refuse_member(e, "/agent", "an agent id");
         ret->kind = agent ? DESIRED_KIND_AGENT : DESIRED_KIND_ALL;
         return copy_text(&ret->target, agent);
 }
@@ -148,19 +144,19 @@ int update_request_parse(json_t *body, UpdateRequest *ret, RequestError *e) {
         const char *version = NULL;
         int r;
 
-        r = check_members(body, known, e);
+        r = request_check_members(body, known, e);
         if (r >= 0)
                 r = update_target(body, ret, e);
         if (r >= 0)
-                r = get_text(body, "/version", VERSION_TEXT_MAX, &version, e);
+                r = request_get_text(body, "/version", VERSION_TEXT_MAX, &version, e);
         if (r >= 0 && (!version || !version_is_valid(version)))
-                r = refuse_member(e, "/version", "a version such as 1.2.0");
+                r = request_refuse_member(e, "/version", "a version such as 1.2.0");
         if (r >= 0)
-                r = get_flag(body, "/retry", &ret->retry, e);
+                r = request_get_flag(body, "/retry", &ret->retry, e);
         if (r >= 0)
-                r = get_flag(body, "/allow_empty", &ret->allow_empty, e);
+                r = request_get_flag(body, "/allow_empty", &ret->allow_empty, e);
         if (r >= 0)
-                r = get_number(body, "/expected_count", 0, INT64_MAX, &ret->expected_count,
+                r = request_get_number(body, "/expected_count", 0, INT64_MAX, &ret->expected_count,
                                &ret->has_expected_count, e);
         return r < 0 ? r : copy_text(&ret->version, version);
 }
@@ -186,19 +182,19 @@ static int each_label(
         if (!labels)
                 return 0;
         if (!json_is_object(labels) || json_object_size(labels) > LABELS_MAX)
-                return refuse(e, HTTP_PROBLEM_BAD_REQUEST, "/labels",
+                return request_refuse(e, HTTP_PROBLEM_BAD_REQUEST, "/labels",
                               "\"labels\" must be an object with at most %u members.", LABELS_MAX);
         json_object_foreach(labels, key, value) {
                 const char *text = json_string_value(value);
 
                 if (!label_key_is_valid(key))
-                        return refuse_member(
+                        return request_refuse_member(
                                         e, "/labels",
                                         "an object whose names are label keys (letters, digits, '-', '_', "
                                         "'.'; "
                                         "not beginning with \"fact.\")");
                 if (!text || !label_value_is_valid(text) || (!may_be_empty && isempty(text)))
-                        return refuse_member(
+                        return request_refuse_member(
                                         e, "/labels",
                                         "an object whose values are label values (letters, digits, '-', "
                                         "'_', '.')");
@@ -220,19 +216,19 @@ int join_token_request_parse(json_t *body, JoinTokenRequest *ret, RequestError *
 
         ret->uses = 1;
         ret->expires_in_sec = 86400;
-        r = check_members(body, known, e);
+        r = request_check_members(body, known, e);
         if (r >= 0)
-                r = get_number(body, "/uses", 1, 100000, &ret->uses, NULL, e);
+                r = request_get_number(body, "/uses", 1, 100000, &ret->uses, NULL, e);
         if (r >= 0)
-                r = get_number(body, "/expires_in_sec", 60, 2592000, &ret->expires_in_sec, NULL, e);
+                r = request_get_number(body, "/expires_in_sec", 60, 2592000, &ret->expires_in_sec, NULL, e);
         if (r >= 0)
                 r = each_label(body, /* may_be_empty= */ false, take_label, &ret->labels, e);
         if (r >= 0)
-                r = get_text(body, "/description", DESCRIPTION_MAX, &description, e);
+                r = request_get_text(body, "/description", DESCRIPTION_MAX, &description, e);
         if (r >= 0)
-                r = get_text(body, "/agent", 256, &agent, e);
+                r = request_get_text(body, "/agent", 256, &agent, e);
         if (r >= 0 && agent && !pki_agent_id_is_valid(agent))
-                r = refuse_member(e, "/agent", "an agent id");
+                r = request_refuse_member(e, "/agent", "an agent id");
         if (r >= 0 && agent)
                 r = copy_text(&ret->agent, agent);
         return r < 0 ? r : copy_text(&ret->description, description);
@@ -243,31 +239,6 @@ void join_token_request_done(JoinTokenRequest *r) {
         labels_done(&r->labels);
         free(r->description);
         *r = (JoinTokenRequest){};
-}
-
-int api_token_request_parse(json_t *body, ApiTokenRequest *ret, RequestError *e) {
-        static const char *const known[] = { "role", "expires_in_sec", "description", NULL };
-        const char *description = NULL, *role = NULL;
-        int r;
-
-        r = check_members(body, known, e);
-        if (r >= 0)
-                r = get_text(body, "/role", 32, &role, e);
-        if (r >= 0) {
-                ret->role = api_role_from_string(role);
-                if (ret->role < 0)
-                        r = refuse_member(e, "/role", "viewer, operator or admin");
-        }
-        if (r >= 0)
-                r = get_number(body, "/expires_in_sec", 60, 315360000, &ret->expires_in_sec, NULL, e);
-        if (r >= 0)
-                r = get_text(body, "/description", DESCRIPTION_MAX, &description, e);
-        return r < 0 ? r : copy_text(&ret->description, description);
-}
-
-void api_token_request_done(ApiTokenRequest *r) {
-        free(r->description);
-        *r = (ApiTokenRequest){};
 }
 
 static int take_change(void *userdata, const char *key, const char *value) {
@@ -290,9 +261,9 @@ int agent_request_parse(json_t *body, AgentRequest *ret, RequestError *e) {
         static const char *const known[] = { "labels", NULL };
         int r;
 
-        r = check_members(body, known, e);
+        r = request_check_members(body, known, e);
         if (r >= 0 && !json_object_get(body, "labels"))
-                return refuse_member(e, "/labels", "there");
+                return request_refuse_member(e, "/labels", "there");
         return r < 0 ? r : each_label(body, /* may_be_empty= */ true, take_change, ret, e);
 }
 

@@ -35,14 +35,6 @@ typedef struct JoinTokenRequest {
 int join_token_request_parse(json_t *body, JoinTokenRequest *ret, RequestError *reterr);
 void join_token_request_done(JoinTokenRequest *r);
 
-typedef struct ApiTokenRequest {
-        ApiRole role;
-        uint64_t expires_in_sec;             /* 0: never */
-        char *description;
-} ApiTokenRequest;
-int api_token_request_parse(json_t *body, ApiTokenRequest *ret, RequestError *reterr);
-void api_token_request_done(ApiTokenRequest *r);
-
 /* Of PATCH on an agent: what to set (with a value) and to remove (empty), in the order of the body. */
 typedef struct AgentRequest {
         Label *changes;
@@ -50,3 +42,23 @@ typedef struct AgentRequest {
 } AgentRequest;
 int agent_request_parse(json_t *body, AgentRequest *ret, RequestError *reterr);
 void agent_request_done(AgentRequest *r);
+
+/* ---- parts of these, for the other parsers ---- */
+
+int request_refuse(RequestError *e, HttpProblem problem, const char *pointer, const char *format, ...)
+                _printf_(4, 5);
+/* "\"name\" must be <what>." */
+int request_refuse_member(RequestError *e, const char *pointer, const char *what);
+/* Members that nobody would look at are a mistake of the caller, who must hear of it. */
+int request_check_members(json_t *body, const char *const *known, RequestError *e);
+/* Absent members leave *ret alone. */
+int request_get_text(json_t *body, const char *pointer, size_t max, const char **ret, RequestError *e);
+int request_get_flag(json_t *body, const char *pointer, bool *ret, RequestError *e);
+int request_get_number(
+                json_t *body,
+                const char *pointer,
+                uint64_t low,
+                uint64_t high,
+                uint64_t *ret,
+                bool *ret_present,
+                RequestError *e);

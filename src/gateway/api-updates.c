@@ -226,7 +226,7 @@ static void reconcile_after(ApiJob *a) {
 }
 
 void api_updates_create(HttpExchange *x, void *userdata) {
-        const ApiToken *token = http_exchange_token(x);
+        const ApiCaller *c = http_exchange_caller(x);
         _cleanup_json_ json_t *body = NULL;
         RequestError error = {};
         UpdatesJob *j;
@@ -240,9 +240,7 @@ void api_updates_create(HttpExchange *x, void *userdata) {
         j->api.after = reconcile_after;
         r = update_request_parse(body, &j->request, &error);
         if (r >= 0) {
-                j->actor = isempty(token->description) ? strjoinf("token %s", token->id) :
-                                                         strdup(token->description);
-                r = j->actor ? 0 : -ENOMEM;
+                r = api_caller_name(c, &j->actor);
         }
         if (r < 0) {
                 api_reply_request_error(x, r, &error);

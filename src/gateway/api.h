@@ -9,6 +9,11 @@
 #include "audit.h"
 #include "gateway.h"
 
+/* Jobs with a prepare() that may wait at once. A password's hash takes some 60 ms of the worker's time (measured
+ * on a virtual machine of two cores), and others get their turn in between, so that they wait a quarter of a
+ * second at most. */
+#define API_PREPARE_MAX 4U
+
 extern const HttpRoute api_routes[];                 /* userdata: the Gateway */
 
 typedef struct ApiJob ApiJob;
@@ -20,7 +25,12 @@ struct ApiJob {
         AuditActor actor;                            /* who asks: the job's own copy */
         bool reads;                                  /* GET or HEAD */
         bool unchanged; /* run() found nothing to change, so that nothing is to be entered */
-        int (*run)(ApiJob *a, Store *s); /* worker; leaves its answer in .answer, or api_job_refuse() */
+        /* Worker, before run(), and outside of a transaction: what takes long, such as a password's hash. Few
+         * of these may wait at once. May be NULL. */
+        int (*prepare)(ApiJob *a, Store *s);
+        /* Worker; leaves its answer in .answer, or api_job_refuse(). What was refused and yet returns 0 is
+         * kept: that is for what a refusal itself leaves behind. */
+        int (*run)(ApiJob *a, Store *s);
         void (*after)(ApiJob *a);        /* loop, after success and before the answer; may be NULL */
         void (*free)(ApiJob *a);                     /* also frees the job itself */
         unsigned status;                             /* 0: 200; 204 needs no answer */
@@ -33,8 +43,8 @@ struct ApiJob {
         char *detail;
 };
 
-/* Enters what run() does into the audit log: every change needs an entry, or it is taken back (audit_append(),
- * which takes the detail over). */
+/* Enters what run() does into the audit log: every change needs an entry, or it is taken back. As
+ * audit_append(), which takes the detail over. */
 int api_audit(
                 ApiJob *a, Store *s, const char *action, const char *target, uint64_t count, json_t *detail);
 /* target: "noun:" and what follows. */
@@ -96,7 +106,26 @@ void api_join_tokens_delete(HttpExchange *x, void *userdata);
 void api_tokens_create(HttpExchange *x, void *userdata);
 void api_tokens_list(HttpExchange *x, void *userdata);
 void api_tokens_delete(HttpExchange *x, void *userdata);
+void api_own_tokens_create(HttpExchange *x, void *userdata);
+void api_own_tokens_list(HttpExchange *x, void *userdata);
+void api_own_tokens_delete(HttpExchange *x, void *userdata);
+/* api-users.c */
+void api_users_create(HttpExchange *x, void *userdata);
+void api_users_list(HttpExchange *x, void *userdata);
+void api_users_show(HttpExchange *x, void *userdata);
+void api_users_patch(HttpExchange *x, void *userdata);
+void api_users_delete(HttpExchange *x, void *userdata);
+void api_users_password(HttpExchange *x, void *userdata);
+/* api-session.c */
+void api_session_create(HttpExchange *x, void *userdata);
+void api_session_delete(HttpExchange *x, void *userdata);
+/* api-me.c */
 void api_me(HttpExchange *x, void *userdata);
+void api_me_password(HttpExchange *x, void *userdata);
+json_t *api_view_me(const ApiCaller *c);             /* NULL: out of memory */
+/* api-setup.c */
+void api_setup_show(HttpExchange *x, void *userdata);
+void api_setup_create(HttpExchange *x, void *userdata);
 /* api-audit.c */
 void api_audit_list(HttpExchange *x, void *userdata);
 /* api-events.c */

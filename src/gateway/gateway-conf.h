@@ -12,6 +12,7 @@ typedef struct GatewayConf {
         char **names;                        /* of the server certificate */
         char *agent_listen, *enroll_listen, *http_listen;      /* "[::]:7443": always with a host */
         usec_t heartbeat_interval, lease, retry_pause, retry_pause_max;
+        usec_t session_max, session_idle;
         unsigned retry_max, agents_max, connections_max, connections_per_address_max, event_streams_max;
         uint64_t target_size_max;
         char *trusted_root;                  /* NULL: the one compiled in */

@@ -17,6 +17,7 @@
 #include "peer-service.h"
 #include "presence.h"
 #include "rpc-credentials.h"
+#include "session-sweep.h"
 #include "stream-session.h"
 #include "string-util.h"
 #include "tuf-metadata.h"
@@ -102,7 +103,9 @@ static int open_registry(Gateway *g) {
 static int open_parts(Gateway *g) {
         int r;
 
-        r = auth_new(&g->auth);
+        r = auth_new(&g->auth, g->conf.session_idle);
+        if (r >= 0)
+                r = login_limit_new(&g->login_limit, &login_limit_names, &login_limit_addresses);
         if (r >= 0)
                 r = event_ring_new(&g->events, g->event, g->conf.event_streams_max);
         if (r >= 0)
@@ -153,12 +156,14 @@ Gateway *gateway_free(Gateway *g) {
         imports_free(g->imports);
         stream_registry_free(g->streams);
         event_ring_free(g->events);
+        login_limit_free(g->login_limit);
         auth_free(g->auth);
         registry_free(g->registry);
         rpc_queue_free(g->queue);
         gateway_ca_free(g->ca);
         sd_event_source_disable_unref(g->stop_source);
         sd_event_source_disable_unref(g->certificate_source);
+        sd_event_source_disable_unref(g->session_source);
         fd_close(g->state_fd);
         sd_event_unref(g->event);
         gateway_conf_done(&g->conf);
@@ -219,10 +224,12 @@ static int start_rpc(Gateway *g) {
         return r < 0 ? log_error_errno(r, "Failed to start the agents' service: %m") : 0;
 }
 
-static int authenticate(const char *token, ApiToken *ret, void *userdata) {
+static int authenticate(const HttpCredentials *c, ApiCaller *ret, void *userdata) {
         Gateway *g = userdata;
+        usec_t t = now(CLOCK_REALTIME);
 
-        return auth_check(g->auth, token, now(CLOCK_REALTIME), ret);
+        return c->bearer ? auth_check(g->auth, c->bearer, t, ret) :
+                           auth_check_session(g->auth, c->session, t, ret);
 }
 
 static int start_http(Gateway *g) {
@@ -279,6 +286,8 @@ static void on_prepared(Gateway *g, int r) {
                 r = start_rpc(g);
         if (r >= 0)
                 r = start_http(g);
+        if (r >= 0)
+                r = session_sweep_start(g);
         if (r >= 0)
                 r = event_timer_arm(
                                 g->event, &g->certificate_source, CERTIFICATE_CHECK, on_certificate_check, g,

@@ -13,6 +13,8 @@
 #include "http.h"
 #include "list.h"
 #include "log-limit.h"
+#include "login-limit.h"
+#include "login-log.h"
 #include "registry-import.h"
 #include "rpc-server.h"
 #include "store-worker.h"
@@ -36,6 +38,11 @@ typedef struct Gateway {
         HttpServer *http;
         LIST_HEAD(PresenceLeave, leaves);    /* could not be stored yet; presence.c's */
         LogLimit enroll_log;                 /* of refused enrolments */
+        unsigned preparing;                  /* jobs of the API that take long: api.c's */
+        LoginLimit *login_limit;
+        LogLimit login_waits;                /* of attempts that had to wait, on the loop */
+        LoginLog login_log;                  /* the worker's thread alone */
+        sd_event_source *session_source;     /* session-sweep.c's */
         struct {
                 usec_t checked;              /* CLOCK_BOOTTIME: when the store was tried last, 0: never */
                 int result;

@@ -177,20 +177,76 @@ int http_range_parse(const char *header, uint64_t size, uint64_t *ret_offset, ui
         return 1;
 }
 
-bool http_etag_listed(const char *header, const char *etag) {
+static bool etag_is_in(const char *header, const char *etag, bool weak) {
         size_t n = strlen(etag);
 
         while (header && *header) {
                 header += strspn(header, " \t,");
                 if (*header == '*')
                         return true;
-                if (header[0] == 'W' && header[1] == '/')
+                if (weak && header[0] == 'W' && header[1] == '/')
                         header += 2;
                 if (strncmp(header, etag, n) == 0 && (header[n] == '\0' || strchr(" \t,", header[n])))
                         return true;
                 header += strcspn(header, ",");
         }
         return false;
+}
+
+bool http_etag_listed(const char *header, const char *etag) {
+        return etag_is_in(header, etag, /* weak= */ true);
+}
+
+bool http_etag_matches(const char *header, const char *etag) {
+        return etag_is_in(header, etag, /* weak= */ false);
+}
+
+/* RFC 6265: visible ASCII without quotes, commas, semicolons and backslashes. */
+static bool cookie_value_is_good(const char *s, size_t n) {
+        if (n > HTTP_COOKIE_MAX)
+                return false;
+        for (size_t i = 0; i < n; i++)
+                if (s[i] <= 0x20 || s[i] >= 0x7f || strchr("\",;\\", s[i]))
+                        return false;
+        return true;
+}
+
+int http_cookie_get(const char *header, const char *name, char **ret) {
+        const char *value = NULL;
+        size_t size = 0, n = strlen(name);
+
+        while (header && *header) {
+                const char *end;
+
+                header += strspn(header, " \t;");
+                end = strchrnul(header, ';');
+                if ((size_t) (end - header) > n && strncmp(header, name, n) == 0 && header[n] == '=') {
+                        if (value)
+                                return -EINVAL;
+                        value = header + n + 1;
+                        size = (size_t) (end - value);
+                        while (size > 0 && strchr(" \t", value[size - 1]))
+                                size--;
+                }
+                header = end;
+        }
+        if (!value)
+                return -ENOENT;
+        if (!cookie_value_is_good(value, size))
+                return -EINVAL;
+        *ret = strndup(value, size);
+        return *ret ? 0 : -ENOMEM;
+}
+
+bool http_is_cross_site(const char *fetch_site, const char *origin, const char *host) {
+        const char *authority;
+
+        if (fetch_site && !streq(fetch_site, "same-origin") && !streq(fetch_site, "none"))
+                return true;
+        if (!origin)
+                return false;
+        authority = startswith(origin, "https://");
+        return !authority || isempty(host) || strcasecmp(authority, host) != 0;
 }
 
 const char *http_bearer_token(const char *header) {

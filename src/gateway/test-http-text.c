@@ -99,11 +99,78 @@ static void test_headers(void) {
         assert_se(!http_etag_listed("\"ab\"", "\"a\""));
         assert_se(!http_etag_listed(NULL, "\"a\""));
         assert_se(!http_etag_listed("", "\"a\""));
+        assert_se(http_etag_matches("\"b\", \"a\"", "\"a\""));
+        assert_se(http_etag_matches("*", "\"a\""));
+        assert_se(!http_etag_matches("W/\"a\"", "\"a\""));
         assert_se(streq(http_bearer_token("Bearer x"), "x"));
         assert_se(streq(http_bearer_token("bearer  x"), "x"));
         assert_se(!http_bearer_token("Basic x"));
         assert_se(!http_bearer_token("Bearer "));
         assert_se(!http_bearer_token(NULL));
+}
+
+static void test_cookie(void) {
+        static const struct {
+                const char *header;
+                int r;
+                const char *value;
+        } table[] = {
+                { NULL, -ENOENT, NULL },
+                { "", -ENOENT, NULL },
+                { "a=b", -ENOENT, NULL },
+                { "sid=x", 0, "x" },
+                { "a=b; sid=x; c=d", 0, "x" },
+                { "a=b;sid=x \t;c=d", 0, "x" },
+                { "sid=", 0, "" },
+                { "sid", -ENOENT, NULL },
+                { "xsid=x", -ENOENT, NULL },
+                { "sidx=x", -ENOENT, NULL },
+                { "SID=x", -ENOENT, NULL },
+                { "sid=x; sid=x", -EINVAL, NULL },       /* somebody else may have set one of them */
+                { "sid=a b", -EINVAL, NULL },
+                { "sid=\"x\"", -EINVAL, NULL },
+                { "sid=\xc3\xa4", -EINVAL, NULL },
+                { ";;;=;sid=x;;", 0, "x" },
+        };
+        char longer[HTTP_COOKIE_MAX + 6] = "sid=";
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_free_ char *value = NULL;
+
+                assert_se(http_cookie_get(table[i].header, "sid", &value) == table[i].r);
+                assert_se(streq_ptr(value, table[i].value));
+        }
+        for (size_t i = 4; i < sizeof(longer) - 1; i++) {
+                _cleanup_free_ char *value = NULL;
+
+                longer[i] = 'x';
+                assert_se(http_cookie_get(longer, "sid", &value) == (i - 3 <= HTTP_COOKIE_MAX ? 0 : -EINVAL));
+        }
+}
+
+static void test_cross_site(void) {
+        static const struct {
+                const char *fetch_site, *origin, *host;
+                bool cross;
+        } table[] = {
+                { NULL, NULL, NULL, false },             /* a program */
+                { "same-origin", NULL, "g:8443", false },
+                { "none", NULL, "g:8443", false },
+                { "same-site", NULL, "g:8443", true },
+                { "cross-site", NULL, "g:8443", true },
+                { "anything", NULL, "g:8443", true },
+                { NULL, "https://g:8443", "g:8443", false },
+                { NULL, "https://G:8443", "g:8443", false },
+                { "same-origin", "https://evil", "g:8443", true },
+                { NULL, "https://g:8444", "g:8443", true },
+                { NULL, "http://g:8443", "g:8443", true },
+                { NULL, "null", "g:8443", true },
+                { NULL, "https://g:8443", NULL, true },
+                { NULL, "", "", true },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                assert_se(http_is_cross_site(table[i].fetch_site, table[i].origin, table[i].host) == table[i].cross);
 }
 
 static void test_address(void) {
@@ -129,6 +196,8 @@ int main(void) {
         test_match();
         test_range();
         test_headers();
+        test_cookie();
+        test_cross_site();
         test_address();
         return 0;
 }

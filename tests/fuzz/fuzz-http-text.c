@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_(http_uri_done) HttpUri u = {};
-        _cleanup_free_ char *text = NULL;
+        _cleanup_free_ char *text = NULL, *cookie = NULL;
         uint64_t offset, length;
         size_t first;
 
@@ -26,5 +26,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 assert_se(length > 0 && offset < 1000 && length <= 1000 - offset);
         (void) http_etag_listed(text, "\"a\"");
         (void) http_bearer_token(text);
+        (void) http_etag_matches(text, "\"a\"");
+        (void) http_is_cross_site(NULL, text, "localhost");
+        if (http_cookie_get(text, "__Host-fleet-session", &cookie) == 0)
+                assert_se(strlen(cookie) <= HTTP_COOKIE_MAX && !strpbrk(cookie, " ;,\"\\\t\r\n"));
         return 0;
 }
