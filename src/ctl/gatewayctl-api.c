@@ -216,6 +216,17 @@ static CliExit api_check(GatewayCtl *c, const Answer *a) {
 }
 
 CliExit api_call(GatewayCtl *c, const char *method, const char *path, json_t *body, json_t **ret) {
+        return api_call_with(c, method, path, NULL, body, ret);
+}
+
+CliExit api_call_with(
+                GatewayCtl *c,
+                const char *method,
+                const char *path,
+                const char *header,
+                json_t *body,
+                json_t **ret) {
+
         _cleanup_free_ char *text = NULL, *why = NULL;
         _cleanup_(answer_done) Answer a = { 0 };
         HttpOptions o = { .method = method };
@@ -231,7 +242,9 @@ CliExit api_call(GatewayCtl *c, const char *method, const char *path, json_t *bo
                 o.body = text;
                 o.body_size = strlen(text);
         }
-        code = api_run(c, &o, path, body ? "Content-Type: application/json" : NULL, &a);
+        code = api_run(c, &o, path, header ?: body ? "Content-Type: application/json" : NULL, &a);
+        if (text)
+                memory_wipe(text, strlen(text));     /* there may be a password in it */
         if (code == CLI_OK)
                 code = api_check(c, &a);
         if (code != CLI_OK || !ret)

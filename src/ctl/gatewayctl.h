@@ -23,8 +23,9 @@ typedef struct GatewayCtl {
         CliJson json; /* with OUTPUT_JSON */
         bool no_legend, all, retry, wait, yes, allow_empty;
         char *gateway, *ca_path, *token_path; /* then environment, ctl.conf, defaults */
-        const char *role, *selector, *version, *description, *agent;
-        char **labels;
+        const char *role, *selector, *version, *description, *agent, *display_name, *password_file;
+        char **labels, **scopes;
+        bool own, has_expires_in;
         unsigned uses;
         usec_t expires_in, timeout;
         struct {
@@ -53,6 +54,14 @@ CliExit api_open(GatewayCtl *c);
 /* One JSON call. path: from "/api/..." on, arguments escaped. body and ret may be NULL. What goes wrong is
  * printed. */
 CliExit api_call(GatewayCtl *c, const char *method, const char *path, json_t *body, json_t **ret);
+/* The same with one more header, "Name: value". */
+CliExit api_call_with(
+                GatewayCtl *c,
+                const char *method,
+                const char *path,
+                const char *header,
+                json_t *body,
+                json_t **ret);
 /* GET as text, with another header. */
 CliExit api_get_text(GatewayCtl *c, const char *path, const char *header, char **ret, size_t *ret_size);
 CliExit api_put(GatewayCtl *c, const char *path, const void *data, size_t size);
@@ -80,6 +89,15 @@ CliExit print_json(const GatewayCtl *c, json_t *v);
 
 /* ---- shared by verbs ---- */
 
+/* A list of the gateway as names (the first of the members), JSON, or a table of its members. */
+typedef struct ListForm {
+        const char *path, *key;
+        const char *const *titles, *const *members;
+} ListForm;
+CliExit list_show(GatewayCtl *c, const ListForm *f);
+/* Asks unless --yes. */
+CliExit confirm_or_fail(const GatewayCtl *c, const char *format, ...) _printf_(2, 3);
+
 /* All pages. selector may be NULL. *ret is an array. */
 CliExit agents_read(GatewayCtl *c, const char *selector, json_t **ret);
 char *labels_text(json_t *labels);     /* "env=staging,role=web"; NULL on lack of memory */
@@ -106,6 +124,14 @@ CliExit gatewayctl_desired_delete(char *const *arguments, void *userdata);
 CliExit gatewayctl_api_token_create(char *const *arguments, void *userdata);
 CliExit gatewayctl_api_token_list(char *const *arguments, void *userdata);
 CliExit gatewayctl_api_token_delete(char *const *arguments, void *userdata);
+CliExit gatewayctl_user_list(char *const *arguments, void *userdata);
+CliExit gatewayctl_user_show(char *const *arguments, void *userdata);
+CliExit gatewayctl_user_create(char *const *arguments, void *userdata);
+CliExit gatewayctl_user_set_role(char *const *arguments, void *userdata);
+CliExit gatewayctl_user_set_password(char *const *arguments, void *userdata);
+CliExit gatewayctl_user_disable(char *const *arguments, void *userdata);
+CliExit gatewayctl_user_enable(char *const *arguments, void *userdata);
+CliExit gatewayctl_user_remove(char *const *arguments, void *userdata);
 CliExit gatewayctl_audit_list(char *const *arguments, void *userdata);
 CliExit gatewayctl_audit_tail(char *const *arguments, void *userdata);
 CliExit gatewayctl_audit_verify(char *const *arguments, void *userdata);

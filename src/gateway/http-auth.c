@@ -89,6 +89,8 @@ void http_auth_check(
         }
         if (c.bearer || c.session)
                 r = authenticate(&c, ret, userdata);
+        if (cookie)
+                memory_wipe(cookie, strlen(cookie));
         if (r < 0) {
                 refuse_credentials(x, &c, r);
                 return;

@@ -5,6 +5,8 @@ what, and tokens, at the real gateway over HTTPS."""
 
 import concurrent.futures
 import json
+import os
+import pty
 import re
 import time
 
@@ -332,6 +334,96 @@ def test_nothing_without_entry(lab):
         assert database.execute("SELECT name, password_hash FROM users").fetchall() == hashes
     assert g.ask("GET", "/api/v1/users")[1] == users
 
+def on_terminal(lab, arguments, *typed):
+    """What fleet-gatewayctl says on a terminal, and its exit status; each text is typed when it asks."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execve(lab.ctl_program, [lab.ctl_program, *arguments], lab.ctl_environment())
+    text, asked = b"", 0
+    try:
+        while more := os.read(terminal, 1000):
+            text += more
+            if asked < len(typed) and text.rstrip(b" ").endswith((b":", b"[y/N]")):
+                os.write(terminal, typed[asked].encode() + b"\n")
+                asked += 1
+                text += b"\n"
+    except OSError:
+        pass
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), text.decode()
+
+
+def test_ctl(lab):
+    secret = lab.folder / "password"
+    secret.write_text(f"{WORDS}\nnot this line\n")
+    lab.ctl("user", "create", "carol", "--role=operator", "--display-name=Carol C.", f"--password-file={secret}")
+    lab.browser("carol")
+    lab.ctl("user", "create", "dave", "--role=viewer", "--password-file=-", input="from standard input")
+    lab.browser("dave", "from standard input")
+    shown = lab.ctl("user", "show", "carol").stdout
+    assert "User: carol" in shown and "Display name: Carol C." in shown and "Role: operator" in shown
+    assert json.loads(lab.ctl("user", "show", "dave", "-o", "json").stdout)["name"] == "dave"
+    assert {"carol", "dave", "olga"} <= set(lab.ctl("user", "list", "-o", "name").stdout.split())
+    table = lab.ctl("user", "list").stdout.splitlines()
+    assert table[0].split() == ["NAME", "ROLE", "DISABLED", "DISPLAY", "NAME", "LAST", "LOGIN"]
+    assert any(line.split()[:3] == ["carol", "operator", "no"] for line in table)
+
+    lab.ctl("user", "set-role", "carol", "viewer")
+    assert json.loads(lab.ctl("user", "disable", "carol", "-o", "json").stdout)["disabled"] is True
+    assert "Disabled: yes" in lab.ctl("user", "show", "carol").stdout
+    lab.ctl("user", "enable", "carol")
+    user = lab.gateway.ask("GET", "/api/v1/users/carol")[1]
+    assert (user["role"], user["disabled"], user["revision"]) == ("viewer", False, 4), user
+    secret.write_text("words of another kind\n")
+    lab.ctl("user", "set-password", "carol", f"--password-file={secret}")
+    lab.browser("carol", "words of another kind")
+
+    lab.ctl("user", "show", "nobody", expect=3)
+    lab.ctl("user", "set-role", "carol", "root", expect=2)
+    lab.ctl("user", "set-role", "carol", expect=2)
+    lab.ctl("user", "create", "erin", f"--password-file={secret}", expect=2)
+    lab.ctl("user", "create", "Erin", "--role=viewer", f"--password-file={secret}", expect=2)
+    lab.ctl("user", "create", "carol", "--role=viewer", f"--password-file={secret}", expect=5)
+    assert "last admin" in lab.ctl("user", "disable", "alice", expect=5).stderr
+    assert "12 bytes" in lab.ctl("user", "create", "erin", "--role=viewer", "--password-file=-", input="short", expect=2).stderr
+    for bad in ("", "\n", "x" * 1000):
+        lab.ctl("user", "create", "erin", "--role=viewer", "--password-file=-", input=bad, expect=2)
+    lab.ctl("user", "create", "erin", "--role=viewer", "--password-file=/nonexistent", expect=1)
+    lab.ctl("user", "create", "erin", "--role=viewer", expect=2, start_new_session=True)      # nobody to ask
+    lab.ctl("user", "remove", "dave", expect=2)
+
+    code, text = on_terminal(lab, ["user", "create", "erin", "--role=viewer"], "typed by a person", "typed by a person")
+    assert code == 0 and "Password for erin:" in text and "Again:" in text and "typed by" not in text, text
+    lab.browser("erin", "typed by a person")
+    code, text = on_terminal(lab, ["user", "set-password", "erin"], "typed by a person", "typed by another")
+    assert code == 2 and "differ" in text, text
+    code, text = on_terminal(lab, ["user", "remove", "erin"], "n")
+    assert code == 2 and "Remove user erin" in text
+    code, text = on_terminal(lab, ["user", "remove", "erin"], "y")
+    assert code == 0
+    lab.ctl("user", "show", "erin", expect=3)
+    lab.ctl("user", "remove", "dave", "--yes")
+
+    # tokens: scopes, an end or none, one's own
+    made = json.loads(lab.ctl("api-token", "create", "--role=viewer", "--scope=agents,events", "--scope=audit", "--expires-in=730d", "-o", "json").stdout)
+    assert made["scopes"] == ["agents", "audit", "events"] and made["expires"]
+    done = lab.ctl("api-token", "create", "--role=viewer", "--expires-in=0")
+    assert "without an end" in done.stderr and done.stdout.startswith("fga1_")
+    for bad in (["--scope=everything"], ["--expires-in=5s"], ["--expires-in=4000d"], []):
+        lab.ctl("api-token", "create", *(["--role=viewer"] if bad else []), *bad, expect=2)
+    table = lab.ctl("api-token", "list").stdout.splitlines()
+    assert table[0].split()[:4] == ["ID", "ROLE", "SCOPES", "OWNER"] and any("agents,audit,events" in line for line in table)
+    browser = lab.browser("olga")
+    hers = browser.ask("POST", "/api/v1/me/tokens", {"role": "operator"})[1]
+    token_file = lab.folder / "token"
+    token_file.write_text(hers["token"] + "\n")
+    as_olga = f"--token-file={token_file}"
+    lab.ctl("api-token", "create", "--role=viewer", as_olga, expect=4)
+    made = lab.ctl("api-token", "create", "--role=viewer", "--own", "--expires-in=1d", as_olga, "-o", "name").stdout.strip()
+    assert made in lab.ctl("api-token", "list", "--own", as_olga, "-o", "name").stdout.split()
+    lab.ctl("api-token", "delete", made, "--own", as_olga)
+    lab.ctl("user", "list", as_olga, expect=4)
+    lab.ctl("audit", "list", as_olga, expect=4)
+
 
 if __name__ == "__main__":
-    run((test_setup, test_users, test_last_admin, test_every_route, test_tokens, test_nothing_without_entry))
+    run((test_setup, test_users, test_last_admin, test_every_route, test_tokens, test_nothing_without_entry, test_ctl))

@@ -13,7 +13,7 @@
 #include "version.h"
 
 #define VERB_WORDS_MAX 3U
-#define OPTIONS_MAX 32U
+#define OPTIONS_MAX 63U /* as many as have a bit, see CliOption.id */
 #define OPTION_HELP 1000
 #define OPTION_VERSION 1001
 #define OPTION_FIRST 2000
