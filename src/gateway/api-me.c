@@ -26,7 +26,9 @@ static bool list_has(json_t *list, const char *text) {
         json_t *item;
         size_t i;
 
-        json_array_foreach(list, i, item) if (streq(json_string_value(item), text)) return true;
+        json_array_foreach(list, i, item)
+                if (streq(json_string_value(item), text))
+                        return true;
         return false;
 }
 

@@ -118,8 +118,8 @@ static int make_room(LoginJob *j, Store *s) {
 
         r = s->ops->sessions_each(s, count_session, j);
         STRV_FOREACH(id, j->ended)
-        if (r >= 0)
-                r = s->ops->session_delete(s, *id);
+                if (r >= 0)
+                        r = s->ops->session_delete(s, *id);
         return r;
 }
 
@@ -205,7 +205,9 @@ static void login_after(ApiJob *a) {
 
         login_was_right(g, a->exchange, j->request.name);
         STRV_FOREACH(id, j->ended)
-        auth_remove_session(g->auth, *id);
+                auth_remove_session(g->auth, *id);
+        if (j->ended)
+                event_ring_wake(g->events);
         r = auth_put_user(g->auth, &j->user);
         if (r >= 0)
                 r = auth_put_session(g->auth, &j->session);

@@ -10,7 +10,7 @@ import pty
 import re
 import time
 
-from gateway_lab import WORDS, bearer, run
+from gateway_lab import WORDS, bearer, guess_until_limited, run
 
 ROLES = ("nobody", "viewer", "operator", "admin")
 
@@ -82,12 +82,9 @@ def test_setup(lab):
     for name, password in (("Alice", WORDS), ("alice", "short"), ("alice.the.great", "Alice.The.Great"), ("a" * 33, WORDS), ("alice", "x" * 257)):
         status, answer = setup(code, name, password)
         assert status == 400 and WORDS not in json.dumps(answer), answer
-    guesser = lab.browser()
-    statuses = [setup(old, browser=guesser)[0] for _ in range(6)]
-    assert statuses == [401] * 5 + [429], statuses
-    assert 1 <= int(guesser.headers["Retry-After"]) <= 2
+    wait = guess_until_limited(lab.browser(), 401, "POST", "/api/v1/setup", {"code": old, "name": "alice", "password": WORDS})
     assert setup(code)[0] == 429                    # whoever it is: there is one code
-    time.sleep(2.1)
+    time.sleep(wait + 0.1)
     assert g.ask("GET", "/api/v1/setup", token="")[1]["needed"]
 
     with concurrent.futures.ThreadPoolExecutor() as pool:   # twice at once: one of them
@@ -249,6 +246,17 @@ def test_every_route(lab):
         for me in (browsers[who].ask("GET", "/api/v1/me")[1], bearer(g, tokens[who], "GET", "/api/v1/me")[1]):
             expected = {f"{area}.{verbs[role]}" for _, _, role, area in table if area != "none" and ROLES.index(role) <= ROLES.index(who)}
             assert set(me["capabilities"]) == expected and len(me["capabilities"]) == len(expected), me
+
+
+def test_crowd(lab):
+    """Each user has twenty sessions; the oldest makes room."""
+    crowd = [lab.browser("victor") for _ in range(21)]
+    crowd[0].problem(401, "unauthenticated", "GET", "/api/v1/me")
+    assert all(b.ask("GET", "/api/v1/me")[0] == 200 for b in crowd[1:])
+    with lab.database() as database:
+        assert database.execute("SELECT count(*) FROM sessions WHERE user = 'victor'").fetchone() == (20,)
+    for b in crowd[1:]:
+        assert b.ask("DELETE", "/api/v1/session")[0] == 204
 
 
 def test_tokens(lab):
@@ -426,4 +434,4 @@ def test_ctl(lab):
 
 
 if __name__ == "__main__":
-    run((test_setup, test_users, test_last_admin, test_every_route, test_tokens, test_nothing_without_entry, test_ctl))
+    run((test_setup, test_users, test_last_admin, test_every_route, test_crowd, test_tokens, test_nothing_without_entry, test_ctl))
