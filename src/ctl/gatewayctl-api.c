@@ -262,6 +262,8 @@ api_call_with(GatewayCtl *c,
         if (more_headers(header, !!body, &headers) < 0)
                 return cli_fail(CLI_ERROR, "Out of memory.");
         code = api_run(c, &o, path, headers, &a);
+        if (text)
+                memory_wipe(text, strlen(text));     /* there may be a password in it */
         if (code == CLI_OK)
                 code = api_check(c, &a);
         if (code == CLI_OK && ret_etag) {

@@ -148,13 +148,15 @@ CliExit gatewayctl_audit_list(char *const *arguments, void *userdata) {
                 return r < 0 ? cli_fail(CLI_ERROR, "Out of memory.") : print_json(c, answer);
         }
         if (c->output == OUTPUT_NAME) {
-                json_array_foreach(entries, i, item) cli_print(
-                                "%" JSON_INTEGER_FORMAT, json_integer_value(json_object_get(item, "seq")));
+                json_array_foreach(entries, i, item)
+                        cli_print("%" JSON_INTEGER_FORMAT,
+                                  json_integer_value(json_object_get(item, "seq")));
                 return CLI_OK;
         }
         r = cli_table_new(&t, c->output == OUTPUT_WIDE ? wide : columns);
         if (r >= 0) {
-                json_array_foreach(entries, i, item) add_row(c, t, item);
+                json_array_foreach(entries, i, item)
+                        add_row(c, t, item);
                 r = cli_table_print(t, !c->no_legend);
         }
         return r < 0 ? cli_fail(CLI_ERROR, "Cannot print the entries: %s", strerror(-r)) : CLI_OK;

@@ -137,4 +137,5 @@ void gatewayctl_done(GatewayCtl *c) {
         free(c->ca_path);
         free(c->token_path);
         strv_free(c->labels);
+        strv_free(c->scopes);
 }

@@ -37,12 +37,14 @@ CliExit gatewayctl_token_create(char *const *arguments, void *userdata) {
         CliExit code = CLI_OK;
         int r;
 
+        if (c->has_expires_in && (c->expires_in < USEC_PER_MINUTE || c->expires_in > 30 * USEC_PER_DAY))
+                return cli_fail(CLI_USAGE, "--expires-in=: a time span from 1min to 30d is expected.");
         r = body ? json_set_string(body, "description", c->description) : -ENOMEM;
         if (r >= 0)
                 r = json_set_string(body, "agent", c->agent);
         if (r >= 0 && c->uses > 0)
                 r = json_set_u64(body, "uses", c->uses);
-        if (r >= 0 && c->expires_in > 0)
+        if (r >= 0 && c->has_expires_in)
                 r = json_set_u64(body, "expires_in_sec", (c->expires_in + USEC_PER_SEC - 1) / USEC_PER_SEC);
         if (r < 0)
                 return cli_fail(CLI_ERROR, "Out of memory.");

@@ -47,6 +47,10 @@ enum {
         OPTION_UPDATE_IS,
         OPTION_MATCH,
         OPTION_SORT,
+        OPTION_DISPLAY_NAME,
+        OPTION_PASSWORD_FILE,
+        OPTION_SCOPE,
+        OPTION_OWN,
 };
 
 static int set_output(GatewayCtl *c, const char *value, const char **reterr_why) {
@@ -98,7 +102,7 @@ static int set_copy(char **target, const char *value, const char **reterr_why) {
 }
 
 static int set_when(usec_t *target, const char *value, const char **reterr_why) {
-        *reterr_why = "a time such as 2026-11-24T12:34:56Z, or a time span before now such as 2h, is expected";
+        *reterr_why = "a time such as 2026-11-24T12:34:56Z, or a span before now such as 2h, is expected";
         return audit_parse_when(value, target);
 }
 
@@ -142,9 +146,9 @@ static int on_option(unsigned id, const char *value, void *userdata, const char 
                 *reterr_why = "a number from 1 to 100000 is expected";
                 return parse_u32(value, &c->uses) < 0 || c->uses < 1 || c->uses > 100000 ? -EINVAL : 0;
         case OPTION_EXPIRES_IN:
-                *reterr_why = "a time span from 1min to 30d is expected";
-                return parse_sec(value, &c->expires_in) < 0 || c->expires_in < USEC_PER_MINUTE ||
-                                                       c->expires_in > 30 * USEC_PER_DAY ?
+                *reterr_why = "a time span such as 12h or 30d is expected";
+                c->has_expires_in = true;
+                return parse_sec(value, &c->expires_in) < 0 || c->expires_in > 3650 * USEC_PER_DAY ?
                                        -EINVAL :
                                        0;
         case OPTION_LABEL:
@@ -192,6 +196,15 @@ static int on_option(unsigned id, const char *value, void *userdata, const char 
                 return 0;
         case OPTION_FROM_FILE:
                 return set_text(&c->audit.from_file, value, reterr_why);
+        case OPTION_DISPLAY_NAME:
+                return set_text(&c->display_name, value, reterr_why);
+        case OPTION_PASSWORD_FILE:
+                return set_text(&c->password_file, value, reterr_why);
+        case OPTION_SCOPE:
+                return strv_extend(&c->scopes, value);
+        case OPTION_OWN:
+                c->own = true;
+                return 0;
         case OPTION_HEAD:
                 *reterr_why = "64 hexadecimal digits are expected";
                 c->audit.head = value;
@@ -230,10 +243,24 @@ static const CliVerb verbs[] = {
           gatewayctl_token_create, "Make a join token for new machines" },
         { "token list", NULL, 0, 0, BIT(NO_LEGEND), gatewayctl_token_list, "Join tokens and what is left of them" },
         { "token delete", "ID", 1, 1, 0, gatewayctl_token_delete, "Make a join token worthless" },
-        { "api-token create", NULL, 0, 0, BIT(ROLE) | BIT(EXPIRES_IN) | BIT(DESCRIPTION),
-          gatewayctl_api_token_create, "Make a token for a person or a program" },
-        { "api-token list", NULL, 0, 0, BIT(NO_LEGEND), gatewayctl_api_token_list, "API tokens" },
-        { "api-token delete", "ID", 1, 1, 0, gatewayctl_api_token_delete, "Make an API token worthless" },
+        { "api-token create", NULL, 0, 0,
+          BIT(ROLE) | BIT(SCOPE) | BIT(EXPIRES_IN) | BIT(DESCRIPTION) | BIT(OWN), gatewayctl_api_token_create,
+          "Make a token for a person or a program" },
+        { "api-token list", NULL, 0, 0, BIT(NO_LEGEND) | BIT(OWN), gatewayctl_api_token_list, "API tokens" },
+        { "api-token delete", "ID", 1, 1, BIT(OWN), gatewayctl_api_token_delete,
+          "Make an API token worthless" },
+        { "user list", NULL, 0, 0, BIT(NO_LEGEND), gatewayctl_user_list, "Who may sign in, and as what" },
+        { "user show", "NAME", 1, 1, 0, gatewayctl_user_show, "One user" },
+        { "user create", "NAME", 1, 1, BIT(ROLE) | BIT(DISPLAY_NAME) | BIT(PASSWORD_FILE),
+          gatewayctl_user_create, "Make a user" },
+        { "user set-role", "NAME ROLE", 2, 2, 0, gatewayctl_user_set_role, "Give another role, at once" },
+        { "user set-password", "NAME", 1, 1, BIT(PASSWORD_FILE), gatewayctl_user_set_password,
+          "Give another password; all sessions end" },
+        { "user disable", "NAME", 1, 1, 0, gatewayctl_user_disable,
+          "Let nobody in by this name; all sessions end" },
+        { "user enable", "NAME", 1, 1, 0, gatewayctl_user_enable, "Let the user in again" },
+        { "user remove", "NAME", 1, 1, BIT(YES), gatewayctl_user_remove,
+          "Remove a user, with sessions and API tokens" },
         { "desired list", NULL, 0, 0, BIT(NO_LEGEND), gatewayctl_desired_list, "Which versions are desired, and where" },
         { "desired delete", "ID", 1, 1, 0, gatewayctl_desired_delete,
           "Desire it no longer; nothing is rolled back" },
@@ -275,9 +302,13 @@ static const CliOption options[] = {
         { OPTION_YES, 'y', "yes", NULL, "Do not ask" },
         { OPTION_ALLOW_EMPTY, 0, "allow-empty", NULL, "Also when no agent matches the selector now" },
         { OPTION_USES, 0, "uses", "N", "For so many machines (1)" },
-        { OPTION_EXPIRES_IN, 0, "expires-in", "TIME", "Valid for so long (1d)" },
+        { OPTION_EXPIRES_IN, 0, "expires-in", "TIME", "Valid for so long (join tokens 1d, API tokens 90d)" },
         { OPTION_LABEL, 0, "label", "KEY=VALUE", "Label for machines that join with it; repeatable" },
-        { OPTION_ROLE, 0, "role", "ROLE", "What the API token may do: viewer, operator or admin" },
+        { OPTION_ROLE, 0, "role", "ROLE", "What token or user may do: viewer, operator or admin" },
+        { OPTION_SCOPE, 0, "scope", "AREAS", "For these areas alone: agents,events; repeatable" },
+        { OPTION_OWN, 0, "own", NULL, "Your own API tokens, without being an admin" },
+        { OPTION_DISPLAY_NAME, 0, "display-name", "TEXT", "How the user is called" },
+        { OPTION_PASSWORD_FILE, 0, "password-file", "FILE", "The password is its first line; - for standard input" },
         { OPTION_AGENT, 0, "agent", "ID", "For the machine with this id alone" },
         { OPTION_ACTOR, 0, "actor", "NAME", "By this actor: user:alice, token:*" },
         { OPTION_ACTION, 0, "action", "NAME", "This action: desired.set, user.*" },

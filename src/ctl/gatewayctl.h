@@ -25,8 +25,9 @@ typedef struct GatewayCtl {
         bool no_legend, all, retry, wait, yes, allow_empty;
         const char *group, *state, *version_is, *update_is, *match, *sort;
         char *gateway, *ca_path, *token_path; /* then environment, ctl.conf, defaults */
-        const char *role, *selector, *version, *description, *agent;
-        char **labels;
+        const char *role, *selector, *version, *description, *agent, *display_name, *password_file;
+        char **labels, **scopes;
+        bool own, has_expires_in;
         unsigned uses;
         usec_t expires_in, timeout;
         struct {
@@ -92,6 +93,15 @@ CliExit print_json(const GatewayCtl *c, json_t *v);
 
 /* ---- shared by verbs ---- */
 
+/* A list of the gateway as names (the first of the members), JSON, or a table of its members. */
+typedef struct ListForm {
+        const char *path, *key;
+        const char *const *titles, *const *members;
+} ListForm;
+CliExit list_show(GatewayCtl *c, const ListForm *f);
+/* Asks unless --yes. */
+CliExit confirm_or_fail(const GatewayCtl *c, const char *format, ...) _printf_(2, 3);
+
 /* All pages of those that the options --selector=, --group= and so on name, in the order of --sort=. narrow:
  * what a table of names needs. *ret is an array. */
 CliExit agents_read(GatewayCtl *c, bool narrow, json_t **ret);
@@ -133,6 +143,14 @@ CliExit gatewayctl_desired_delete(char *const *arguments, void *userdata);
 CliExit gatewayctl_api_token_create(char *const *arguments, void *userdata);
 CliExit gatewayctl_api_token_list(char *const *arguments, void *userdata);
 CliExit gatewayctl_api_token_delete(char *const *arguments, void *userdata);
+CliExit gatewayctl_user_list(char *const *arguments, void *userdata);
+CliExit gatewayctl_user_show(char *const *arguments, void *userdata);
+CliExit gatewayctl_user_create(char *const *arguments, void *userdata);
+CliExit gatewayctl_user_set_role(char *const *arguments, void *userdata);
+CliExit gatewayctl_user_set_password(char *const *arguments, void *userdata);
+CliExit gatewayctl_user_disable(char *const *arguments, void *userdata);
+CliExit gatewayctl_user_enable(char *const *arguments, void *userdata);
+CliExit gatewayctl_user_remove(char *const *arguments, void *userdata);
 CliExit gatewayctl_audit_list(char *const *arguments, void *userdata);
 CliExit gatewayctl_audit_tail(char *const *arguments, void *userdata);
 CliExit gatewayctl_audit_verify(char *const *arguments, void *userdata);

@@ -208,7 +208,7 @@ void api_agents_list(HttpExchange *x, void *userdata) {
         };
         ListJob *j;
 
-        if (http_accepts(http_exchange_header(x, "Accept"), "text/csv")) {
+        if (http_prefers(http_exchange_header(x, "Accept"), "text/csv", "application/json")) {
                 api_agents_export(x, userdata);
                 return;
         }

@@ -8,11 +8,11 @@ static void events_on_wakeup(void *userdata) {
         http_stream_wakeup(userdata);
 }
 
-/* A stream lives no longer than the token that opened it: looked at with every event, and every heartbeat. */
+/* A stream lives no longer than the token or the session that opened it: looked at with every event, and every heartbeat. */
 static ssize_t events_pull(HttpExchange *x, char *buffer, size_t size, void *userdata) {
         Gateway *g = userdata;
 
-        if (!auth_is_valid(g->auth, http_exchange_token(x)->id, now(CLOCK_REALTIME)))
+        if (!auth_is_valid(g->auth, http_exchange_caller(x), now(CLOCK_REALTIME)))
                 return -EKEYEXPIRED;
         return (ssize_t) event_subscriber_pull(http_exchange_get_context(x), buffer, size);
 }

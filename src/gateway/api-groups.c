@@ -336,7 +336,7 @@ static void groups_submit_change(GroupsJob *j, bool with_name, HttpExchange *x, 
         }
         r = group_request_parse(body, with_name, &j->request, &error);
         if (r >= 0)
-                r = api_actor_text(x, &j->actor);
+                r = api_caller_name(http_exchange_caller(x), &j->actor);
         if (r < 0) {
                 api_reply_request_error(x, r, &error);
                 groups_free(&j->api);
@@ -403,7 +403,7 @@ void api_groups_delete(HttpExchange *x, void *userdata) {
                 return;
         /* who says which revision is meant is taken at the word */
         if ((http_exchange_header(x, "If-Match") && api_check_if_match(x, &j->if_match) < 0) ||
-            api_actor_text(x, &j->actor) < 0)
+            api_caller_name(http_exchange_caller(x), &j->actor) < 0)
                 groups_give_up(j, x);
         else
                 api_submit(&j->api, userdata, x);

@@ -184,7 +184,7 @@ void api_agents_relabel(HttpExchange *x, void *userdata) {
         j->api.after = relabel_after;
         r = relabel_request_parse(body, &j->request, &error);
         if (r >= 0)
-                r = api_actor_text(x, &j->actor);
+                r = api_caller_name(http_exchange_caller(x), &j->actor);
         if (r < 0) {
                 api_reply_request_error(x, r, &error);
                 relabel_free(&j->api);

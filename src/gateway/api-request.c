@@ -125,32 +125,6 @@ void join_token_request_done(JoinTokenRequest *r) {
         *r = (JoinTokenRequest){};
 }
 
-int api_token_request_parse(json_t *body, ApiTokenRequest *ret, RequestError *e) {
-        static const char *const known[] = { "role", "expires_in_sec", "description", NULL };
-        const char *description = NULL, *role = NULL;
-        int r;
-
-        r = request_check_members(body, known, e);
-        if (r >= 0)
-                r = request_get_text(body, "/role", 32, &role, e);
-        if (r >= 0) {
-                ret->role = api_role_from_string(role);
-                if (ret->role < 0)
-                        r = request_refuse_member(e, "/role", "viewer, operator or admin");
-        }
-        if (r >= 0)
-                r = request_get_number(
-                                body, "/expires_in_sec", 60, 315360000, &ret->expires_in_sec, NULL, e);
-        if (r >= 0)
-                r = request_get_text(body, "/description", DESCRIPTION_MAX, &description, e);
-        return r < 0 ? r : copy_text(&ret->description, description);
-}
-
-void api_token_request_done(ApiTokenRequest *r) {
-        free(r->description);
-        *r = (ApiTokenRequest){};
-}
-
 static int take_change(void *userdata, const char *key, const char *value) {
         AgentRequest *a = userdata;
         _cleanup_free_ char *k = NULL, *v = NULL;

@@ -26,14 +26,6 @@ typedef struct JoinTokenRequest {
 int join_token_request_parse(json_t *body, JoinTokenRequest *ret, RequestError *reterr);
 void join_token_request_done(JoinTokenRequest *r);
 
-typedef struct ApiTokenRequest {
-        ApiRole role;
-        uint64_t expires_in_sec;             /* 0: never */
-        char *description;
-} ApiTokenRequest;
-int api_token_request_parse(json_t *body, ApiTokenRequest *ret, RequestError *reterr);
-void api_token_request_done(ApiTokenRequest *r);
-
 /* Of PATCH on an agent: what to set (with a value) and to remove (empty), in the order of the body. */
 typedef struct AgentRequest {
         Label *changes;

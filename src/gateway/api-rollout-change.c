@@ -277,7 +277,7 @@ void api_rollouts_create(HttpExchange *x, void *userdata) {
         j->api.after = change_after;
         r = parse_create(body, j, &error);
         if (r >= 0)
-                r = api_actor_text(x, &j->set.record.actor);
+                r = api_caller_name(http_exchange_caller(x), &j->set.record.actor);
         if (r < 0) {
                 api_reply_request_error(x, r, &error);
                 change_free(&j->api);
@@ -419,7 +419,7 @@ void api_rollouts_roll_back(HttpExchange *x, void *userdata) {
         if (r >= 0)
                 r = parse_common(body, j, &error);
         if (r >= 0)
-                r = api_actor_text(x, &j->set.record.actor);
+                r = api_caller_name(http_exchange_caller(x), &j->set.record.actor);
         if (r < 0) {
                 api_reply_request_error(x, r, &error);
                 change_free(&j->api);

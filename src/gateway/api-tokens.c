@@ -4,6 +4,7 @@
 #include "crypto.h"
 #include "hex.h"
 #include "log.h"
+#include "people-request.h"
 #include "string-util.h"
 #include "view.h"
 
@@ -12,7 +13,7 @@ typedef struct TokenJob {
         JoinToken join;
         ApiToken token;
         char *secret;                        /* the whole token, shown once */
-        char *id;
+        char *id, *owner;
         json_t *list;                        /* borrowed from the answer */
 } TokenJob;
 
@@ -24,6 +25,7 @@ static void token_job_free(ApiJob *a) {
         if (j->secret)
                 secret_free(j->secret, strlen(j->secret));
         free(j->id);
+        free(j->owner);
         api_job_done(a);
         free(j);
 }
@@ -185,11 +187,28 @@ void api_join_tokens_delete(HttpExchange *x, void *userdata) {
 
 /* ---- API tokens ---- */
 
+/* Who owns it may have gone while this waited. */
+static int check_owner(TokenJob *j, Store *s) {
+        const char *name = api_token_user(&j->token);
+        _cleanup_(user_record_done) UserRecord u = {};
+        int r;
+
+        if (!name)
+                return 0;
+        r = s->ops->user_get(s, name, &u);
+        if (r == -ENOENT || (r >= 0 && u.disabled))
+                return api_job_refuse(
+                                &j->api, HTTP_PROBLEM_CONFLICT, NULL, "User \"%s\" is disabled or gone.", name);
+        return r;
+}
+
 static int token_create_run(ApiJob *a, Store *s) {
         TokenJob *j = container_of(a, TokenJob, api);
         int r;
 
-        r = s->ops->api_token_put(s, &j->token);
+        r = check_owner(j, s);
+        if (r >= 0)
+                r = s->ops->api_token_put(s, &j->token);
         if (r >= 0)
                 r = audit_token(a, s, "api-token.create", j->token.id, view_api_token(&j->token));
         if (r < 0)
@@ -210,16 +229,47 @@ static void token_create_after(ApiJob *a) {
                                 j->token.id);
 }
 
-static int token_fill(TokenJob *j, ApiTokenRequest *q) {
+/* No token is more than who makes it: not in role, not in scopes, and one made by a token not in time.
+ * Answers itself. */
+static int token_limits(HttpExchange *x, const ApiTokenRequest *q, usec_t expires) {
+        const ApiCaller *c = http_exchange_caller(x);
+
+        if (q->role > c->role)
+                http_reply_problem(
+                                x, HTTP_PROBLEM_FORBIDDEN, "/role",
+                                "With the role %s none of the role %s can be made.",
+                                api_role_to_string(c->role), api_role_to_string(q->role));
+        else if (q->scopes & ~c->scopes)
+                http_reply_problem(
+                                x, HTTP_PROBLEM_FORBIDDEN, "/scopes",
+                                "A token can make others for its own areas only; say which with \"scopes\".");
+        else if (expires == 0 && c->role < API_ROLE_ADMIN)
+                http_reply_problem(
+                                x, HTTP_PROBLEM_FORBIDDEN, "/expires_in_sec",
+                                "Only an admin can make a token that never expires.");
+        else if (c->kind == CALLER_TOKEN && c->expires > 0 && (expires == 0 || expires > c->expires))
+                http_reply_problem(
+                                x, HTTP_PROBLEM_FORBIDDEN, "/expires_in_sec",
+                                "A token cannot make one that outlives it; say a shorter \"expires_in_sec\".");
+        else
+                return 0;
+        return -EACCES;
+}
+
+static int token_fill(TokenJob *j, HttpExchange *x, ApiTokenRequest *q) {
         usec_t t = now(CLOCK_REALTIME);
+        int r;
 
         j->token.role = q->role;
+        j->token.scopes = q->scopes;
         j->token.created = t;
         j->token.expires = q->expires_in_sec > 0 ? usec_add(t, q->expires_in_sec * USEC_PER_SEC) : 0;
         j->token.description = TAKE_PTR(q->description);
-        return token_generate("fga1", &j->token.id, &j->secret, &j->token.hash);
+        r = api_caller_owner(http_exchange_caller(x), &j->token.owner);
+        return r < 0 ? r : token_generate("fga1", &j->token.id, &j->secret, &j->token.hash);
 }
 
+/* The same for everybody: who makes it owns it. */
 void api_tokens_create(HttpExchange *x, void *userdata) {
         _cleanup_(api_token_request_done) ApiTokenRequest q = {};
         _cleanup_json_ json_t *body = NULL;
@@ -235,26 +285,39 @@ void api_tokens_create(HttpExchange *x, void *userdata) {
         j->api.after = token_create_after;
         r = api_token_request_parse(body, &q, &error);
         if (r >= 0)
-                r = token_fill(j, &q);
-        if (r < 0) {
+                r = token_fill(j, x, &q);
+        if (r < 0)
                 api_reply_request_error(x, r, &error);
+        if (r < 0 || token_limits(x, &q, j->token.expires) < 0)
                 token_job_free(&j->api);
-                return;
-        }
-        api_submit(&j->api, userdata, x);
+        else
+                api_submit(&j->api, userdata, x);
+}
+
+void api_own_tokens_create(HttpExchange *x, void *userdata) {
+        api_tokens_create(x, userdata);
+}
+
+/* j->owner NULL: everybody's. */
+static bool token_is_meant(const TokenJob *j, const ApiToken *t) {
+        return !j->owner || streq_ptr(t->owner, j->owner);
 }
 
 static int take_token(ApiToken *t, void *userdata) {
-        json_t *v = view_api_token(t);
+        TokenJob *j = userdata;
+        json_t *v;
 
-        return v && json_array_append_new(userdata, v) >= 0 ? 0 : -ENOMEM;
+        if (!token_is_meant(j, t))
+                return 0;
+        v = view_api_token(t);
+        return v && json_array_append_new(j->list, v) >= 0 ? 0 : -ENOMEM;
 }
 
 static int token_list_run(ApiJob *a, Store *s) {
-        json_t *list;
-        int r = begin_list(a, "api_tokens", &list);
+        TokenJob *j = container_of(a, TokenJob, api);
+        int r = begin_list(a, "api_tokens", &j->list);
 
-        return r < 0 ? r : s->ops->api_tokens_each(s, take_token, list);
+        return r < 0 ? r : s->ops->api_tokens_each(s, take_token, j);
 }
 
 void api_tokens_list(HttpExchange *x, void *userdata) {
@@ -264,13 +327,31 @@ void api_tokens_list(HttpExchange *x, void *userdata) {
                 api_submit(&j->api, userdata, x);
 }
 
+/* Takes the job; for the caller's own tokens alone. */
+static void submit_own(TokenJob *j, HttpExchange *x, void *userdata) {
+        if (api_caller_owner(http_exchange_caller(x), &j->owner) >= 0) {
+                api_submit(&j->api, userdata, x);
+                return;
+        }
+        http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "Out of memory.");
+        token_job_free(&j->api);
+}
+
+void api_own_tokens_list(HttpExchange *x, void *userdata) {
+        TokenJob *j = token_job_new(x, token_list_run);
+
+        if (j)
+                submit_own(j, x, userdata);
+}
+
 static int token_delete_run(ApiJob *a, Store *s) {
-        const char *id = container_of(a, TokenJob, api)->id;
+        TokenJob *j = container_of(a, TokenJob, api);
         _cleanup_(api_token_done) ApiToken t = {};
+        const char *id = j->id;
         int r;
 
         r = s->ops->api_token_get(s, id, &t);
-        if (r == -ENOENT)
+        if (r == -ENOENT || (r >= 0 && !token_is_meant(j, &t)))
                 return refuse_unknown(a);
         if (r >= 0)
                 r = s->ops->api_token_delete(s, id);
@@ -294,6 +375,11 @@ void api_tokens_delete(HttpExchange *x, void *userdata) {
         api_submit(&j->api, userdata, x);
 }
 
-void api_me(HttpExchange *x, void *userdata) {
-        http_reply_json(x, 200, view_api_token(http_exchange_token(x)));
+void api_own_tokens_delete(HttpExchange *x, void *userdata) {
+        TokenJob *j = token_job_new_for_id(x, token_delete_run);
+
+        if (!j)
+                return;
+        j->api.after = token_delete_after;
+        submit_own(j, x, userdata);
 }

@@ -216,6 +216,7 @@ static void reconcile_after(ApiJob *a) {
 }
 
 void api_updates_create(HttpExchange *x, void *userdata) {
+        const ApiCaller *c = http_exchange_caller(x);
         _cleanup_json_ json_t *body = NULL;
         RequestError error = {};
         UpdatesJob *j;
@@ -229,7 +230,7 @@ void api_updates_create(HttpExchange *x, void *userdata) {
         j->api.after = reconcile_after;
         r = update_request_parse(body, &j->request, &error);
         if (r >= 0)
-                r = api_actor_text(x, &j->actor);
+                r = api_caller_name(c, &j->actor);
         if (r < 0) {
                 api_reply_request_error(x, r, &error);
                 updates_free(&j->api);

@@ -8,78 +8,129 @@
 #include "parse-util.h"
 #include "string-util.h"
 
+/* Who may do what, at a glance: the role, and the area that a token must be made for. */
 const HttpRoute api_routes[] = {
-        { "GET", "/healthz", API_ROLE_PUBLIC, HTTP_BODY_NONE, api_healthz, .while_stopping = true },
-        { "GET", "/readyz", API_ROLE_PUBLIC, HTTP_BODY_NONE, api_readyz, .while_stopping = true },
-        { "GET", "/ca.pem", API_ROLE_PUBLIC, HTTP_BODY_NONE, http_static_ca },
-        { "GET", "/tuf/*", API_ROLE_PUBLIC, HTTP_BODY_NONE, http_static_tuf },
-        { "GET", "/api/v1/agents", API_ROLE_VIEWER, HTTP_BODY_NONE, api_agents_list,
+        { "GET", "/healthz", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_healthz, .while_stopping = true },
+        { "GET", "/readyz", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_readyz, .while_stopping = true },
+        { "GET", "/ca.pem", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, http_static_ca },
+        { "GET", "/tuf/*", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, http_static_tuf },
+
+        { "GET", "/api/v1/setup", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_setup_show },
+        { "POST", "/api/v1/setup", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_JSON, api_setup_create },
+        { "POST", "/api/v1/session", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_JSON, api_session_create },
+        { "DELETE", "/api/v1/session", API_ROLE_VIEWER, API_AREA_NONE, HTTP_BODY_NONE, api_session_delete },
+        { "GET", "/api/v1/me", API_ROLE_VIEWER, API_AREA_NONE, HTTP_BODY_NONE, api_me },
+        { "PUT", "/api/v1/me/password", API_ROLE_VIEWER, API_AREA_NONE, HTTP_BODY_JSON, api_me_password },
+        { "POST", "/api/v1/me/tokens", API_ROLE_VIEWER, API_AREA_TOKENS, HTTP_BODY_JSON,
+          api_own_tokens_create, .idempotency = HTTP_IDEMPOTENCY_SECRET },
+        { "GET", "/api/v1/me/tokens", API_ROLE_VIEWER, API_AREA_TOKENS, HTTP_BODY_NONE,
+          api_own_tokens_list },
+        { "DELETE", "/api/v1/me/tokens/{}", API_ROLE_VIEWER, API_AREA_TOKENS, HTTP_BODY_NONE,
+          api_own_tokens_delete },
+
+        { "GET", "/api/v1/agents", API_ROLE_VIEWER, API_AREA_AGENTS, HTTP_BODY_NONE, api_agents_list,
           .end = api_agents_list_end },
-        { "GET", "/api/v1/agents/summary", API_ROLE_VIEWER, HTTP_BODY_NONE, api_agents_summary },
-        { "POST", "/api/v1/agents/match", API_ROLE_VIEWER, HTTP_BODY_JSON, api_agents_match,
-          .json_max = TARGET_BODY_MAX },
-        { "POST", "/api/v1/agents/labels", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_agents_relabel,
-          .json_max = TARGET_BODY_MAX, .idempotency = HTTP_IDEMPOTENCY_KEPT },
-        { "GET", "/api/v1/agents/{}", API_ROLE_VIEWER, HTTP_BODY_NONE, api_agents_show },
-        { "PATCH", "/api/v1/agents/{}", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_agents_patch },
-        { "DELETE", "/api/v1/agents/{}", API_ROLE_ADMIN, HTTP_BODY_NONE, api_agents_delete },
-        { "GET", "/api/v1/labels", API_ROLE_VIEWER, HTTP_BODY_NONE, api_labels_list },
-        { "GET", "/api/v1/groups", API_ROLE_VIEWER, HTTP_BODY_NONE, api_groups_list },
-        { "POST", "/api/v1/groups", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_groups_create,
+        { "GET", "/api/v1/agents/summary", API_ROLE_VIEWER, API_AREA_AGENTS, HTTP_BODY_NONE,
+          api_agents_summary },
+        { "POST", "/api/v1/agents/match", API_ROLE_VIEWER, API_AREA_AGENTS, HTTP_BODY_JSON,
+          api_agents_match, .json_max = TARGET_BODY_MAX },
+        { "POST", "/api/v1/agents/labels", API_ROLE_OPERATOR, API_AREA_AGENTS, HTTP_BODY_JSON,
+          api_agents_relabel, .json_max = TARGET_BODY_MAX, .idempotency = HTTP_IDEMPOTENCY_KEPT },
+        { "GET", "/api/v1/agents/{}", API_ROLE_VIEWER, API_AREA_AGENTS, HTTP_BODY_NONE, api_agents_show },
+        { "PATCH", "/api/v1/agents/{}", API_ROLE_OPERATOR, API_AREA_AGENTS, HTTP_BODY_JSON,
+          api_agents_patch },
+        { "DELETE", "/api/v1/agents/{}", API_ROLE_ADMIN, API_AREA_AGENTS, HTTP_BODY_NONE,
+          api_agents_delete },
+        { "GET", "/api/v1/labels", API_ROLE_VIEWER, API_AREA_AGENTS, HTTP_BODY_NONE, api_labels_list },
+        { "GET", "/api/v1/groups", API_ROLE_VIEWER, API_AREA_AGENTS, HTTP_BODY_NONE, api_groups_list },
+        { "POST", "/api/v1/groups", API_ROLE_OPERATOR, API_AREA_AGENTS, HTTP_BODY_JSON, api_groups_create,
           .idempotency = HTTP_IDEMPOTENCY_KEPT },
-        { "GET", "/api/v1/groups/{}", API_ROLE_VIEWER, HTTP_BODY_NONE, api_groups_show },
-        { "PUT", "/api/v1/groups/{}", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_groups_put },
-        { "DELETE", "/api/v1/groups/{}", API_ROLE_OPERATOR, HTTP_BODY_NONE, api_groups_delete },
-        { "POST", "/api/v1/updates", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_updates_create,
-          .idempotency = HTTP_IDEMPOTENCY_KEPT },
-        { "GET", "/api/v1/updates", API_ROLE_VIEWER, HTTP_BODY_NONE, api_updates_list },
-        { "GET", "/api/v1/updates/{}", API_ROLE_VIEWER, HTTP_BODY_NONE, api_updates_show },
-        { "GET", "/api/v1/desired", API_ROLE_VIEWER, HTTP_BODY_NONE, api_desired_list },
-        { "DELETE", "/api/v1/desired/{}", API_ROLE_OPERATOR, HTTP_BODY_NONE, api_desired_delete },
-        { "GET", "/api/v1/rollouts", API_ROLE_VIEWER, HTTP_BODY_NONE, api_rollouts_list },
-        { "POST", "/api/v1/rollouts", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_rollouts_create,
-          .json_max = TARGET_BODY_MAX, .idempotency = HTTP_IDEMPOTENCY_KEPT },
-        { "GET", "/api/v1/rollouts/{}", API_ROLE_VIEWER, HTTP_BODY_NONE, api_rollouts_show },
-        { "GET", "/api/v1/rollouts/{}/members", API_ROLE_VIEWER, HTTP_BODY_NONE, api_rollouts_members },
-        { "POST", "/api/v1/rollouts/{}/roll-back", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_rollouts_roll_back,
-          .idempotency = HTTP_IDEMPOTENCY_KEPT },
-        { "POST", "/api/v1/rollouts/{}/{}", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_rollouts_verb,
-          .idempotency = HTTP_IDEMPOTENCY_KEPT },
-        { "GET", "/api/v1/releases", API_ROLE_VIEWER, HTTP_BODY_NONE, api_releases_list },
-        { "POST", "/api/v1/imports", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_imports_create },
-        { "PUT", "/api/v1/imports/{}/files/*", API_ROLE_OPERATOR, HTTP_BODY_FILE, api_imports_put,
-          api_imports_put_begin, api_imports_put_data, api_imports_put_end },
-        { "POST", "/api/v1/imports/{}/commit", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_imports_commit },
-        { "DELETE", "/api/v1/imports/{}", API_ROLE_OPERATOR, HTTP_BODY_NONE, api_imports_delete },
-        { "POST", "/api/v1/join-tokens", API_ROLE_OPERATOR, HTTP_BODY_JSON, api_join_tokens_create,
+        { "GET", "/api/v1/groups/{}", API_ROLE_VIEWER, API_AREA_AGENTS, HTTP_BODY_NONE, api_groups_show },
+        { "PUT", "/api/v1/groups/{}", API_ROLE_OPERATOR, API_AREA_AGENTS, HTTP_BODY_JSON, api_groups_put },
+        { "DELETE", "/api/v1/groups/{}", API_ROLE_OPERATOR, API_AREA_AGENTS, HTTP_BODY_NONE,
+          api_groups_delete },
+
+        { "POST", "/api/v1/updates", API_ROLE_OPERATOR, API_AREA_ROLLOUTS, HTTP_BODY_JSON,
+          api_updates_create, .idempotency = HTTP_IDEMPOTENCY_KEPT },
+        { "GET", "/api/v1/updates", API_ROLE_VIEWER, API_AREA_ROLLOUTS, HTTP_BODY_NONE, api_updates_list },
+        { "GET", "/api/v1/updates/{}", API_ROLE_VIEWER, API_AREA_ROLLOUTS, HTTP_BODY_NONE,
+          api_updates_show },
+        { "GET", "/api/v1/desired", API_ROLE_VIEWER, API_AREA_ROLLOUTS, HTTP_BODY_NONE, api_desired_list },
+        { "DELETE", "/api/v1/desired/{}", API_ROLE_OPERATOR, API_AREA_ROLLOUTS, HTTP_BODY_NONE,
+          api_desired_delete },
+        { "GET", "/api/v1/rollouts", API_ROLE_VIEWER, API_AREA_ROLLOUTS, HTTP_BODY_NONE, api_rollouts_list },
+        { "POST", "/api/v1/rollouts", API_ROLE_OPERATOR, API_AREA_ROLLOUTS, HTTP_BODY_JSON,
+          api_rollouts_create, .json_max = TARGET_BODY_MAX, .idempotency = HTTP_IDEMPOTENCY_KEPT },
+        { "GET", "/api/v1/rollouts/{}", API_ROLE_VIEWER, API_AREA_ROLLOUTS, HTTP_BODY_NONE,
+          api_rollouts_show },
+        { "GET", "/api/v1/rollouts/{}/members", API_ROLE_VIEWER, API_AREA_ROLLOUTS, HTTP_BODY_NONE,
+          api_rollouts_members },
+        { "POST", "/api/v1/rollouts/{}/roll-back", API_ROLE_OPERATOR, API_AREA_ROLLOUTS, HTTP_BODY_JSON,
+          api_rollouts_roll_back, .idempotency = HTTP_IDEMPOTENCY_KEPT },
+        { "POST", "/api/v1/rollouts/{}/{}", API_ROLE_OPERATOR, API_AREA_ROLLOUTS, HTTP_BODY_JSON,
+          api_rollouts_verb, .idempotency = HTTP_IDEMPOTENCY_KEPT },
+
+        { "GET", "/api/v1/releases", API_ROLE_VIEWER, API_AREA_RELEASES, HTTP_BODY_NONE, api_releases_list },
+        { "POST", "/api/v1/imports", API_ROLE_OPERATOR, API_AREA_RELEASES, HTTP_BODY_JSON,
+          api_imports_create },
+        { "PUT", "/api/v1/imports/{}/files/*", API_ROLE_OPERATOR, API_AREA_RELEASES, HTTP_BODY_FILE,
+          api_imports_put, api_imports_put_begin, api_imports_put_data, api_imports_put_end },
+        { "POST", "/api/v1/imports/{}/commit", API_ROLE_OPERATOR, API_AREA_RELEASES, HTTP_BODY_JSON,
+          api_imports_commit },
+        { "DELETE", "/api/v1/imports/{}", API_ROLE_OPERATOR, API_AREA_RELEASES, HTTP_BODY_NONE,
+          api_imports_delete },
+
+        { "POST", "/api/v1/join-tokens", API_ROLE_OPERATOR, API_AREA_ENROLMENT, HTTP_BODY_JSON,
+          api_join_tokens_create, .idempotency = HTTP_IDEMPOTENCY_SECRET },
+        { "GET", "/api/v1/join-tokens", API_ROLE_VIEWER, API_AREA_ENROLMENT, HTTP_BODY_NONE,
+          api_join_tokens_list },
+        { "DELETE", "/api/v1/join-tokens/{}", API_ROLE_OPERATOR, API_AREA_ENROLMENT, HTTP_BODY_NONE,
+          api_join_tokens_delete },
+
+        { "POST", "/api/v1/api-tokens", API_ROLE_ADMIN, API_AREA_TOKENS, HTTP_BODY_JSON, api_tokens_create,
           .idempotency = HTTP_IDEMPOTENCY_SECRET },
-        { "GET", "/api/v1/join-tokens", API_ROLE_VIEWER, HTTP_BODY_NONE, api_join_tokens_list },
-        { "DELETE", "/api/v1/join-tokens/{}", API_ROLE_OPERATOR, HTTP_BODY_NONE, api_join_tokens_delete },
-        { "POST", "/api/v1/api-tokens", API_ROLE_ADMIN, HTTP_BODY_JSON, api_tokens_create,
-          .idempotency = HTTP_IDEMPOTENCY_SECRET },
-        { "GET", "/api/v1/api-tokens", API_ROLE_ADMIN, HTTP_BODY_NONE, api_tokens_list },
-        { "DELETE", "/api/v1/api-tokens/{}", API_ROLE_ADMIN, HTTP_BODY_NONE, api_tokens_delete },
-        { "GET", "/api/v1/me", API_ROLE_VIEWER, HTTP_BODY_NONE, api_me },
-        { "GET", "/api/v1/audit", API_ROLE_ADMIN, HTTP_BODY_NONE, api_audit_list },
-        { "GET", "/api/v1/events", API_ROLE_VIEWER, HTTP_BODY_NONE, api_events, .end = api_events_end },
+        { "GET", "/api/v1/api-tokens", API_ROLE_ADMIN, API_AREA_TOKENS, HTTP_BODY_NONE, api_tokens_list },
+        { "DELETE", "/api/v1/api-tokens/{}", API_ROLE_ADMIN, API_AREA_TOKENS, HTTP_BODY_NONE,
+          api_tokens_delete },
+
+        { "POST", "/api/v1/users", API_ROLE_ADMIN, API_AREA_USERS, HTTP_BODY_JSON, api_users_create },
+        { "GET", "/api/v1/users", API_ROLE_ADMIN, API_AREA_USERS, HTTP_BODY_NONE, api_users_list },
+        { "GET", "/api/v1/users/{}", API_ROLE_ADMIN, API_AREA_USERS, HTTP_BODY_NONE, api_users_show },
+        { "PATCH", "/api/v1/users/{}", API_ROLE_ADMIN, API_AREA_USERS, HTTP_BODY_JSON, api_users_patch },
+        { "DELETE", "/api/v1/users/{}", API_ROLE_ADMIN, API_AREA_USERS, HTTP_BODY_NONE, api_users_delete },
+        { "PUT", "/api/v1/users/{}/password", API_ROLE_ADMIN, API_AREA_USERS, HTTP_BODY_JSON,
+          api_users_password },
+
+        { "GET", "/api/v1/audit", API_ROLE_ADMIN, API_AREA_AUDIT, HTTP_BODY_NONE, api_audit_list },
+        { "GET", "/api/v1/events", API_ROLE_VIEWER, API_AREA_EVENTS, HTTP_BODY_NONE, api_events,
+          .end = api_events_end },
         {},
 };
 
 const HttpRoute api_admin_routes[] = {
-        { "GET", "/metrics", API_ROLE_PUBLIC, HTTP_BODY_NONE, api_metrics },
-        { "GET", "/healthz", API_ROLE_PUBLIC, HTTP_BODY_NONE, api_healthz },
-        { "GET", "/readyz", API_ROLE_PUBLIC, HTTP_BODY_NONE, api_readyz },
+        { "GET", "/metrics", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_metrics },
+        { "GET", "/healthz", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_healthz },
+        { "GET", "/readyz", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_readyz },
         {},
 };
 
-int api_actor(const HttpExchange *x, AuditActor *ret) {
-        _cleanup_free_ char *name = strjoinf("token:%s", http_exchange_token(x)->id);
+static const char *const methods[] = {
+        [CALLER_NOBODY] = "none",
+        [CALLER_TOKEN] = "token",
+        [CALLER_USER] = "session",
+};
 
-        if (!name)
-                return -ENOMEM;
+int api_actor(const HttpExchange *x, AuditActor *ret) {
+        const ApiCaller *c = http_exchange_caller(x);
+        _cleanup_free_ char *name = NULL;
+        int r;
+
+        r = api_caller_name(c, &name);
+        if (r < 0)
+                return r;
         return audit_actor_copy(
                         ret, &(AuditActor){ .name = name,
-                                            .method = (char *) "token",
+                                            .method = (char *) methods[c->kind],
                                             .source = (char *) http_exchange_address(x),
                                             .request_id = (char *) http_exchange_request_id(x) });
 }
@@ -113,8 +164,8 @@ static int api_run_audited(ApiJob *a, Store *s) {
         r = a->run(a, s);
         if (r < 0 || a->reads || a->unchanged || a->job.audit)
                 return r;
-        log_error("Request %s would have changed something without an entry in the audit log, and was taken back: "
-                  "this is a bug.",
+        log_error("Request %s would have changed something without an entry in the audit log, and was taken "
+                  "back: this is a bug.",
                   strna(a->actor.request_id));
         return -EPROTO;
 }
@@ -132,6 +183,8 @@ static int api_run_idempotent(ApiJob *a, Store *s) {
                                 "This Idempotency-Key was used for another request; make a new one for each.");
         if (r >= 0)
                 r = api_run_audited(a, s);
+        if (a->refused)
+                return r;
         return r < 0 ? r :
                        idempotency_keep(a->idempotent, s, now(CLOCK_REALTIME), a->status ?: 200, a->answer);
 }
@@ -203,6 +256,7 @@ static void api_done(StoreJob *job, int r) {
 /* With an Idempotency-Key. -EINVAL: it was answered. */
 static int api_begin_idempotent(ApiJob *a) {
         const char *key = http_exchange_header(a->exchange, "Idempotency-Key");
+        _cleanup_free_ char *actor = NULL;
         HttpExchange *x = a->exchange;
         int r;
 
@@ -218,7 +272,9 @@ static int api_begin_idempotent(ApiJob *a) {
                                 "Idempotency-Key must be 1 to %u visible ASCII characters.",
                                 IDEMPOTENCY_KEY_MAX);
         else {
-                r = idempotency_begin(a->gateway->idempotency, x, api_actor_key(x), key, &a->idempotent);
+                r = api_caller_name(http_exchange_caller(x), &actor);
+                if (r >= 0)
+                        r = idempotency_begin(a->gateway->idempotency, x, actor, key, &a->idempotent);
                 if (r >= 0)
                         return 0;
                 http_reply_problem(
@@ -231,30 +287,75 @@ static int api_begin_idempotent(ApiJob *a) {
         return -EINVAL;
 }
 
-void api_submit(ApiJob *a, Gateway *g, HttpExchange *x) {
-        int r;
-
+static int api_begin(ApiJob *a) {
         a->job.work = api_work;
         a->job.done = api_done;
-        a->job.kind = http_exchange_is_read(x) ? "api_read" : "api_write";
-        a->gateway = g;
-        a->exchange = x;
-        a->reads = http_exchange_is_read(x);
-        if (api_begin_idempotent(a) < 0) {
-                a->free(a);
-                return;
-        }
-        r = a->reads ? 0 : api_actor(x, &a->actor);
-        if (r >= 0)
-                r = store_worker_submit(g->worker, &a->job);
-        if (r >= 0)
-                return;
-        if (r == -ENOMEM)
+        a->job.kind = a->reads ? "api_read" : "api_write";
+        a->job.long_work = false;
+        return store_worker_submit(a->gateway->worker, &a->job);
+}
+
+static void api_reply_busy(HttpExchange *x, int error) {
+        if (error == -ENOMEM)
                 http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "Out of memory.");
         else
                 http_reply_problem(
                                 x, HTTP_PROBLEM_OVERLOADED, NULL,
                                 "Too much is waiting for the store; try again soon.");
+}
+
+static int api_prepare(StoreJob *job, Store *s) {
+        ApiJob *a = container_of(job, ApiJob, job);
+
+        return a->prepare(a, s);
+}
+
+static void api_prepared(StoreJob *job, int r) {
+        ApiJob *a = container_of(job, ApiJob, job);
+
+        a->gateway->preparing--;
+        if (r < 0)
+                api_answer(a, r);
+        else {
+                r = api_begin(a);
+                if (r >= 0)
+                        return;
+                api_reply_busy(a->exchange, r);
+        }
+        a->free(a);
+}
+
+void api_submit(ApiJob *a, Gateway *g, HttpExchange *x) {
+        int r;
+
+        a->gateway = g;
+        a->exchange = x;
+        a->reads = http_exchange_is_read(x);
+        if (a->prepare && g->preparing >= API_PREPARE_MAX) {
+                http_reply_problem(
+                                x, HTTP_PROBLEM_TOO_MANY, NULL,
+                                "Too many passwords are being looked at; try again soon.");
+                a->free(a);
+                return;
+        }
+        if (api_begin_idempotent(a) < 0) {
+                a->free(a);
+                return;
+        }
+        r = a->reads ? 0 : api_actor(x, &a->actor);
+        if (r >= 0 && a->prepare) {
+                a->job.work = api_prepare;
+                a->job.done = api_prepared;
+                a->job.kind = "password";
+                a->job.long_work = true;
+                r = store_worker_submit(g->worker, &a->job);
+                if (r >= 0)
+                        g->preparing++;
+        } else if (r >= 0)
+                r = api_begin(a);
+        if (r >= 0)
+                return;
+        api_reply_busy(x, r);
         a->free(a);
 }
 
@@ -305,13 +406,14 @@ const char *api_etag_format(char buf[static API_ETAG_MAX], usec_t created, uint6
         return buf;
 }
 
+static const char if_match_missing[] =
+                "Send \"If-Match\" with the ETag of what you have read, or \"*\" for whatever is there.";
+
 int api_check_if_match(HttpExchange *x, char **ret) {
         const char *header = http_exchange_header(x, "If-Match");
 
         if (isempty(header)) {
-                http_reply_problem(
-                                x, HTTP_PROBLEM_PRECONDITION_REQUIRED, NULL,
-                                "Send \"If-Match\" with the ETag of what you have read, or \"*\" for whatever is there.");
+                http_reply_problem(x, HTTP_PROBLEM_PRECONDITION_REQUIRED, NULL, "%s", if_match_missing);
                 return -EINVAL;
         }
         *ret = strdup(header);
@@ -323,6 +425,8 @@ int api_check_if_match(HttpExchange *x, char **ret) {
 
 int api_job_check_if_match(ApiJob *a, const char *if_match, usec_t created, uint64_t revision) {
         api_etag_format(a->etag, created, revision);
+        if (isempty(if_match))
+                return api_job_refuse(a, HTTP_PROBLEM_PRECONDITION_REQUIRED, NULL, "%s", if_match_missing);
         if (http_etag_matches(if_match, a->etag))
                 return 0;
         return api_job_refuse(
@@ -340,17 +444,6 @@ void api_reply_request_error(HttpExchange *x, int error, RequestError *e) {
         else
                 http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "Out of memory.");
         request_error_done(e);
-}
-
-const char *api_actor_key(const HttpExchange *x) {
-        return http_exchange_token(x)->id;
-}
-
-int api_actor_text(const HttpExchange *x, char **ret) {
-        const ApiToken *token = http_exchange_token(x);
-
-        *ret = isempty(token->description) ? strjoinf("token %s", token->id) : strdup(token->description);
-        return *ret ? 0 : -ENOMEM;
 }
 
 void api_refuse_parameter(HttpExchange *x, const char *key, const char *format, ...) {

@@ -10,6 +10,11 @@
 #include "gateway.h"
 #include "idempotency.h"
 
+/* Jobs with a prepare() that may wait at once. A password's hash takes some 60 ms of the worker's time (measured
+ * on a virtual machine of two cores), and others get their turn in between, so that they wait a quarter of a
+ * second at most. */
+#define API_PREPARE_MAX 4U
+
 extern const HttpRoute api_routes[];                 /* userdata: the Gateway */
 extern const HttpRoute api_admin_routes[];           /* of the admin socket */
 
@@ -23,7 +28,8 @@ typedef struct ApiJob ApiJob;
 const char *api_etag_format(char buf[static API_ETAG_MAX], usec_t created, uint64_t revision);
 /* If-Match, a copy. Answers 428 when it is missing. */
 int api_check_if_match(HttpExchange *x, char **ret);
-/* In a job: refuses with 412 unless it names this revision, or is "*". Puts the tag into the answer. */
+/* In a job: refuses with 412 unless it names this revision, or is "*", and with 428 if it is NULL. Puts the tag into
+ * the answer. */
 int api_job_check_if_match(ApiJob *a, const char *if_match, usec_t created, uint64_t revision);
 
 struct ApiJob {
@@ -32,8 +38,13 @@ struct ApiJob {
         HttpExchange *exchange;
         AuditActor actor;                            /* who asks: the job's own copy */
         bool reads;                                  /* GET or HEAD */
-        bool unchanged; /* run() had nothing to change, so that nothing is to be entered */
-        int (*run)(ApiJob *a, Store *s); /* worker; leaves its answer in .answer, or api_job_refuse() */
+        bool unchanged; /* run() found nothing to change, so that nothing is to be entered */
+        /* Worker, before run(), and outside of a transaction: what takes long, such as a password's hash. Few
+         * of these may wait at once. May be NULL. */
+        int (*prepare)(ApiJob *a, Store *s);
+        /* Worker; leaves its answer in .answer, or api_job_refuse(). What was refused and yet returns 0 is
+         * kept: that is for what a refusal itself leaves behind. */
+        int (*run)(ApiJob *a, Store *s);
         void (*after)(ApiJob *a);        /* loop, after success and before the answer; may be NULL */
         void (*free)(ApiJob *a);                     /* also frees the job itself */
         unsigned status;                             /* 0: 200; 204 needs no answer */
@@ -51,8 +62,8 @@ struct ApiJob {
         IdempotentRequest *idempotent; /* NULL: none */
 };
 
-/* Enters what run() does into the audit log: every change needs an entry, or it is taken back (audit_append(),
- * which takes the detail over). */
+/* Enters what run() does into the audit log: every change needs an entry, or it is taken back. As
+ * audit_append(), which takes the detail over. */
 int api_audit(
                 ApiJob *a, Store *s, const char *action, const char *target, uint64_t count, json_t *detail);
 /* target: "noun:" and what follows. */
@@ -94,9 +105,6 @@ int api_parameter_selector(HttpExchange *x, Selector **ret);   /* *ret NULL when
 int api_parameter_flag(HttpExchange *x, const char *key, bool *ret);
 /* NULL-terminated names, one of which it must be; the first when it is absent. */
 int api_parameter_choice(HttpExchange *x, const char *key, const char *const *choices, size_t *ret);
-/* Who asks: what is kept for somebody is kept under this name. */
-const char *api_actor_key(const HttpExchange *x);
-int api_actor_text(const HttpExchange *x, char **ret); /* the same for people, in logs and records */
 
 /* api-agent-list.c */
 void api_agents_list(HttpExchange *x, void *userdata);
@@ -149,7 +157,26 @@ void api_join_tokens_delete(HttpExchange *x, void *userdata);
 void api_tokens_create(HttpExchange *x, void *userdata);
 void api_tokens_list(HttpExchange *x, void *userdata);
 void api_tokens_delete(HttpExchange *x, void *userdata);
+void api_own_tokens_create(HttpExchange *x, void *userdata);
+void api_own_tokens_list(HttpExchange *x, void *userdata);
+void api_own_tokens_delete(HttpExchange *x, void *userdata);
+/* api-users.c */
+void api_users_create(HttpExchange *x, void *userdata);
+void api_users_list(HttpExchange *x, void *userdata);
+void api_users_show(HttpExchange *x, void *userdata);
+void api_users_patch(HttpExchange *x, void *userdata);
+void api_users_delete(HttpExchange *x, void *userdata);
+void api_users_password(HttpExchange *x, void *userdata);
+/* api-session.c */
+void api_session_create(HttpExchange *x, void *userdata);
+void api_session_delete(HttpExchange *x, void *userdata);
+/* api-me.c */
 void api_me(HttpExchange *x, void *userdata);
+void api_me_password(HttpExchange *x, void *userdata);
+json_t *api_view_me(const ApiCaller *c);             /* NULL: out of memory */
+/* api-setup.c */
+void api_setup_show(HttpExchange *x, void *userdata);
+void api_setup_create(HttpExchange *x, void *userdata);
 /* api-audit.c */
 void api_audit_list(HttpExchange *x, void *userdata);
 /* api-events.c */

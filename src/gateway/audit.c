@@ -280,16 +280,19 @@ int audit_append(
 
 void audit_notes_publish(AuditNote *notes) {
         LIST_FOREACH(notes, n, notes)
-        log_event(LOG_NOTICE, FLEET_MESSAGE_AUDIT_STR,
-                  "MESSAGE=Audit entry %" PRIu64 ": %s by %s on \"%s\", hash %s.", n->seq, n->action,
-                  n->actor, n->target, n->hash, "FLEET_AUDIT_SEQ=%" PRIu64, n->seq, "FLEET_AUDIT_HASH=%s",
-                  n->hash, "FLEET_AUDIT_ACTOR=%s", n->actor, "FLEET_AUDIT_ACTION=%s", n->action,
-                  "FLEET_AUDIT_TARGET=%s", n->target, NULL);
+                log_event(LOG_NOTICE, FLEET_MESSAGE_AUDIT_STR,
+                          "MESSAGE=Audit entry %" PRIu64 ": %s by %s on \"%s\", hash %s.", n->seq, n->action,
+                          n->actor, n->target, n->hash,
+                          "FLEET_AUDIT_SEQ=%" PRIu64, n->seq,
+                          "FLEET_AUDIT_HASH=%s", n->hash,
+                          "FLEET_AUDIT_ACTOR=%s", n->actor,
+                          "FLEET_AUDIT_ACTION=%s", n->action,
+                          "FLEET_AUDIT_TARGET=%s", n->target, NULL);
         audit_notes_free(notes);
 }
 
 AuditNote *audit_notes_free(AuditNote *notes) {
         LIST_FOREACH_SAFE(notes, n, notes)
-        note_free(n);
+                note_free(n);
         return NULL;
 }

@@ -82,6 +82,8 @@ static const ConfItem items[] = {
         { "Gateway", "RetryPauseSec", conf_parse_sec, offsetof(GatewayConf, retry_pause) },
         { "Gateway", "RetryPauseMaxSec", conf_parse_sec, offsetof(GatewayConf, retry_pause_max) },
         { "Gateway", "RetryMax", conf_parse_unsigned, offsetof(GatewayConf, retry_max) },
+        { "Gateway", "SessionMaxSec", conf_parse_sec, offsetof(GatewayConf, session_max) },
+        { "Gateway", "SessionIdleSec", conf_parse_sec, offsetof(GatewayConf, session_idle) },
         { "Gateway", "TrustedRoot", conf_parse_path, offsetof(GatewayConf, trusted_root) },
         { "Gateway", "LogLevel", conf_parse_log_level, offsetof(GatewayConf, log_level) },
         { "Limits", "DesiredInFlightMax", conf_parse_unsigned, offsetof(GatewayConf, desired_in_flight_max) },
@@ -132,6 +134,8 @@ int gateway_conf_load(GatewayConf *c, const char *path) {
                 .retry_pause_max = USEC_PER_HOUR,
                 .retry_max = 5,
                 .desired_in_flight_max = 20,
+                .session_max = 12 * USEC_PER_HOUR,
+                .session_idle = 2 * USEC_PER_HOUR,
                 .agents_max = 10000,
                 .connections_max = 4096,
                 .event_streams_max = 256,
@@ -156,6 +160,8 @@ int gateway_conf_load(GatewayConf *c, const char *path) {
         clamp(&c->lease, 10 * USEC_PER_SEC, 7 * USEC_PER_DAY, "LeaseSec");
         clamp(&c->retry_pause, USEC_PER_SEC, USEC_PER_DAY, "RetryPauseSec");
         clamp(&c->retry_pause_max, c->retry_pause, 7 * USEC_PER_DAY, "RetryPauseMaxSec");
+        clamp(&c->session_max, USEC_PER_MINUTE, 30 * USEC_PER_DAY, "SessionMaxSec");
+        clamp(&c->session_idle, USEC_PER_SEC, c->session_max, "SessionIdleSec");
         c->retry_max = CLAMP(c->retry_max, 1U, 1000U);
         c->desired_in_flight_max = CLAMP(c->desired_in_flight_max, 1U, 100000U);
         c->agents_max = CLAMP(c->agents_max, 1U, 200000U);

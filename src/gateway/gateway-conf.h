@@ -13,7 +13,9 @@ typedef struct GatewayConf {
         char *agent_listen, *enroll_listen, *http_listen;      /* "[::]:7443": always with a host */
         char *admin_listen; /* a path, or as above; "": none; NULL: GATEWAY_ADMIN_SOCKET if it can be */
         usec_t heartbeat_interval, lease, retry_pause, retry_pause_max;
-        unsigned retry_max, desired_in_flight_max, agents_max, connections_max, connections_per_address_max, event_streams_max;
+        usec_t session_max, session_idle;
+        unsigned retry_max, desired_in_flight_max, agents_max, connections_max, connections_per_address_max,
+                        event_streams_max;
         uint64_t target_size_max;
         char *trusted_root;                  /* NULL: the one compiled in */
         int log_level;

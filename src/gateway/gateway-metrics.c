@@ -154,6 +154,9 @@ void metrics_count_job(GatewayMetrics *m, const StoreJob *j) {
                 case STORE_NOTE_AUDIT_FAILURE:
                         metrics_count_audit_failure(m);
                         break;
+                case STORE_NOTE_LOGIN_FAILURE:
+                        metrics_count_login_failure(m);
+                        break;
                 }
 }
 

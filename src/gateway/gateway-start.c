@@ -7,6 +7,7 @@
 #include "fs-util.h"
 #include "gateway.h"
 #include "log.h"
+#include "setup-code.h"
 #include "string-util.h"
 #include "view.h"
 
@@ -18,6 +19,11 @@ typedef struct PrepareJob {
         gateway_prepared_t on_prepared;
         ApiToken *tokens;
         size_t n_tokens, n_tokens_allocated;
+        UserRecord *users;
+        size_t n_users, n_users_allocated;
+        SessionRecord *sessions;
+        size_t n_sessions, n_sessions_allocated;
+        char setup_code[SETUP_CODE_MAX];     /* "": there are users */
         EventRecord **events;
         size_t n_loaded, n_loaded_allocated;
         uint64_t last_event;
@@ -32,6 +38,28 @@ static int collect_token(ApiToken *t, void *userdata) {
         if (r < 0)
                 return r;
         j->tokens[j->n_tokens++] = TAKE_GENERIC(*t, ApiToken, (ApiToken){});
+        return 0;
+}
+
+static int collect_user(UserRecord *u, void *userdata) {
+        PrepareJob *j = userdata;
+        int r;
+
+        r = ARRAY_GROW(j->users, j->n_users_allocated, j->n_users + 1);
+        if (r < 0)
+                return r;
+        j->users[j->n_users++] = TAKE_GENERIC(*u, UserRecord, (UserRecord){});
+        return 0;
+}
+
+static int collect_session(SessionRecord *e, void *userdata) {
+        PrepareJob *j = userdata;
+        int r;
+
+        r = ARRAY_GROW(j->sessions, j->n_sessions_allocated, j->n_sessions + 1);
+        if (r < 0)
+                return r;
+        j->sessions[j->n_sessions++] = TAKE_GENERIC(*e, SessionRecord, (SessionRecord){});
         return 0;
 }
 
@@ -65,7 +93,9 @@ static int audit_admin_token(PrepareJob *j, Store *s, const ApiToken *t) {
 /* The file before the commit: after a crash in between there is still no token in the store, and both are
  * made anew. */
 static int make_admin_token(PrepareJob *j, Store *s) {
-        _cleanup_(api_token_done) ApiToken t = { .role = API_ROLE_ADMIN, .created = now(CLOCK_REALTIME) };
+        _cleanup_(api_token_done) ApiToken t = { .role = API_ROLE_ADMIN,
+                                                   .scopes = API_SCOPES_ALL,
+                                                   .created = now(CLOCK_REALTIME) };
         _cleanup_free_ char *line = NULL;
         char *token = NULL;
         int r;
@@ -105,6 +135,22 @@ static int load_events(PrepareJob *j, Store *s) {
                         EVENT_RING_MAX, collect_event, j);
 }
 
+/* Users and who of them is signed in; while there are none, the code for the first. */
+static int load_people(PrepareJob *j, Store *s) {
+        Gateway *g = j->gateway;
+        usec_t t = now(CLOCK_REALTIME);
+        int r;
+
+        r = s->ops->users_each(s, collect_user, j);
+        if (r >= 0)
+                r = s->ops->sessions_prune(s, t, usec_sub(t, g->conf.session_idle));
+        if (r >= 0)
+                r = s->ops->sessions_each(s, collect_session, j);
+        if (r < 0 || j->n_users > 0)
+                return r;
+        return setup_code_make(&j->job, s, g->state_fd, t, j->setup_code);
+}
+
 static int prepare_work(StoreJob *job, Store *s) {
         PrepareJob *j = container_of(job, PrepareJob, job);
         int r;
@@ -114,6 +160,8 @@ static int prepare_work(StoreJob *job, Store *s) {
                 r = s->ops->api_tokens_each(s, collect_token, j);
         if (r >= 0 && j->n_tokens == 0)
                 r = make_admin_token(j, s);
+        if (r >= 0)
+                r = load_people(j, s);
         if (r >= 0)
                 r = load_events(j, s);
         if (r >= 0)
@@ -128,11 +176,35 @@ static int prepare_take(PrepareJob *j) {
         g->metadata = j->metadata;
         for (size_t i = 0; r >= 0 && i < j->n_tokens; i++)
                 r = auth_add(g->auth, &j->tokens[i]);
+        for (size_t i = 0; r >= 0 && i < j->n_users; i++)
+                r = auth_put_user(g->auth, &j->users[i]);
+        for (size_t i = 0; r >= 0 && i < j->n_sessions; i++)
+                r = auth_put_session(g->auth, &j->sessions[i]);
         for (size_t i = 0; r >= 0 && i < j->n_loaded; i++)
                 r = event_ring_load(g->events, TAKE_PTR(j->events[i]));
         if (r >= 0)
                 event_ring_set_last(g->events, j->last_event);
+        if (r >= 0 && isempty(j->setup_code))
+                setup_code_unlink(g->state_fd);
+        else if (r >= 0)
+                setup_code_tell(j->setup_code, g->conf.state_directory);
         return r;
+}
+
+static void prepare_free(PrepareJob *j) {
+        for (size_t i = 0; i < j->n_tokens; i++)
+                api_token_done(&j->tokens[i]);
+        for (size_t i = 0; i < j->n_users; i++)
+                user_record_done(&j->users[i]);
+        for (size_t i = 0; i < j->n_sessions; i++)
+                session_record_done(&j->sessions[i]);
+        for (size_t i = 0; i < j->n_loaded; i++)
+                event_record_free(j->events[i]);
+        free(j->tokens);
+        free(j->users);
+        free(j->sessions);
+        free(j->events);
+        secret_free(j, sizeof(*j));
 }
 
 static void prepare_done(StoreJob *job, int r) {
@@ -143,13 +215,7 @@ static void prepare_done(StoreJob *job, int r) {
         if (r < 0)
                 (void) log_error_errno(r, "Failed to prepare the store: %m");
         j->on_prepared(j->gateway, r < 0 ? r : 0);
-        for (size_t i = 0; i < j->n_tokens; i++)
-                api_token_done(&j->tokens[i]);
-        for (size_t i = 0; i < j->n_loaded; i++)
-                event_record_free(j->events[i]);
-        free(j->tokens);
-        free(j->events);
-        free(j);
+        prepare_free(j);
 }
 
 int gateway_prepare(Gateway *g, gateway_prepared_t on_prepared) {

@@ -19,6 +19,7 @@
 #include "peer-service.h"
 #include "presence.h"
 #include "rpc-credentials.h"
+#include "session-sweep.h"
 #include "stream-session.h"
 #include "string-util.h"
 #include "tuf-metadata.h"
@@ -118,7 +119,9 @@ static int open_parts(Gateway *g) {
 
         r = gateway_metrics_new(&g->metrics);
         if (r >= 0)
-                r = auth_new(&g->auth);
+                r = auth_new(&g->auth, g->conf.session_idle);
+        if (r >= 0)
+                r = login_limit_new(&g->login_limit, &login_limit_names, &login_limit_addresses);
         if (r >= 0)
                 r = event_ring_new(&g->events, g->event, g->conf.event_streams_max);
         if (r >= 0)
@@ -177,6 +180,7 @@ Gateway *gateway_free(Gateway *g) {
         stream_registry_free(g->streams);
         event_ring_free(g->events);
         idempotency_free(g->idempotency);
+        login_limit_free(g->login_limit);
         auth_free(g->auth);
         registry_free(g->registry);
         rpc_queue_free(g->queue);
@@ -184,6 +188,7 @@ Gateway *gateway_free(Gateway *g) {
         gateway_metrics_free(g->metrics);
         sd_event_source_disable_unref(g->stop_source);
         sd_event_source_disable_unref(g->certificate_source);
+        sd_event_source_disable_unref(g->session_source);
         fd_close(g->state_fd);
         sd_event_unref(g->event);
         gateway_conf_done(&g->conf);
@@ -244,10 +249,12 @@ static int start_rpc(Gateway *g) {
         return r < 0 ? log_error_errno(r, "Failed to start the agents' service: %m") : 0;
 }
 
-static int authenticate(const char *token, ApiToken *ret, void *userdata) {
+static int authenticate(const HttpCredentials *c, ApiCaller *ret, void *userdata) {
         Gateway *g = userdata;
+        usec_t t = now(CLOCK_REALTIME);
 
-        return auth_check(g->auth, token, now(CLOCK_REALTIME), ret);
+        return c->bearer ? auth_check(g->auth, c->bearer, t, ret) :
+                           auth_check_session(g->auth, c->session, t, ret);
 }
 
 static void on_answer(const char *route, const char *method, unsigned status, usec_t took, void *userdata) {
@@ -313,6 +320,8 @@ static void on_prepared(Gateway *g, int r) {
                 r = start_rpc(g);
         if (r >= 0)
                 r = start_http(g);
+        if (r >= 0)
+                r = session_sweep_start(g);
         if (r >= 0)
                 r = event_timer_arm(
                                 g->event, &g->certificate_source, CERTIFICATE_CHECK, on_certificate_check, g,

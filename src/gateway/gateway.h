@@ -16,6 +16,8 @@
 #include "idempotency.h"
 #include "list.h"
 #include "log-limit.h"
+#include "login-limit.h"
+#include "login-log.h"
 #include "registry-import.h"
 #include "rollout-engine.h"
 #include "rpc-server.h"
@@ -49,6 +51,11 @@ typedef struct Gateway {
         GatewayHealth *health;
         RegistryMetadata metadata; /* of the repository that is served */
         bool started;              /* the ports are open */
+        unsigned preparing;                  /* jobs of the API that take long: api.c's */
+        LoginLimit *login_limit;
+        LogLimit login_waits;                /* of attempts that had to wait, on the loop */
+        LoginLog login_log;                  /* the worker's thread alone */
+        sd_event_source *session_source;     /* session-sweep.c's */
         bool stopping;
         unsigned servers_draining;
         int exit_code;

@@ -21,7 +21,7 @@ struct HttpServer {
         sd_event_source *io_source, *timer_source, *run_source;
         const HttpRoute *routes;
         void *userdata;
-        int (*authenticate)(const char *token, ApiToken *ret, void *userdata);
+        int (*authenticate)(const HttpCredentials *c, ApiCaller *ret, void *userdata);
         http_on_answer_t on_answer;
         char *certificate_pem, *key_pem;
         LIST_HEAD(HttpExchange, exchanges);

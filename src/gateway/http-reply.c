@@ -12,8 +12,11 @@ static const struct {
 } problems[_HTTP_PROBLEM_MAX] = {
         [HTTP_PROBLEM_BAD_REQUEST] = { 400, "bad-request", "The request cannot be understood" },
         [HTTP_PROBLEM_BAD_SELECTOR] = { 400, "bad-selector", "The selector cannot be understood" },
-        [HTTP_PROBLEM_UNAUTHENTICATED] = { 401, "unauthenticated", "A valid token is needed" },
-        [HTTP_PROBLEM_FORBIDDEN] = { 403, "forbidden", "The token's role does not allow this" },
+        [HTTP_PROBLEM_UNAUTHENTICATED] = { 401, "unauthenticated", "A valid token or session is needed" },
+        [HTTP_PROBLEM_BAD_CREDENTIALS] = { 401, "bad-credentials", "Name or password are not right" },
+        [HTTP_PROBLEM_FORBIDDEN] = { 403, "forbidden", "The role or the scopes do not allow this" },
+        [HTTP_PROBLEM_CSRF] = { 403, "csrf", "The session's own token is missing" },
+        [HTTP_PROBLEM_CROSS_SITE] = { 403, "cross-site", "Other sites may not ask for this" },
         [HTTP_PROBLEM_NOT_FOUND] = { 404, "not-found", "There is no such thing" },
         [HTTP_PROBLEM_METHOD_NOT_ALLOWED] = { 405, "method-not-allowed", "The method is not allowed here" },
         [HTTP_PROBLEM_CONFLICT] = { 409, "conflict", "The present state does not allow this" },
@@ -29,6 +32,7 @@ static const struct {
         [HTTP_PROBLEM_PRECONDITION_REQUIRED] = { 428, "precondition-required",
                                                  "Say which revision is meant" },
         [HTTP_PROBLEM_TOO_MANY] = { 429, "too-many", "Too many at once" },
+        [HTTP_PROBLEM_TOO_MANY_ATTEMPTS] = { 429, "too-many-attempts", "Too many attempts" },
         [HTTP_PROBLEM_INTERNAL] = { 500, "internal", "The gateway failed" },
         [HTTP_PROBLEM_OVERLOADED] = { 503, "overloaded", "The gateway is busy" },
 };
@@ -100,9 +104,10 @@ void http_reply_problem_with(
         if (r >= 0)
                 text = json_format(o, /* pretty= */ false);
 
-        if (p == HTTP_PROBLEM_UNAUTHENTICATED)
+        if (problems[p].status == 401)
                 http_reply_header(x, "WWW-Authenticate", "Bearer");
-        if (problems[p].status == 429 || problems[p].status == 503 || p == HTTP_PROBLEM_IDEMPOTENCY_BUSY)
+        if ((problems[p].status == 429 || problems[p].status == 503 || p == HTTP_PROBLEM_IDEMPOTENCY_BUSY) &&
+            !http_reply_has_header(x, "Retry-After"))
                 http_reply_header(x, "Retry-After", "5");
         http_reply_header(x, "Cache-Control", "no-store");
         http_reply_data(x, problems[p].status, "application/problem+json", text, text ? strlen(text) : 0);

@@ -201,32 +201,52 @@ bool http_etag_matches(const char *header, const char *etag) {
         return etag_is_in(header, etag, /* weak= */ false);
 }
 
-/* "q=0", "q=0.0" and so on. */
-static bool quality_is_zero(const char *p, const char *end) {
-        while (p < end) {
-                p += strspn(p, " \t;");
-                if (strncasecmp(p, "q=", 2) == 0) {
-                        p += 2;
-                        return p < end && *p == '0' && p + strspn(p, "0.") >= p + strcspn(p, " \t;,");
-                }
-                p += strcspn(p, ";,");
-        }
-        return false;
+/* RFC 6265: visible ASCII without quotes, commas, semicolons and backslashes. */
+static bool cookie_value_is_good(const char *s, size_t n) {
+        if (n > HTTP_COOKIE_MAX)
+                return false;
+        for (size_t i = 0; i < n; i++)
+                if (s[i] <= 0x20 || s[i] >= 0x7f || strchr("\",;\\", s[i]))
+                        return false;
+        return true;
 }
 
-bool http_accepts(const char *header, const char *type) {
-        size_t n = strlen(type);
+int http_cookie_get(const char *header, const char *name, char **ret) {
+        const char *value = NULL;
+        size_t size = 0, n = strlen(name);
 
         while (header && *header) {
                 const char *end;
 
-                header += strspn(header, " \t,");
-                end = header + strcspn(header, ",");
-                if (strncasecmp(header, type, n) == 0 && (header[n] == '\0' || strchr(" \t;,", header[n])))
-                        return !quality_is_zero(header + n, end);
+                header += strspn(header, " \t;");
+                end = strchrnul(header, ';');
+                if ((size_t) (end - header) > n && strncmp(header, name, n) == 0 && header[n] == '=') {
+                        if (value)
+                                return -EINVAL;
+                        value = header + n + 1;
+                        size = (size_t) (end - value);
+                        while (size > 0 && strchr(" \t", value[size - 1]))
+                                size--;
+                }
                 header = end;
         }
-        return false;
+        if (!value)
+                return -ENOENT;
+        if (!cookie_value_is_good(value, size))
+                return -EINVAL;
+        *ret = strndup(value, size);
+        return *ret ? 0 : -ENOMEM;
+}
+
+bool http_is_cross_site(const char *fetch_site, const char *origin, const char *host) {
+        const char *authority;
+
+        if (fetch_site && !streq(fetch_site, "same-origin") && !streq(fetch_site, "none"))
+                return true;
+        if (!origin)
+                return false;
+        authority = startswith(origin, "https://");
+        return !authority || isempty(host) || strcasecmp(authority, host) != 0;
 }
 
 const char *http_bearer_token(const char *header) {
@@ -354,4 +374,8 @@ unsigned http_accept_quality(const char *header, const char *type, const char *v
                 }
         }
         return quality;
+}
+
+bool http_prefers(const char *header, const char *type, const char *to) {
+        return http_accept_quality(header, type, "") > http_accept_quality(header, to, "");
 }

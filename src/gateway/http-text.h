@@ -40,8 +40,15 @@ int http_range_parse(const char *header, uint64_t size, uint64_t *ret_offset, ui
 bool http_etag_listed(const char *header, const char *etag);
 /* The same for If-Match: strong comparison, a weak tag matches nothing. */
 bool http_etag_matches(const char *header, const char *etag);
-/* Does an Accept header name this type itself, with no q=0? Wildcards mean the default of the route. */
-bool http_accepts(const char *header, const char *type);
+
+/* The value of one cookie in a Cookie header: -ENOENT when it is not there; -EINVAL when it is there twice, so that
+ * nobody can say which is meant, or is no cookie's value. */
+#define HTTP_COOKIE_MAX 256U
+int http_cookie_get(const char *header, const char *name, char **ret);
+
+/* Does a browser say, by Sec-Fetch-Site and Origin, that a page of another origin makes this request? Both may be
+ * NULL, as they are with programs. host: the Host header. */
+bool http_is_cross_site(const char *fetch_site, const char *origin, const char *host);
 
 /* The token of "Bearer TOKEN", or NULL. */
 const char *http_bearer_token(const char *header);
@@ -55,3 +62,5 @@ void http_address_format(const struct sockaddr *address, char ret[static HTTP_AD
  * welcome. */
 #define HTTP_QUALITY_MAX 1000U
 unsigned http_accept_quality(const char *header, const char *type, const char *version);
+/* Is one media type wanted more than another? */
+bool http_prefers(const char *header, const char *type, const char *to);

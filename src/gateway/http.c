@@ -5,6 +5,7 @@
 #include "crypto.h"
 #include "fd-util.h"
 #include "hex.h"
+#include "http-auth.h"
 #include "http-internal.h"
 #include "log.h"
 #include "parse-util.h"
@@ -33,7 +34,7 @@ struct HttpExchange {
         bool is_head;
         char request_id[33];
         char address[HTTP_ADDRESS_MAX];
-        ApiToken token;
+        ApiCaller caller;
         usec_t started;
 
         char *body;
@@ -112,8 +113,8 @@ const char *http_exchange_address(const HttpExchange *x) {
         return x->address;
 }
 
-const ApiToken *http_exchange_token(const HttpExchange *x) {
-        return &x->token;
+const ApiCaller *http_exchange_caller(const HttpExchange *x) {
+        return &x->caller;
 }
 
 const char *http_exchange_request_id(const HttpExchange *x) {
@@ -191,6 +192,13 @@ void http_reply_header(HttpExchange *x, const char *name, const char *value) {
         }
         x->headers[x->n_headers].name = TAKE_PTR(n);
         x->headers[x->n_headers++].value = TAKE_PTR(v);
+}
+
+bool http_reply_has_header(const HttpExchange *x, const char *name) {
+        for (size_t i = 0; i < x->n_headers; i++)
+                if (streq(x->headers[i].name, name))
+                        return true;
+        return false;
 }
 
 static void exchange_answer(
@@ -286,7 +294,8 @@ static HttpExchange *exchange_free(HttpExchange *x) {
         if (x->response)
                 MHD_destroy_response(x->response);
         http_uri_done(&x->uri);
-        api_token_done(&x->token);
+        api_caller_done(&x->caller);
+        memory_wipe(x->body, x->body_allocated);     /* there may be a password in it */
         free(x->body);
         free(x);
         return NULL;
@@ -366,32 +375,6 @@ static void exchange_find_route(HttpExchange *x, const char *method) {
         http_reply_problem(x, HTTP_PROBLEM_METHOD_NOT_ALLOWED, NULL, "This path allows: %s.", allow);
 }
 
-static void exchange_authenticate(HttpExchange *x) {
-        const char *token;
-        int r;
-
-        if (x->route->role == API_ROLE_PUBLIC)
-                return;
-        token = http_bearer_token(http_exchange_header(x, "Authorization"));
-        r = token ? x->server->authenticate(token, &x->token, x->server->userdata) : -ENOKEY;
-        if (r == -ENOKEY)
-                http_reply_problem(
-                                x, HTTP_PROBLEM_UNAUTHENTICATED, NULL,
-                                "Send \"Authorization: Bearer\" with an API token.");
-        else if (r == -EKEYEXPIRED)
-                http_reply_problem(
-                                x, HTTP_PROBLEM_UNAUTHENTICATED, NULL,
-                                "The API token has expired; create another.");
-        else if (r < 0)
-                http_reply_problem(
-                                x, HTTP_PROBLEM_UNAUTHENTICATED, NULL, "The API token is not known here.");
-        else if (x->token.role < x->route->role)
-                http_reply_problem(
-                                x, HTTP_PROBLEM_FORBIDDEN, NULL,
-                                "This needs the role %s; the token has the role %s.",
-                                api_role_to_string(x->route->role), api_role_to_string(x->token.role));
-}
-
 static void exchange_expect_body(HttpExchange *x) {
         const char *header = http_exchange_header(x, "Content-Length");
         uint64_t length = 0;
@@ -432,7 +415,7 @@ static void exchange_begin(HttpExchange *x, const char *method) {
         if (x->state != EXCHANGE_ANSWERED && x->server->stopping && !x->route->while_stopping)
                 http_reply_problem(x, HTTP_PROBLEM_OVERLOADED, NULL, "The gateway is stopping.");
         if (x->state != EXCHANGE_ANSWERED)
-                exchange_authenticate(x);
+                http_auth_check(x, x->route, x->server->authenticate, x->server->userdata, &x->caller);
         if (x->state != EXCHANGE_ANSWERED)
                 exchange_expect_body(x);
 }

@@ -3,9 +3,9 @@
 
 /* HTTPS, or plain HTTP on a socket that is local to the machine, on the event loop: the one owner of
  * libmicrohttpd, behind what another server could offer as well. A route has a method, a path, the role it
- * asks for and a handler. The handler answers now (http_reply_*) or keeps the exchange and answers later,
- * from the loop: the connection sleeps meanwhile and the exchange stays valid until it is answered.
- * Answering twice is a bug. Everything on the loop's thread.
+ * asks for, the area it belongs to and a handler. The handler answers now (http_reply_*) or keeps the exchange
+ * and answers later, from the loop: the connection sleeps meanwhile and the exchange stays valid until it is
+ * answered. Answering twice is a bug. Everything on the loop's thread.
  *
  * Limits: request bodies (JSON 64 KiB unless the route says otherwise; files as its begin() says), 64 KiB of
  * memory a connection, connections in all and from one address, 60 s without a byte, 15 s for the headers of
@@ -13,9 +13,9 @@
 
 #include <systemd/sd-event.h>
 
+#include "caller.h"
 #include "http-text.h"
 #include "json.h"
-#include "record.h"
 #include "time-util.h"
 
 #define HTTP_JSON_MAX 65536U
@@ -27,7 +27,10 @@ typedef enum HttpProblem {
         HTTP_PROBLEM_BAD_REQUEST,
         HTTP_PROBLEM_BAD_SELECTOR,
         HTTP_PROBLEM_UNAUTHENTICATED,
+        HTTP_PROBLEM_BAD_CREDENTIALS,
         HTTP_PROBLEM_FORBIDDEN,
+        HTTP_PROBLEM_CSRF,
+        HTTP_PROBLEM_CROSS_SITE,
         HTTP_PROBLEM_NOT_FOUND,
         HTTP_PROBLEM_METHOD_NOT_ALLOWED,
         HTTP_PROBLEM_CONFLICT,
@@ -40,6 +43,7 @@ typedef enum HttpProblem {
         HTTP_PROBLEM_IDEMPOTENCY_MISMATCH,
         HTTP_PROBLEM_PRECONDITION_REQUIRED,
         HTTP_PROBLEM_TOO_MANY,
+        HTTP_PROBLEM_TOO_MANY_ATTEMPTS,
         HTTP_PROBLEM_INTERNAL,
         HTTP_PROBLEM_OVERLOADED,
         _HTTP_PROBLEM_MAX,
@@ -61,7 +65,8 @@ typedef enum HttpIdempotency {
 typedef struct HttpRoute {
         const char *method;                  /* GET routes also answer HEAD */
         const char *path;                    /* http_path_match() */
-        ApiRole role;
+        ApiRole role;                        /* API_ROLE_PUBLIC: everybody, known or not */
+        ApiArea area;                        /* what a token must be made for */
         HttpBody body;
         void (*handle)(HttpExchange *x, void *userdata);
         /* Of HTTP_BODY_FILE. begin(): may answer with a problem; else says how much may come. data():
@@ -80,6 +85,10 @@ typedef struct HttpRoute {
  * routes' or HEAD, NULL when it is another; took: since the request began. */
 typedef void (*http_on_answer_t)(
                 const char *route, const char *method, unsigned status, usec_t took, void *userdata);
+/* One of them: a header comes before a cookie. */
+typedef struct HttpCredentials {
+        const char *bearer, *session;
+} HttpCredentials;
 
 typedef struct HttpServerOptions {
         int listen_fd;                       /* taken over, also on failure */
@@ -87,9 +96,9 @@ typedef struct HttpServerOptions {
         unsigned connections_max, connections_per_address_max;
         const HttpRoute *routes;             /* ends with { 0 }; static */
         void *userdata;
-        /* The token of an Authorization header: 0 and what it may, or negative. The record is copied. May be
-         * NULL when all routes are public. */
-        int (*authenticate)(const char *token, ApiToken *ret, void *userdata);
+        /* Who shows these: 0 and what that one may, or as auth_check() and auth_check_session(). May be NULL when
+         * all routes are public. */
+        int (*authenticate)(const HttpCredentials *c, ApiCaller *ret, void *userdata);
         http_on_answer_t on_answer; /* may be NULL */
 } HttpServerOptions;
 
@@ -109,7 +118,7 @@ const char *http_exchange_header(const HttpExchange *x, const char *name);
 bool http_exchange_is_head(const HttpExchange *x);
 bool http_exchange_is_read(const HttpExchange *x);          /* GET or HEAD: changes nothing */
 const char *http_exchange_address(const HttpExchange *x); /* of the other end, without its port; "" if unknown */
-const ApiToken *http_exchange_token(const HttpExchange *x); /* of a route that asks for a role */
+const ApiCaller *http_exchange_caller(const HttpExchange *x); /* of a public route: nobody */
 const char *http_exchange_request_id(const HttpExchange *x);
 const HttpRoute *http_exchange_route(const HttpExchange *x);
 const HttpUri *http_exchange_uri(const HttpExchange *x);
@@ -122,6 +131,7 @@ bool http_exchange_is_answered(const HttpExchange *x);
 
 /* For the answer that follows. */
 void http_reply_header(HttpExchange *x, const char *name, const char *value);
+bool http_reply_has_header(const HttpExchange *x, const char *name);
 
 /* data is freed, also on failure. Without Content-Type when type is NULL. */
 void http_reply_data(HttpExchange *x, unsigned status, const char *type, char *data, size_t size);

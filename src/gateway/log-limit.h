@@ -2,7 +2,7 @@
 #pragma once
 
 /* For lines that anybody may cause by the thousand: so many in a time, then none, then how many there would
- * have been. Zero-initialised is empty. Loop's thread. */
+ * have been. Zero-initialised is empty. One thread's. */
 
 #include "log.h"
 #include "time-util.h"

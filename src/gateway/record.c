@@ -186,11 +186,169 @@ ApiRole api_role_from_string(const char *s) {
         return _API_ROLE_INVALID;
 }
 
+static const char *const api_area_table[_API_AREA_MAX] = {
+        [API_AREA_NONE] = "none",
+        [API_AREA_AGENTS] = "agents",
+        [API_AREA_ROLLOUTS] = "rollouts",
+        [API_AREA_RELEASES] = "releases",
+        [API_AREA_ENROLMENT] = "enrolment",
+        [API_AREA_TOKENS] = "tokens",
+        [API_AREA_USERS] = "users",
+        [API_AREA_AUDIT] = "audit",
+        [API_AREA_EVENTS] = "events",
+};
+
+const char *api_area_to_string(ApiArea a) {
+        return a >= 0 && a < _API_AREA_MAX ? api_area_table[a] : NULL;
+}
+
+ApiArea api_area_from_string(const char *s) {
+        for (ApiArea a = API_AREA_NONE + 1; s && a < _API_AREA_MAX; a++)
+                if (streq(api_area_table[a], s))
+                        return a;
+        return _API_AREA_INVALID;
+}
+
+int api_scopes_format(ApiScopes s, char **ret) {
+        _cleanup_strv_free_ char **names = NULL;
+        int r = 0;
+
+        *ret = NULL;
+        if (s == API_SCOPES_ALL)
+                return 0;
+        for (ApiArea a = API_AREA_NONE + 1; r >= 0 && a < _API_AREA_MAX; a++)
+                if (s & API_SCOPE(a))
+                        r = strv_extend(&names, api_area_table[a]);
+        if (r < 0)
+                return r;
+        *ret = names ? strv_join(names, ",") : strdup("");
+        return *ret ? 0 : -ENOMEM;
+}
+
+int api_scopes_parse(const char *text, ApiScopes *ret) {
+        _cleanup_strv_free_ char **names = NULL;
+        ApiScopes scopes = 0;
+        int r;
+
+        if (!text) {
+                *ret = API_SCOPES_ALL;
+                return 0;
+        }
+        r = strv_split(text, ",", &names);
+        if (r < 0)
+                return r;
+        STRV_FOREACH(name, names) {
+                ApiArea a = api_area_from_string(*name);
+
+                if (a >= 0)
+                        scopes |= API_SCOPE(a);
+        }
+        *ret = scopes;
+        return 0;
+}
+
+static int copy_text(char **to, const char *from) {
+        *to = from ? strdup(from) : NULL;
+        return from && !*to ? -ENOMEM : 0;
+}
+
 void api_token_done(ApiToken *t) {
         free(t->id);
         free(t->hash);
         free(t->description);
+        free(t->owner);
         *t = (ApiToken){};
+}
+
+int api_token_copy(const ApiToken *t, ApiToken *ret) {
+        int r;
+
+        *ret = (ApiToken){
+                .role = t->role,
+                .scopes = t->scopes,
+                .created = t->created,
+                .expires = t->expires,
+                .last_used = t->last_used,
+        };
+        r = copy_text(&ret->id, t->id);
+        if (r >= 0)
+                r = copy_text(&ret->hash, t->hash);
+        if (r >= 0)
+                r = copy_text(&ret->description, t->description);
+        if (r >= 0)
+                r = copy_text(&ret->owner, t->owner);
+        if (r < 0)
+                api_token_done(ret);
+        return r;
+}
+
+const char *api_token_user(const ApiToken *t) {
+        return t->owner ? startswith(t->owner, "user:") : NULL;
+}
+
+void user_record_done(UserRecord *u) {
+        free(u->name);
+        free(u->display_name);
+        free(u->password_hash);
+        *u = (UserRecord){};
+}
+
+int user_record_copy(const UserRecord *u, UserRecord *ret) {
+        int r;
+
+        *ret = (UserRecord){
+                .role = u->role,
+                .disabled = u->disabled,
+                .created = u->created,
+                .updated = u->updated,
+                .last_login = u->last_login,
+                .revision = u->revision,
+        };
+        r = copy_text(&ret->name, u->name);
+        if (r >= 0)
+                r = copy_text(&ret->display_name, u->display_name);
+        if (r >= 0)
+                r = copy_text(&ret->password_hash, u->password_hash);
+        if (r < 0)
+                user_record_done(ret);
+        return r;
+}
+
+bool user_name_is_valid(const char *s) {
+        size_t n = strlen(s);
+
+        return n > 0 && n <= USER_NAME_MAX && s[0] >= 'a' && s[0] <= 'z' &&
+               strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789._-") == n;
+}
+
+void session_record_done(SessionRecord *s) {
+        free(s->id);
+        free(s->hash);
+        free(s->user);
+        free(s->csrf);
+        free(s->address);
+        free(s->user_agent);
+        *s = (SessionRecord){};
+}
+
+int session_record_copy(const SessionRecord *s, SessionRecord *ret) {
+        int r;
+
+        *ret = (SessionRecord){ .created = s->created, .expires = s->expires, .last_used = s->last_used };
+        r = copy_text(&ret->id, s->id);
+        if (r >= 0)
+                r = copy_text(&ret->hash, s->hash);
+        if (r >= 0)
+                r = copy_text(&ret->user, s->user);
+        if (r >= 0)
+                r = copy_text(&ret->csrf, s->csrf);
+        if (r >= 0)
+                r = copy_text(&ret->address, s->address);
+        if (r >= 0)
+                r = copy_text(&ret->user_agent, s->user_agent);
+        if (r < 0)
+                session_record_done(ret);
+        return r;
 }
 
 void release_record_done(ReleaseRecord *r) {

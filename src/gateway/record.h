@@ -97,13 +97,69 @@ typedef enum ApiRole {
 const char *api_role_to_string(ApiRole r);
 ApiRole api_role_from_string(const char *s);     /* viewer, operator, admin */
 
+/* What a route is about; a token may be made for some of them alone. */
+typedef enum ApiArea {
+        API_AREA_NONE,                       /* the caller itself: every caller may */
+        API_AREA_AGENTS,
+        API_AREA_ROLLOUTS,
+        API_AREA_RELEASES,
+        API_AREA_ENROLMENT,
+        API_AREA_TOKENS,
+        API_AREA_USERS,
+        API_AREA_AUDIT,
+        API_AREA_EVENTS,
+        _API_AREA_MAX,
+        _API_AREA_INVALID = -EINVAL,
+} ApiArea;
+const char *api_area_to_string(ApiArea a);
+ApiArea api_area_from_string(const char *s);     /* not "none" */
+
+/* A bit for each area. All: also those of a later gateway. */
+typedef uint32_t ApiScopes;
+#define API_SCOPES_ALL UINT32_MAX
+#define API_SCOPE(area) (UINT32_C(1) << (area))
+static inline bool api_scopes_include(ApiScopes s, ApiArea a) {
+        return a == API_AREA_NONE || (s & API_SCOPE(a));
+}
+/* "agents,events"; NULL for all. Names that are not known, of a newer gateway, are left out. */
+int api_scopes_format(ApiScopes s, char **ret);
+int api_scopes_parse(const char *text, ApiScopes *ret);
+
 typedef struct ApiToken {
         char *id, *hash;
         ApiRole role;
-        usec_t created, expires;             /* expires 0: never */
+        ApiScopes scopes;
+        usec_t created, expires, last_used;  /* expires 0: never */
         char *description;
+        char *owner;                         /* who made it: "user:alice", "token:ID"; NULL: the gateway */
 } ApiToken;
 void api_token_done(ApiToken *t);
+int api_token_copy(const ApiToken *t, ApiToken *ret);
+/* The name of the user who answers for it, or NULL. */
+const char *api_token_user(const ApiToken *t);
+
+#define USER_NAME_MAX 32U
+
+typedef struct UserRecord {
+        char *name, *display_name;
+        ApiRole role;
+        char *password_hash;                 /* NULL: cannot sign in with a password */
+        bool disabled;
+        usec_t created, updated, last_login;
+        uint64_t revision;                   /* from 1, with each change */
+} UserRecord;
+void user_record_done(UserRecord *u);
+int user_record_copy(const UserRecord *u, UserRecord *ret);
+bool user_name_is_valid(const char *s);          /* [a-z][a-z0-9._-]{0,31} */
+
+typedef struct SessionRecord {
+        char *id, *hash, *user;
+        char *csrf;                          /* what the CSRF token is made with, besides the secret */
+        usec_t created, expires, last_used;
+        char *address, *user_agent;
+} SessionRecord;
+void session_record_done(SessionRecord *s);
+int session_record_copy(const SessionRecord *s, SessionRecord *ret);
 
 typedef struct ReleaseRecord {
         char *version, *product;

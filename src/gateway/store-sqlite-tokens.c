@@ -127,10 +127,10 @@ int sqlite_join_tokens_each(Store *s, store_join_token_t callback, void *userdat
         return r;
 }
 
-#define API_TOKEN_COLUMNS "id, hash, role, created, expires, description"
+#define API_TOKEN_COLUMNS "id, hash, role, created, expires, description, scopes, owner, last_used"
 
 static int api_token_read(Query *q, ApiToken *t) {
-        _cleanup_free_ char *role = NULL;
+        _cleanup_free_ char *role = NULL, *scopes = NULL;
         int r;
 
         query_get_text(q, &t->id);
@@ -139,8 +139,13 @@ static int api_token_read(Query *q, ApiToken *t) {
         t->created = query_get_u64(q);
         t->expires = query_get_u64(q);
         query_get_text(q, &t->description);
+        query_get_text(q, &scopes);
+        query_get_text(q, &t->owner);
+        t->last_used = query_get_u64(q);
         t->role = api_role_from_string(role);
         r = query_read(q);
+        if (r >= 0)
+                r = api_scopes_parse(scopes, &t->scopes);
         return r < 0 ? r : t->role < 0 ? -EUCLEAN : 0;
 }
 
@@ -157,19 +162,34 @@ int sqlite_api_token_get(Store *s, const char *id, ApiToken *ret) {
 }
 
 int sqlite_api_token_put(Store *s, const ApiToken *t) {
+        _cleanup_free_ char *scopes = NULL;
         _cleanup_query_ Query q = {};
         int r;
 
-        query_begin(&q, s,
-                    "INSERT INTO api_tokens (" API_TOKEN_COLUMNS ") VALUES (?,?,?,?,?,?)");
+        r = api_scopes_format(t->scopes, &scopes);
+        if (r < 0)
+                return r;
+        query_begin(&q, s, "INSERT INTO api_tokens (" API_TOKEN_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?)");
         query_text(&q, t->id);
         query_text(&q, t->hash);
         query_text(&q, api_role_to_string(t->role));
         query_u64(&q, t->created);
         query_u64(&q, t->expires);
         query_text(&q, t->description);
+        query_text(&q, scopes);
+        query_text(&q, t->owner);
+        query_u64(&q, t->last_used);
         r = query_run(&q);
         return r < 0 ? r : 0;
+}
+
+int sqlite_api_token_seen(Store *s, const char *id, usec_t when) {
+        _cleanup_query_ Query q = {};
+
+        query_begin(&q, s, "UPDATE api_tokens SET last_used = max(last_used, ?) WHERE id = ?");
+        query_u64(&q, when);
+        query_text(&q, id);
+        return query_run_one(&q);
 }
 
 int sqlite_api_token_delete(Store *s, const char *id) {
@@ -178,6 +198,19 @@ int sqlite_api_token_delete(Store *s, const char *id) {
         query_begin(&q, s, "DELETE FROM api_tokens WHERE id = ?");
         query_text(&q, id);
         return query_run_one(&q);
+}
+
+int sqlite_api_tokens_delete_of(Store *s, const char *owner, uint64_t *ret_n) {
+        _cleanup_query_ Query q = {};
+        int r;
+
+        query_begin(&q, s, "DELETE FROM api_tokens WHERE owner = ?");
+        query_text(&q, owner);
+        r = query_run(&q);
+        if (r < 0)
+                return r;
+        *ret_n = (uint64_t) r;
+        return 0;
 }
 
 int sqlite_api_tokens_each(Store *s, store_api_token_t callback, void *userdata) {

@@ -28,6 +28,7 @@ typedef enum StoreNoteKind {
         STORE_NOTE_UPDATE_ENDED, /* text: the phase, also: the phase in which it failed */
         STORE_NOTE_AUTO_PAUSE,   /* text: the reason */
         STORE_NOTE_AUDIT_FAILURE,
+        STORE_NOTE_LOGIN_FAILURE,
 } StoreNoteKind;
 
 typedef struct StoreNote {

@@ -23,6 +23,8 @@ typedef int (*store_api_token_t)(ApiToken *t, void *userdata);
 typedef int (*store_release_t)(ReleaseRecord *r, void *userdata);
 typedef int (*store_artifact_t)(ArtifactRecord *a, void *userdata);
 typedef int (*store_desired_t)(DesiredRecord *d, void *userdata);
+typedef int (*store_user_t)(UserRecord *u, void *userdata);
+typedef int (*store_session_t)(SessionRecord *s, void *userdata);
 typedef int (*store_audit_t)(AuditRecord *a, void *userdata);
 typedef int (*store_instruction_t)(InstructionRecord *i, void *userdata);
 typedef int (*store_event_t)(EventRecord *e, void *userdata);
@@ -159,7 +161,9 @@ struct StoreOps {
 
         int (*api_token_get)(Store *s, const char *id, ApiToken *ret);
         int (*api_token_put)(Store *s, const ApiToken *t);
+        int (*api_token_seen)(Store *s, const char *id, usec_t when);
         int (*api_token_delete)(Store *s, const char *id);
+        int (*api_tokens_delete_of)(Store *s, const char *owner, uint64_t *ret_n);
         int (*api_tokens_each)(Store *s, store_api_token_t callback, void *userdata);
 
         int (*release_put)(Store *s, const ReleaseRecord *r);             /* drops its artifacts */
@@ -225,6 +229,23 @@ struct StoreOps {
         int (*events_each)(Store *s, uint64_t after, uint64_t limit, store_event_t callback, void *userdata);
         int (*events_last)(Store *s, uint64_t *ret);
         int (*events_prune)(Store *s, uint64_t keep);                     /* the newest */
+
+        int (*user_get)(Store *s, const char *name, UserRecord *ret);
+        int (*user_put)(Store *s, const UserRecord *u);
+        int (*user_delete)(Store *s, const char *name);                   /* and the sessions */
+        int (*users_each)(Store *s, store_user_t callback, void *userdata); /* by name */
+        int (*session_put)(Store *s, const SessionRecord *e);
+        int (*session_seen)(Store *s, const char *id, usec_t when);
+        int (*session_delete)(Store *s, const char *id);
+        int (*sessions_each)(Store *s, store_session_t callback, void *userdata); /* the newest first */
+        /* All of a user but one; keep NULL: all. */
+        int (*sessions_delete_of)(Store *s, const char *user, const char *keep);
+        /* Those that end before now, or were not used since. */
+        int (*sessions_prune)(Store *s, usec_t now, usec_t used_since);
+
+        int (*setting_get)(Store *s, const char *key, char **ret);
+        int (*setting_put)(Store *s, const char *key, const char *value);
+        int (*setting_delete)(Store *s, const char *key);                 /* one that is not there is fine */
 
         /* Only audit.c appends. *ret_seq 0: there is nothing yet. */
         int (*audit_put)(Store *s, const AuditRecord *a);

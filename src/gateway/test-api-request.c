@@ -65,7 +65,6 @@ static void test_update(void) {
 
 static void test_tokens(void) {
         _cleanup_(join_token_request_done) JoinTokenRequest j = {};
-        _cleanup_(api_token_request_done) ApiTokenRequest a = {};
         static const char *const bad_join[] = {
                 "{\"uses\":0}",
                 "{\"uses\":100001}",
@@ -92,15 +91,6 @@ static void test_tokens(void) {
         _cleanup_json_ json_t *nothing = parse("{}");
         assert_ok(join_token_request_parse(nothing, &j, &e));
         assert_se(j.uses == 1 && j.expires_in_sec == 86400 && j.labels.n == 0);
-
-        assert_error(api_token_request_parse(nothing, &a, &e), EINVAL);
-        assert_streq(e.pointer, "/role");
-        request_error_done(&e);
-        _cleanup_json_ json_t *root = parse("{\"role\":\"root\"}"), *good = parse("{\"role\":\"viewer\"}");
-        assert_error(api_token_request_parse(root, &a, &e), EINVAL);
-        request_error_done(&e);
-        assert_ok(api_token_request_parse(good, &a, &e));
-        assert_se(a.role == API_ROLE_VIEWER && a.expires_in_sec == 0);
 }
 
 static void test_agent(void) {

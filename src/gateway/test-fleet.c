@@ -427,11 +427,12 @@ static void test_ring(void) {
 
 static void test_auth(void) {
         _cleanup_(auth_freep) Auth *a = NULL;
-        _cleanup_(api_token_done) ApiToken t = { .role = API_ROLE_OPERATOR, .expires = 100 }, found = {};
+        _cleanup_(api_token_done) ApiToken t = { .role = API_ROLE_OPERATOR, .scopes = API_SCOPES_ALL, .expires = 100 };
+        _cleanup_(api_caller_done) ApiCaller found = {};
         _cleanup_free_ char *token = NULL, *id = NULL, *hash = NULL, *joined = NULL;
         const char *rest;
 
-        assert_ok(auth_new(&a));
+        assert_ok(auth_new(&a, USEC_PER_HOUR));
         assert_ok(token_generate("fga1", &t.id, &token, &t.hash));
         assert_error(auth_check(a, token, 1, &found), ENOENT);
         assert_ok(auth_add(a, &t));

@@ -5,8 +5,6 @@ entered, that nothing changes without an entry, and that fleet-gatewayctl finds 
 
 import contextlib
 import hashlib
-import importlib.machinery
-import importlib.util
 import json
 import os
 import re
@@ -18,10 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-_loader = importlib.machinery.SourceFileLoader("test_gateway_api", str(Path(__file__).with_name("test-gateway-api.py")))
-_spec = importlib.util.spec_from_loader(_loader.name, _loader)
-api = importlib.util.module_from_spec(_spec)
-_loader.exec_module(api)
+from gateway_lab import api
 
 
 class Log:

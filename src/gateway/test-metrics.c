@@ -57,6 +57,7 @@ static void test_jobs(void) {
                   .span = USEC_PER_HOUR },
                 { .kind = STORE_NOTE_AUTO_PAUSE, .text = "max-failures" },
                 { .kind = STORE_NOTE_AUDIT_FAILURE },
+                { .kind = STORE_NOTE_LOGIN_FAILURE },
         };
         StoreJob j = { .kind = "status",
                        .submitted = 1000,
@@ -90,7 +91,7 @@ static void test_jobs(void) {
         metrics_count_login_failure(metrics);
         expect("fleet_rollout_auto_pauses_total{reason=\"max-failures\"} 2");
         expect("fleet_audit_write_failures_total 2");
-        expect("fleet_login_failures_total 1");
+        expect("fleet_login_failures_total 2");
 }
 
 static void test_answers(void) {

@@ -263,7 +263,13 @@ static void test_tokens(Store *s) {
                         .uses_left = 2,
                         .created = 1,
                         .expires = 9 };
-        ApiToken a = { .id = (char *) "a1", .hash = (char *) "bb", .role = API_ROLE_OPERATOR, .created = 1 };
+        ApiToken a = { .id = (char *) "a1",
+                       .hash = (char *) "bb",
+                       .role = API_ROLE_OPERATOR,
+                       .scopes = API_SCOPE(API_AREA_AGENTS) | API_SCOPE(API_AREA_EVENTS),
+                       .owner = (char *) "user:alice",
+                       .created = 1 };
+        _cleanup_(api_token_done) ApiToken token = {};
         _cleanup_(join_token_done) JoinToken back = {};
 
         assert_se(labels_set(&t.labels, "env", "test") == 0);
@@ -286,8 +292,84 @@ static void test_tokens(Store *s) {
 
         assert_se(s->ops->api_token_put(s, &a) == 0);
         assert_se(s->ops->api_token_put(s, &a) == -EEXIST);
+        assert_se(s->ops->api_token_seen(s, "a1", 5) == 0);
+        assert_se(s->ops->api_token_seen(s, "a1", 4) == 0);      /* the clock went back */
+        assert_se(s->ops->api_token_get(s, "a1", &token) == 0);
+        assert_se(token.scopes == a.scopes && streq(token.owner, "user:alice") && token.last_used == 5);
+        assert_se(s->ops->api_token_get(s, "a2", &token) == -ENOENT);
+        uint64_t n;
+        assert_se(s->ops->api_tokens_delete_of(s, "user:alic", &n) == 0 && n == 0);
+        assert_se(s->ops->api_tokens_delete_of(s, "user:alice", &n) == 0 && n == 1);
+        assert_se(s->ops->api_token_put(s, &a) == 0);
         assert_se(s->ops->api_token_delete(s, "a1") == 0);
         assert_se(s->ops->api_token_delete(s, "a1") == -ENOENT);
+}
+
+static int count_user(UserRecord *u, void *userdata) {
+        (*(unsigned *) userdata)++;
+        return 0;
+}
+
+static int count_session(SessionRecord *e, void *userdata) {
+        (*(unsigned *) userdata)++;
+        return 0;
+}
+
+static unsigned n_sessions(Store *s) {
+        unsigned n = 0;
+
+        assert_se(s->ops->sessions_each(s, count_session, &n) == 0);
+        return n;
+}
+
+static void test_people(Store *s) {
+        UserRecord u = { .name = (char *) "alice",
+                         .role = API_ROLE_ADMIN,
+                         .password_hash = (char *) "$h",
+                         .revision = 1 };
+        SessionRecord e = { .id = (char *) "s1",
+                            .hash = (char *) "cc",
+                            .user = (char *) "alice",
+                            .csrf = (char *) "dd",
+                            .created = 10, .expires = 100, .last_used = 10 };
+        _cleanup_(user_record_done) UserRecord back = {};
+        _cleanup_free_ char *value = NULL;
+        unsigned n = 0;
+
+        assert_se(s->ops->session_put(s, &e) == -ENOENT);        /* of no user */
+        assert_se(s->ops->user_put(s, &u) == 0);
+        assert_se(s->ops->session_put(s, &e) == 0);
+        assert_se(s->ops->session_put(s, &e) == -EEXIST);
+        u.role = API_ROLE_VIEWER;
+        u.disabled = true;
+        u.revision = 2;
+        assert_se(s->ops->user_put(s, &u) == 0);
+        assert_se(n_sessions(s) == 1);                           /* a change of the user does not end it */
+        assert_se(s->ops->user_get(s, "alice", &back) == 0);
+        assert_se(back.role == API_ROLE_VIEWER && back.disabled && back.revision == 2 &&
+                  streq(back.password_hash, "$h"));
+        assert_se(s->ops->user_get(s, "bob", &back) == -ENOENT);
+        assert_se(s->ops->users_each(s, count_user, &n) == 0 && n == 1);
+
+        assert_se(s->ops->session_seen(s, "s1", 50) == 0);
+        assert_se(s->ops->sessions_prune(s, 60, 50) == 0 && n_sessions(s) == 1);
+        assert_se(s->ops->sessions_prune(s, 60, 51) == 0 && n_sessions(s) == 0);
+        for (char id[] = "s2"; id[1] <= '4'; id[1]++) {
+                e.id = id;
+                assert_se(s->ops->session_put(s, &e) == 0);
+        }
+        assert_se(s->ops->session_delete(s, "s2") == 0 && n_sessions(s) == 2);
+        assert_se(s->ops->sessions_delete_of(s, "alice", "s3") == 0 && n_sessions(s) == 1);
+        assert_se(s->ops->sessions_prune(s, 100, 0) == 0 && n_sessions(s) == 0);
+        e.id = (char *) "s5";
+        assert_se(s->ops->session_put(s, &e) == 0);
+        assert_se(s->ops->user_delete(s, "alice") == 0 && n_sessions(s) == 0);
+        assert_se(s->ops->user_delete(s, "alice") == -ENOENT);
+
+        assert_se(s->ops->setting_get(s, "k", &value) == -ENOENT);
+        assert_se(s->ops->setting_put(s, "k", "1") == 0 && s->ops->setting_put(s, "k", "2") == 0);
+        assert_se(s->ops->setting_get(s, "k", &value) == 0 && streq(value, "2"));
+        assert_se(s->ops->setting_delete(s, "k") == 0 && s->ops->setting_delete(s, "k") == 0);
 }
 
 static int check_event(EventRecord *e, void *userdata) {
@@ -434,6 +516,7 @@ int main(void) {
         test_desired(s);
         test_releases(s);
         test_tokens(s);
+        test_people(s);
         test_keys(s);
         test_events(s);
         test_transactions(s);

@@ -228,6 +228,20 @@ json_t *view_join_token(const JoinToken *t) {
         return finish(o, r);
 }
 
+int view_set_scopes(json_t *object, const char *key, ApiScopes s) {
+        json_t *list;
+
+        if (s == API_SCOPES_ALL)
+                return 0;
+        list = json_array();
+        for (ApiArea a = API_AREA_NONE + 1; list && a < _API_AREA_MAX; a++)
+                if ((s & API_SCOPE(a)) && json_array_append_new(list, json_string(api_area_to_string(a))) < 0) {
+                        json_decref(list);
+                        return -ENOMEM;
+                }
+        return set_object(object, key, list);
+}
+
 json_t *view_api_token(const ApiToken *t) {
         json_t *o = json_object();
         int r = 0;
@@ -236,8 +250,11 @@ json_t *view_api_token(const ApiToken *t) {
                 return NULL;
         SET(r, json_set_string(o, "id", t->id));
         SET(r, json_set_string(o, "role", api_role_to_string(t->role)));
+        SET(r, view_set_scopes(o, "scopes", t->scopes));
         SET(r, view_set_time(o, "created", t->created));
         SET(r, view_set_time(o, "expires", t->expires));
+        SET(r, view_set_time(o, "last_used", t->last_used));
+        SET(r, set_text(o, "owner", t->owner));
         SET(r, set_text(o, "description", t->description));
         return finish(o, r);
 }

@@ -21,6 +21,8 @@ json_t *view_api_token(const ApiToken *t);
 
 json_t *view_texts(char *const *v);                      /* a list of strings */
 
+/* Names of areas; all: the member is left out. */
+int view_set_scopes(json_t *object, const char *key, ApiScopes s);
 /* RFC 3339; 0: the member is left out. */
 int view_set_time(json_t *object, const char *key, usec_t t);
 /* Text for an event; takes the reference, which may be NULL. NULL on lack of memory. */

@@ -5,13 +5,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "alloc-util.h"
 #include "errno-util.h"
 #include "fd-util.h"
 #include "log.h"
+#include "secret-input.h"
 #include "string-util.h"
 
 #define PASSPHRASE_MIN 8U
@@ -29,64 +29,25 @@ void key_ring_done(KeyRing *k) {
         k->n = 0;
 }
 
-/* The first line of a file, which may be a pipe. */
 static int passphrase_read_file(const char *path, char **ret) {
-        void *data;
-        size_t size;
+        int r = secret_read_file(path, TUF_PASSPHRASE_MAX, /* may_be_stdin= */ false, ret);
 
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-                return log_error_errno(negative_errno(), "Cannot open the passphrase file '%s': %m", path);
-        int r = fd_read_all(fd, TUF_PASSPHRASE_MAX, &data, &size);
-        if (r < 0)
-                return log_error_errno(r, "Cannot read the passphrase file '%s': %m", path);
-        char *text = data;
-        if (strlen(text) != size) {
-                secret_free(data, size);
-                return log_error_errno(-EINVAL, "The passphrase file '%s' is no text.", path);
-        }
-        text[strcspn(text, "\n")] = '\0';
-        if (isempty(text)) {
-                secret_free(data, size);
+        if (r == -EINVAL)
+                return log_error_errno(r, "The passphrase file '%s' is no text.", path);
+        if (r == -ENODATA)
                 return log_error_errno(-EINVAL, "The passphrase file '%s' begins with an empty line.", path);
-        }
-        *ret = text;
-        return 0;
+        return r < 0 ? log_error_errno(r, "Cannot read the passphrase file '%s': %m", path) : 0;
 }
 
-/* A line from the terminal itself, whatever standard input is, without echo. */
 static int passphrase_ask(const char *question, char **ret) {
-        struct termios saved, silent;
-        char line[TUF_PASSPHRASE_MAX + 2] = {};
+        int r = secret_ask(question, TUF_PASSPHRASE_MAX, ret);
 
-        _cleanup_close_ int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-        if (fd < 0)
+        if (r == -ENOTTY)
                 return log_error_errno(
-                                -ENOTTY,
-                                "There is no terminal to ask for a passphrase on: use --passphrase-file.");
-        if (tcgetattr(fd, &saved) < 0)
-                return log_error_errno(negative_errno(), "Cannot switch off the terminal's echo: %m");
-        silent = saved;
-        silent.c_lflag &= ~(tcflag_t) (ECHO | ECHOE | ECHOK);
-        if (tcsetattr(fd, TCSAFLUSH, &silent) < 0)
-                return log_error_errno(negative_errno(), "Cannot switch off the terminal's echo: %m");
-
-        (void) dprintf(fd, "%s ", question);
-        ssize_t n = read(fd, line, sizeof(line) - 1); /* canonical mode: one line */
-        int error = n < 0 ? negative_errno() : 0;
-        (void) tcsetattr(fd, TCSAFLUSH, &saved);
-        (void) dprintf(fd, "\n");
-
-        char *text = NULL;
-        if (error == 0 && n > 0) {
-                line[strcspn(line, "\n")] = '\0';
-                text = strdup(line);
-        }
-        memory_wipe(line, sizeof(line));
-        if (!text)
-                return log_error_errno(error ?: -ENODATA, "No passphrase was given.");
-        *ret = text;
-        return 0;
+                                r, "There is no terminal to ask for a passphrase on: use --passphrase-file.");
+        if (r == -ENODATA)
+                return log_error_errno(r, "No passphrase was given.");
+        return r < 0 ? log_error_errno(r, "Cannot ask for a passphrase: %m") : 0;
 }
 
 int passphrase_for_new_key(char *const *passphrase_files, char **ret) {

@@ -167,6 +167,43 @@ int secret_open(const void *data, size_t size, const char *passphrase, void **re
         return 0;
 }
 
+static_assert(PASSWORD_HASH_MAX == crypto_pwhash_STRBYTES, "password hash");
+
+#define PASSWORD_OPS crypto_pwhash_OPSLIMIT_INTERACTIVE
+#define PASSWORD_MEMORY crypto_pwhash_MEMLIMIT_INTERACTIVE
+
+int password_hash(const char *password, char ret[static PASSWORD_HASH_MAX]) {
+        if (crypto_pwhash_str_alg(ret, password, strlen(password), PASSWORD_OPS, PASSWORD_MEMORY,
+                                  crypto_pwhash_ALG_ARGON2ID13) < 0)
+                return -ENOMEM; /* the only way it fails */
+        return 0;
+}
+
+/* The library wants a buffer of this size, and does not tell lack of memory from a wrong password. */
+int password_verify(const char *password, const char *hash) {
+        char buffer[PASSWORD_HASH_MAX] = {};
+
+        if (strlen(hash) >= sizeof(buffer))
+                return 0;
+        memcpy(buffer, hash, strlen(hash));
+        if (crypto_pwhash_str_verify(buffer, password, strlen(password)) == 0)
+                return 1;
+        void *probe = malloc(PASSWORD_MEMORY);
+        if (!probe)
+                return -ENOMEM;
+        free(probe);
+        return 0;
+}
+
+bool password_hash_is_old(const char *hash) {
+        char buffer[PASSWORD_HASH_MAX] = {};
+
+        if (strlen(hash) >= sizeof(buffer))
+                return true;
+        memcpy(buffer, hash, strlen(hash));
+        return crypto_pwhash_str_needs_rehash(buffer, PASSWORD_OPS, PASSWORD_MEMORY) != 0;
+}
+
 void random_bytes(void *ret, size_t size) {
         randombytes_buf(ret, size);
 }

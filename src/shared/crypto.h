@@ -2,7 +2,7 @@
 #pragma once
 
 /* The one place that knows libsodium's header: SHA-256 and SHA-512 streaming, Ed25519, sealing with a passphrase,
- * comparing secrets. Call crypto_init() first (idempotent). */
+ * passwords, comparing secrets. Call crypto_init() first (idempotent). */
 
 #include <sys/types.h>
 
@@ -41,6 +41,14 @@ int ed25519_generate(uint8_t ret_public[static ED25519_PUBLIC_SIZE], uint8_t ret
  * salt and nonce. Opening: -EKEYREJECTED for a wrong passphrase or damage, -EBADMSG for what is no sealed box. */
 int secret_seal(const void *data, size_t size, const char *passphrase, void **ret, size_t *ret_size);
 int secret_open(const void *data, size_t size, const char *passphrase, void **ret, size_t *ret_size);
+
+/* Argon2id with limits for people who wait (crypto_pwhash_str: 64 MiB, two passes): a text with salt and limits in it.
+ * Verifying: 1 right, 0 wrong, -ENOMEM when it could not be computed. Each takes some 50 to 100 ms. */
+#define PASSWORD_HASH_MAX 128U
+int password_hash(const char *password, char ret[static PASSWORD_HASH_MAX]);
+int password_verify(const char *password, const char *hash);
+/* Was it made with other limits than are used now? */
+bool password_hash_is_old(const char *hash);
 
 void random_bytes(void *ret, size_t size);
 void memory_wipe(void *p, size_t size);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api-request.h"
 
+#include "people-request.h"
 #include "pki-cert.h"
 #include "selector.h"
 #include "string-util.h"
@@ -39,6 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_(agent_request_done) AgentRequest agent = {};
         _cleanup_(relabel_request_done) RelabelRequest relabel = {};
         _cleanup_(group_request_done) GroupRequest group = {};
+        _cleanup_(user_request_done) UserRequest user = {}, change = {};
+        _cleanup_(password_request_done) PasswordRequest password = {}, own = {}, login = {}, setup = {};
         _cleanup_json_ json_t *body = NULL;
         RequestError e = {};
         int r;
@@ -64,5 +67,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         r = group_request_parse(body, /* with_name= */ true, &group, &e);
         assert_se(r < 0 || (!isempty(group.selector) && label_value_is_valid(group.name)));
         judge(r, &e);
+        judge(user_change_parse(body, &change, &e), &e);
+        judge(login_request_parse(body, &login, &e), &e);
+        /* these wipe the password in the body that they have read */
+        r = user_request_parse(body, &user, &e);
+        if (r == 0)
+                assert_se(user_name_is_valid(user.name) && strlen(user.password) >= PASSWORD_MIN);
+        judge(r, &e);
+        judge(password_request_parse(body, "alice", &password, &e), &e);
+        judge(own_password_request_parse(body, "alice", &own, &e), &e);
+        judge(setup_request_parse(body, &setup, &e), &e);
         return 0;
 }

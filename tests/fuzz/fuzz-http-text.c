@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_(http_uri_done) HttpUri u = {};
-        _cleanup_free_ char *text = NULL;
+        _cleanup_free_ char *text = NULL, *cookie = NULL;
         uint64_t offset, length;
         size_t first;
 
@@ -26,8 +26,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 assert_se(length > 0 && offset < 1000 && length <= 1000 - offset);
         (void) http_etag_listed(text, "\"a\"");
         (void) http_etag_matches(text, "\"a\"");
-        (void) http_accepts(text, "text/csv");
         (void) http_bearer_token(text);
         assert_se(http_accept_quality(text, "application/openmetrics-text", "1.0.0") <= HTTP_QUALITY_MAX);
+        (void) http_etag_matches(text, "\"a\"");
+        (void) http_is_cross_site(NULL, text, "localhost");
+        if (http_cookie_get(text, "__Host-fleet-session", &cookie) == 0)
+                assert_se(strlen(cookie) <= HTTP_COOKIE_MAX && !strpbrk(cookie, " ;,\"\\\t\r\n"));
         return 0;
 }

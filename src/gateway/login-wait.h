@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Before a password or a code is looked at: may one more attempt be made? One answer for all routes where
+ * somebody could guess. Loop's thread. */
+
+#include "api.h"
+
+/* true: go on, the attempt is counted. false: answered with 429 and Retry-After; the first of a row is
+ * entered into journal and audit log, the others cost nothing but their answer. */
+bool login_may_try(Gateway *g, HttpExchange *x, const char *name);
+/* It was right after all. */
+void login_was_right(Gateway *g, const HttpExchange *x, const char *name);
