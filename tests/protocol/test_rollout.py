@@ -132,12 +132,12 @@ def _kill_often(loop: Loopback, api: Api, rollout: int, times: int) -> None:
 
 def gateway_is_killed_in_mid_rollout() -> None:
     """A hundred times, at random moments: nothing is lost, nothing sent beyond the limits, the counts add up."""
-    agents = 120
+    agents = 150
     with Loopback("kills") as loop:
-        loop.start_gateway(f"LeaseSec=75\n{LIMITS}")
+        loop.start_gateway(f"LeaseSec=25\n{LIMITS}")
         release(loop, GOAL)
         sim = Simulator(loop)
-        faults = ("--fail=staging:2%", "--fail=restarting:2%", "--never-returns=2%", "--confirm-timeout=60s")
+        faults = ("--fail=staging:2%", "--fail=restarting:2%", "--never-returns=2%", "--confirm-timeout=20s")
         sim.start(agents, "--connect-rate=0", *faults, *FAST)
         sim.wait_online(agents)
         api = Api(loop)
