@@ -383,7 +383,7 @@ int sim_fleet_new(SimFleet **ret, const SimFleetOptions *options) {
         if (!f)
                 return tell(-ENOMEM, "Cannot go on");
         f->o = *options;
-        f->terminal = isatty(STDERR_FILENO);
+        f->terminal = isatty(STDERR_FILENO) && !streq(strempty(getenv("TERM")), "dumb");
         int r = fleet_raise_limit(options);
         if (r < 0)
                 return r;
