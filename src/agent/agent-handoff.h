@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* org.fleetagent.Updater1 on the system bus as the agent's updater. The service is started by the bus when it
- * is needed and may vanish at any time; the bus may too. Owned by the service that owns the Agent. */
+/* org.fleetagent.Updater1 on the system bus as the agent's updater. The service is started by the bus when
+ * it is needed and may vanish at any time; the bus may too. Owned by the service that owns the Agent. */
 
 #include <systemd/sd-bus.h>
 

@@ -110,9 +110,10 @@ static void stream_failed(AgentStream *s, RpcStatus status, RpcFailure failure, 
         stream_set_state(s, AGENT_STREAM_WAITING);
         int r = event_timer_arm(
                         s->event, &s->attempt_source, pause, on_attempt_timer, s, "gateway-reconnect");
-        if (r < 0)
-                s->handlers->on_stuck(
-                                s, log_error_errno(r, "Cannot arm the timer for reconnecting: %m"), s->userdata);
+        if (r >= 0)
+                return;
+        (void) log_error_errno(r, "Cannot arm the timer for reconnecting: %m");
+        s->handlers->on_stuck(s, r, s->userdata);
 }
 
 static int on_welcome_timeout(sd_event_source *source, uint64_t usec, void *userdata) {

@@ -198,7 +198,8 @@ int main(void) {
         g.issuer = f.ca;
         g.lifetime = 40 * USEC_PER_SEC;
         agent_enroll_free(e);
-        _cleanup_free_ char *path = strjoinf("%s/token", state), *moved = strjoinf("%s/fleet-agent.join-token", credentials);
+        _cleanup_free_ char *path = strjoinf("%s/token", state),
+                            *moved = strjoinf("%s/fleet-agent.join-token", credentials);
         options.join_token_file = path;
         assert_ok(agent_enroll_new(&e, &options));
         before = s.failed;

@@ -350,14 +350,14 @@ static CliExit run(void *userdata) {
 
 static const CliProgram program = {
         .name = "fleet-simulate",
-        .summary = "Plays the agents of thousands of machines over the real protocol, for demonstrations, tests and\n"
-                   "benchmarks.",
+        .summary = "Plays the agents of thousands of machines over the real protocol, for demonstrations,\n"
+                   "tests and benchmarks.",
         .options = options,
         .on_option = on_option,
         .run = run,
-        .footer = "SHARE is 0.002 or 0.2%; PHASE is downloading, verifying, staging, restarting, confirming or\n"
-                  "rolling-back. The report is one JSON object on standard output, at the end and on SIGUSR1.\n"
-                  "See fleet-simulate(1).\n",
+        .footer = "SHARE is 0.002 or 0.2%; PHASE is downloading, verifying, staging, restarting,\n"
+                  "confirming or rolling-back. The report is one JSON object on standard output, at\n"
+                  "the end and on SIGUSR1. See fleet-simulate(1).\n",
 };
 
 int main(int argc, char *argv[]) {

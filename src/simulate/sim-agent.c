@@ -28,7 +28,7 @@ struct SimAgent {
         SimUpdater *updater;
         Agent *agent; /* NULL: switched off, or between two versions */
 
-        bool enrolled, lost, absent, stopping, agent_stopping;
+        bool enrolled, lost, absent, stopping, stopped, agent_stopping;
         usec_t session_ended; /* CLOCK_BOOTTIME; 0: in a session, or none was to be expected */
 
         char instruction[33]; /* the last one that was taken */
@@ -214,10 +214,12 @@ static int on_gone(sd_event_source *source, void *userdata) {
         SimAgent *a = userdata;
 
         sim_agent_drop(a);
-        if (a->stopping)
-                a->c->on_stopped(a, a->c->userdata);
-        else
+        if (!a->stopping)
                 sim_updater_on_agent_gone(a->updater);
+        else if (!a->stopped) {
+                a->stopped = true;
+                a->c->on_stopped(a, a->c->userdata);
+        }
         return 0;
 }
 

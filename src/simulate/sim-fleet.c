@@ -213,16 +213,23 @@ static void on_trouble(SimAgent *a, const char *message, void *userdata) {
 
 /* ---- starting ---- */
 
+static int fleet_start_failed(SimFleet *f, int error) {
+        static const char damaged[] =
+                        "its record is damaged; remove that folder, and the agent from the gateway";
+        uint32_t number = f->o.first + f->n_started;
+
+        fleet_end_line(f);
+        cli_note("Cannot start agent %" PRIu32 " in %s/%08" PRIu32 ": %s.", number, f->o.state_directory,
+                 number, error == -EBADMSG ? damaged : strerror(-error));
+        return sd_event_exit(f->o.event, error);
+}
+
 /* As many as are due, though not too many at once. */
 static int fleet_start_some(SimFleet *f, uint64_t due) {
         for (unsigned i = 0; i < START_AT_ONCE && f->n_started < MIN(due, (uint64_t) f->o.n); i++) {
                 int r = sim_agent_start(f->agents[f->n_started]);
-                if (r < 0) {
-                        fleet_end_line(f);
-                        cli_note("Cannot start agent %" PRIu32 " in %s: %s.", f->o.first + f->n_started,
-                                 f->o.state_directory, strerror(-r));
-                        return sd_event_exit(f->o.event, r);
-                }
+                if (r < 0)
+                        return fleet_start_failed(f, r);
                 f->n_started++;
         }
         return 0;
@@ -376,7 +383,7 @@ int sim_fleet_new(SimFleet **ret, const SimFleetOptions *options) {
         if (!f)
                 return tell(-ENOMEM, "Cannot go on");
         f->o = *options;
-        f->terminal = isatty(STDERR_FILENO);
+        f->terminal = isatty(STDERR_FILENO) && !streq(strempty(getenv("TERM")), "dumb");
         int r = fleet_raise_limit(options);
         if (r < 0)
                 return r;

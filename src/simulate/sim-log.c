@@ -88,8 +88,8 @@ void sim_log_status(SimLog *l, const SimMachine *m, const UpdateRecord *u, bool 
         if (progress)
                 return;
         log_line(l, m, "status",
-                 ",\"id\":\"%s\",\"version\":\"%s\",\"phase\":\"%s\",\"verdict\":\"%s\",\"failed_phase\":\"%s\","
-                 "\"sequence\":%" PRIu64,
+                 ",\"id\":\"%s\",\"version\":\"%s\",\"phase\":\"%s\",\"verdict\":\"%s\","
+                 "\"failed_phase\":\"%s\",\"sequence\":%" PRIu64,
                  checked_id(u->instruction), checked_version(u->to), update_phase_to_string(u->phase),
                  u->verdict == UPDATE_VERDICT_NONE ? "" : update_verdict_to_string(u->verdict),
                  strempty(update_phase_to_string(u->failed_phase)), u->sequence);

@@ -121,9 +121,8 @@ int sim_plan_set_time(SimPlan *p, const char *s, const char **reterr_why) {
         UpdatePhase phase = update_phase_from_string(name);
         if (!IN_SET(phase, UPDATE_PHASE_DOWNLOADING, UPDATE_PHASE_STAGING, UPDATE_PHASE_RESTARTING,
                     UPDATE_PHASE_CONFIRMING, UPDATE_PHASE_ROLLING_BACK))
-                return wrong(reterr_why,
-                             "the phases that take a time are downloading, staging, restarting, confirming and "
-                             "rolling-back");
+                return wrong(reterr_why, "the phases that take a time are downloading, staging, restarting, "
+                                         "confirming and rolling-back");
         return sim_parse_span(rest, p->times + phase, reterr_why);
 }
 

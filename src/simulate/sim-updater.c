@@ -50,7 +50,7 @@ static SimUpdater *updater_of(AgentUpdater *u) {
 
 /* ---- record and view ---- */
 
-static void view_set(char **field, const char *value) {
+static void text_set(char **field, const char *value) {
         if (free_and_strdup(field, value) < 0)
                 log_oom();
 }
@@ -59,14 +59,14 @@ static void updater_show(SimUpdater *u) {
         const SimRecord *r = u->record;
         bool open = r->phase >= 0;
 
-        view_set(&u->view.version, r->version);
-        view_set(&u->view.state, open ? update_phase_to_string(r->phase) : "idle");
-        view_set(&u->view.transaction, open ? r->transaction : "");
-        view_set(&u->view.pending_version, open ? r->to : "");
-        view_set(&u->view.current_version, r->version);
-        view_set(&u->view.previous_version, r->previous);
-        view_set(&u->view.floor, r->floor);
-        view_set(&u->view.pinned_version, u->o.machine->pinned ? r->version : "");
+        text_set(&u->view.version, r->version);
+        text_set(&u->view.state, open ? update_phase_to_string(r->phase) : "idle");
+        text_set(&u->view.transaction, open ? r->transaction : "");
+        text_set(&u->view.pending_version, open ? r->to : "");
+        text_set(&u->view.current_version, r->version);
+        text_set(&u->view.previous_version, r->previous);
+        text_set(&u->view.floor, r->floor);
+        text_set(&u->view.pinned_version, u->o.machine->pinned ? r->version : "");
         u->view.deadline = open ? u->deadline : 0;
         u->view.packaging = u->o.machine->facts.packaging;
         u->view.known = true;
@@ -107,7 +107,7 @@ updater_close(SimUpdater *u,
         x->verdict = verdict;
         x->time_usec = now(CLOCK_REALTIME);
         if (update_verdict_blames_release(verdict)) {
-                view_set(&r->denied, r->to);
+                text_set(&r->denied, r->to);
                 r->denied_until = usec_add(x->time_usec, DENIED_TIME);
         }
         r->phase = _UPDATE_PHASE_INVALID;
@@ -227,7 +227,7 @@ static int updater_begin(SimUpdater *u, const UpdaterInstall *q) {
             free_and_strdup(&r->raise_floor, strempty(u->release->floor)) < 0 ||
             free_and_strdup(&u->answer_text, hex) < 0)
                 return -ENOMEM;
-        view_set(&r->denied, ""); /* if it was, an operator's retry has lifted that */
+        text_set(&r->denied, ""); /* if it was, an operator's retry has lifted that */
         r->phase = UPDATE_PHASE_STAGING;
         k = sim_record_save_at(r, u->o.state_fd);
         if (k < 0) {
@@ -281,9 +281,9 @@ static int updater_install(AgentUpdater *interface, const UpdaterInstall *q) {
 static void updater_commit(SimUpdater *u) {
         SimRecord *r = u->record;
 
-        view_set(&r->previous, r->from);
+        text_set(&r->previous, r->from);
         if (*r->raise_floor)
-                view_set(&r->floor, r->raise_floor);
+                text_set(&r->floor, r->raise_floor);
         updater_close(u, UPDATE_PHASE_SUCCEEDED, _UPDATE_PHASE_INVALID, UPDATE_VERDICT_NONE, "");
         updater_set_phase(u, _UPDATE_PHASE_INVALID);
 }
@@ -339,8 +339,8 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         }
         if (u->had_session)
                 updater_go_back(u, UPDATE_VERDICT_INTERRUPTED,
-                                "The connection was made and lost again, so that the soak did not end before "
-                                "the deadline.");
+                                "The connection was made and lost again, so that the soak did not "
+                                "end before the deadline.");
         else
                 updater_go_back(u, UPDATE_VERDICT_GATEWAY_UNREACHABLE,
                                 "The gateway could not be reached before the deadline, by the old version "
@@ -349,7 +349,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
 }
 
 static void updater_run(SimUpdater *u, const char *version) {
-        view_set(&u->record->version, version);
+        text_set(&u->record->version, version);
         updater_save(u);
         updater_show(u);
         u->o.handlers->start_agent(u, u->o.userdata);
@@ -378,7 +378,7 @@ static void updater_go_back(SimUpdater *u, UpdateVerdict verdict, const char *me
 
         r->failed_phase = r->phase;
         r->verdict = verdict;
-        view_set(&r->message, message);
+        text_set(&r->message, message);
         u->trial_runs = false;
         (void) event_timer_disarm(u->deadline_source);
         updater_set_phase(u, UPDATE_PHASE_ROLLING_BACK);
@@ -472,7 +472,7 @@ static void updater_recover(SimUpdater *u) {
                                       "The machine restarted while the new version was on trial.");
                 else
                         updater_close(u, UPDATE_PHASE_ROLLED_BACK, r->failed_phase, r->verdict, r->message);
-                view_set(&r->version, r->from);
+                text_set(&r->version, r->from);
         }
         updater_save(u);
 }

@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """fleet-simulate: many agents at once, and what the gateway makes of them."""
 
-import json
 import os
 import signal
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from harness.command import execute
 from harness.wait import wait_for
 
 from .loopback import Loopback, stays
-from .simulation import FAST, LIMITS, Simulator, fleet, outcome, outcomes, release
+from .simulation import FAST, LIMITS, Simulator, add_release, fleet, outcome, outcomes, release
 
 Outcomes = dict[str, tuple[str, ...]]
 
@@ -34,7 +32,7 @@ def _wait_ended(sim: Simulator, agents: int, timeout: float = 60) -> dict[str, A
 
 
 def fifty_agents() -> None:
-    """They enrol, update, and come back with the new version: each over a connection and with an identity of its own."""
+    """They enrol, update, and come back with the new version: each with a connection and an identity of its own."""
     with Loopback("fifty") as loop:
         loop.start_gateway(LIMITS)
         release(loop, "1.1.0")
@@ -45,7 +43,9 @@ def fifty_agents() -> None:
         assert len(ends) == len(set(ends)) == 50, f"{len(ends)} connections, {len(set(ends))} of their own"
         keys = {p.read_bytes() for p in sim.state.glob("*/identity/identity.pem")}
         assert len(keys) == 50, f"{len(keys)} identities"
-        wait_for(lambda: sim.report()["process"]["descriptors"] < 30 + 2.5 * 50, 30, "idle agents to let go", 0.5)
+        wait_for(
+            lambda: sim.report()["process"]["descriptors"] < 30 + 2.5 * 50, 30, "idle agents to let go", 0.5
+        )
 
         loop.ctl("update", "--all", "--yes", "--version", "1.1.0")
         report = _wait_ended(sim, 50)
@@ -64,13 +64,17 @@ def fifty_agents() -> None:
                 if event["phase"] not in seen:
                     seen.append(event["phase"])
         whole = ["downloading", "verifying", "staging", "restarting", "connected", "confirming", "succeeded"]
-        assert len(phases) == 50 and all(p == whole for p in phases.values()), Counter(map(tuple, phases.values()))
+        assert len(phases) == 50 and all(p == whole for p in phases.values()), Counter(
+            map(tuple, phases.values())
+        )
 
         # SIGTERM: goodbye on every stream, and soon
         started = time.monotonic()
         sim.stop()
         assert time.monotonic() - started < 5, "it took its time"
-        wait_for(lambda: all(a["state"] == "offline" for a in fleet(loop).values()), 5, "all to be offline", 0.2)
+        wait_for(
+            lambda: all(a["state"] == "offline" for a in fleet(loop).values()), 5, "all to be offline", 0.2
+        )
         assert loop.gateway is not None and "no heartbeat" not in loop.gateway.output()
 
         # the next one needs no token, and finds the machines as they were
@@ -80,7 +84,7 @@ def fifty_agents() -> None:
 
 
 def machines_as_drawn() -> None:
-    """What the gateway sees of them is what --plan= shows; pinned ones and other architectures are left alone."""
+    """The gateway sees what --plan= shows; pinned machines and other architectures are left alone."""
     drawn = ("--seed=5", "--arch-mix=20%", "--pinned=25%")
     with Loopback("drawn") as loop:
         loop.start_gateway(LIMITS)
@@ -99,7 +103,13 @@ def machines_as_drawn() -> None:
             for fact in ("hostname", "os", "os_version", "kernel", "arch", "packaging"):
                 assert agent["facts"][fact] == machine[fact], (machine, agent)
             assert agent["pinned"] == machine["pinned"], agent
-            reason = "up-to-date" if machine in taken else "arch-missing" if machine["arch"] == "aarch64" else "pinned"
+            reason = (
+                "up-to-date"
+                if machine in taken
+                else "arch-missing"
+                if machine["arch"] == "aarch64"
+                else "pinned"
+            )
             assert agent["reason"] == reason, (reason, agent)
         systems = {m["os"] + m["os_version"] for m in plan.values()}
         assert len(systems) >= 4, f"{systems} is no mix"
@@ -126,7 +136,7 @@ def _expected(machine: dict[str, Any]) -> tuple[str, ...]:
 
 
 def bad_release() -> None:
-    """Each update ends where and how it was drawn to, as the real thing would; the machines are fine afterwards."""
+    """Each update ends where and how it was drawn to, as a real one would; the machines are fine afterwards."""
     with Loopback("bad") as loop:
         loop.start_gateway(LIMITS + "[Gateway]\nRetryMax=1\n")
         release(loop, "1.2.0")
@@ -144,8 +154,12 @@ def bad_release() -> None:
             assert outcome(agent) == _expected(machine), (machine, agent["update"])
             version = "1.2.0" if machine["fate"] == "succeeds" else "1.0.0"
             assert agent["version"] == version and agent["state"] == "online", agent
-        assert report["finished"]["rolled-back"] == sum(n for e, n in ends.items() if e[0] == "rolled-back"), report
-        assert Counter(report["verdicts"]) == Counter({v: n for v, n in _by_verdict(ends).items() if v}), report
+        assert report["finished"]["rolled-back"] == sum(
+            n for e, n in ends.items() if e[0] == "rolled-back"
+        ), report
+        assert Counter(report["verdicts"]) == Counter(
+            {v: n for v, n in _by_verdict(ends).items() if v}
+        ), report
         leftovers = list(sim.state.glob("*/downloads/*"))
         damaged = [m for m in plan.values() if m.get("phase") == "downloading"]
         assert len(leftovers) <= 2 * len(damaged), leftovers
@@ -160,7 +174,7 @@ def _by_verdict(ends: Counter[tuple[str, ...]]) -> Counter[str]:
 
 
 def never_returns() -> None:
-    """The lease ends for a machine that stays away; when it is switched on again it has gone back, and says so."""
+    """The lease of a machine that stays away ends; switched on again, it has gone back and says so."""
     options = ("--seed=3", "--never-returns=30%")
     with Loopback("never") as loop:
         loop.start_gateway(LIMITS + "[Gateway]\nLeaseSec=10\nRetryMax=1\n")
@@ -175,7 +189,9 @@ def never_returns() -> None:
 
         def given_up() -> bool:
             phases = {a["id"]: a["update"]["phase"] for a in fleet(loop).values() if "update" in a}
-            return phases == {m["id"]: "timed-out" if m["id"] in lost else "succeeded" for m in plan.values()}
+            return phases == {
+                m["id"]: "timed-out" if m["id"] in lost else "succeeded" for m in plan.values()
+            }
 
         wait_for(given_up, 40, "the lease of lost machines to end", 0.5)
         report = sim.report()
@@ -194,7 +210,7 @@ def never_returns() -> None:
 
 
 def power_cut() -> None:
-    """SIGKILL is a power cut for all of them at once: nothing is lost, and nothing is done twice but what was cut off."""
+    """SIGKILL is a power cut for all at once: nothing is lost, nothing is done twice but what was cut off."""
     slow = ("--time=staging:200ms..2s", "--time=restarting:200ms..2s", "--time=confirming:1s..2s")
     with Loopback("cut") as loop:
         loop.start_gateway(LIMITS + "[Gateway]\nRetryPauseSec=1\n")
@@ -208,7 +224,12 @@ def power_cut() -> None:
             sim.stop(kill=True)
             sim.start(30, "--connect-rate=0", *slow, token=False)
         wait_for(lambda: sim.report()["versions"] == {"1.1.0": 30}, 60, "all to have it", 0.5)
-        wait_for(lambda: all(u["terminal"] for u in _all_updates(loop)), 30, "every instruction to have ended", 0.5)
+        wait_for(
+            lambda: all(u["terminal"] for u in _all_updates(loop)),
+            30,
+            "every instruction to have ended",
+            0.5,
+        )
 
         events = sim.events()
         installs = Counter(e["id"] for e in events if e["event"] == "installing")
@@ -256,12 +277,14 @@ def same_seed() -> None:
             results.append(wait_for(settled, 60, "all updates to end", 0.5))
             for sim in sims:
                 sim.stop()
-    assert results[0] == results[1], [(k, v, results[1][k]) for k, v in results[0].items() if results[1][k] != v]
+    assert results[0] == results[1], [
+        (k, v, results[1][k]) for k, v in results[0].items() if results[1][k] != v
+    ]
     assert len(set(results[0].values())) >= 6, Counter(results[0].values())
 
 
 def passive() -> None:
-    """Instructions are noted with their time, and nothing is done about them; heartbeats come as asked for."""
+    """Instructions are noted with their time, and nothing else is done; heartbeats come as asked for."""
     with Loopback("passive") as loop:
         loop.start_gateway(LIMITS)
         release(loop, "1.1.0")
@@ -362,14 +385,17 @@ def refuses_nonsense() -> None:
         sim.start(5)
         sim.wait_online(5)
         config = f"--config={loop.folder}/simulate.conf"
-        for more, sentence in ((["--agents=3", "--first=4"], "--first="), (["--seed=9", "--first=9"], "--seed=1")):
+        for more, sentence in (
+            (["--agents=3", "--first=4"], "--first="),
+            (["--seed=9", "--first=9"], "--seed=1"),
+        ):
             argv = [program, config, f"--state-directory={sim.state}", *more]
             ended = execute(argv, check=False, timeout=20)
             assert ended.returncode == 1 and sentence in ended.stderr, (more, ended)
 
         # a token that is used up is said once, and costs the others nothing
-        more = sim.loop.spawn("more", [program, config, f"--state-directory={sim.state}", "--first=20", "--agents=8",
-                                       f"--join-token-file={sim.token}"])  # fmt: skip
+        argv = [program, config, f"--state-directory={sim.state}", "--first=20", "--agents=8"]
+        more = loop.spawn("more", [*argv, f"--join-token-file={sim.token}"])
         wait_for(lambda: "does not accept join token" in more.output(), 20, "the trouble to be told", 0.1)
         stays(lambda: more.output().count("does not accept join token") == 1, 1, "told once")
         assert sim.token.read_text().split("_")[2] not in more.output(), "the secret is in the output"
@@ -401,7 +427,7 @@ def gateway_restarts() -> None:
     """The whole fleet comes back by itself, and what is under way goes on."""
     with Loopback("storm") as loop:
         loop.start_gateway(LIMITS)
-        release(loop, "1.1.0")
+        repository = release(loop, "1.1.0")
         sim = Simulator(loop)
         sim.start(30, "--time=confirming:3s", *FAST[:2])
         sim.wait_online(30)
@@ -413,33 +439,14 @@ def gateway_restarts() -> None:
         report = _wait_ended(sim, 30)
         assert report["finished"]["succeeded"] == 30 and report["reconnects"] > 0, report
         assert report["longest_silence_ms"] >= report["reconnect_ms"]["max"] > 0, report
-        _idle_until(sim)
+        sim.stop()
 
-
-def _idle_until(sim: Simulator) -> None:
-    """--until=idle ends by itself when there is nothing left to do."""
-    loop = sim.loop
-    sim.stop()
-    release_folder = Path(loop.folder / "repository")
-    assert release_folder.is_dir()
-    sim.start(30, "--until=idle", *FAST, token=False)
-    sim.wait_online(30)
-    loop.ctl("update", "--all", "--yes", "--version", "1.1.0", "--retry")
-    loop.ctl("release", "import", str(_newer(sim)))
-    loop.ctl("update", "--all", "--yes", "--version", "1.3.0")
-    report = sim.wait_end(60)
-    assert report["versions"] == {"1.3.0": 30}, report
-    assert json.dumps(report).count("\n") == 0
-
-
-def _newer(sim: Simulator) -> Path:
-    from harness.product import Repository
-
-    repository = Repository.__new__(Repository)
-    repository.build, repository.folder = sim.loop.build, sim.loop.folder / "repository"
-    files = (sim.loop.folder / "release-agent", sim.loop.folder / "release-updater")
-    repository.release("1.3.0", files=files, arch="x86_64")
-    return repository.folder
+        # --until=idle ends by itself when there is nothing left to do
+        sim.start(30, "--until=idle", *FAST, token=False)
+        sim.wait_online(30)
+        add_release(loop, repository, "1.2.0")
+        loop.ctl("update", "--all", "--yes", "--version", "1.2.0")
+        assert sim.wait_end(60)["versions"] == {"1.2.0": 30}
 
 
 TESTS = [
