@@ -321,6 +321,25 @@ static int handoff_install(AgentUpdater *u, const UpdaterInstall *request) {
         return r < 0 ? r : 0;
 }
 
+static int handoff_roll_back(AgentUpdater *u, const char *version, const char *instruction) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        AgentHandoff *h = handoff_of(u);
+
+        if (!h->bus)
+                return -ENOTCONN;
+        if (h->install_slot)
+                return -EALREADY;
+        int r = sd_bus_message_new_method_call(
+                        h->bus, &m, FLEET_UPDATER_BUS_NAME, FLEET_UPDATER_BUS_PATH,
+                        FLEET_UPDATER_BUS_INTERFACE, "Rollback");
+        if (r >= 0)
+                r = sd_bus_message_append(
+                                m, "sa{sv}", version, 1, "instruction", "s", strempty(instruction));
+        if (r >= 0)
+                r = sd_bus_call_async(h->bus, &h->install_slot, m, on_installed, h, INSTALL_TIMEOUT);
+        return r < 0 ? r : 0;
+}
+
 /* ---- life ---- */
 
 /* What changed is used at once: a moment later the updater may have this process stopped. Should the view
@@ -385,6 +404,7 @@ static const AgentUpdaterOps handoff_ops = {
         .ask_view = handoff_ask,
         .ask_result = handoff_ask_result,
         .install = handoff_install,
+        .roll_back = handoff_roll_back,
         .is_on_trial = links_differ,
 };
 

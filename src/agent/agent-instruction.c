@@ -69,8 +69,11 @@ int instruction_decide(
                 return REFUSE(UPDATE_VERDICT_PINNED,
                               "The machine's owner holds version %s ('fleet-agentctl unpin' lifts that).",
                               c->pinned_version);
-        if (order < 0)
+        if (order < 0 && !i->back)
                 return REFUSE(UPDATE_VERDICT_DOWNGRADE, "Version %s is older than %s, which runs.",
+                              i->version, c->running_version);
+        if (order > 0 && i->back)
+                return REFUSE(UPDATE_VERDICT_NOT_FOR_US, "Version %s is newer than %s, which runs: that is no way back.",
                               i->version, c->running_version);
         if (*i->repository_url && !agent_conf_origin_allowed(c->conf, i->repository_url, NULL))
                 return REFUSE(UPDATE_VERDICT_DOWNLOAD_FAILED,

@@ -16,6 +16,7 @@ typedef struct Instruction {
         const char *repository_url;
         uint64_t deadline_sec;
         bool retry;
+        bool back; /* to the version that ran before */
 } Instruction;
 
 typedef struct InstructionContext {

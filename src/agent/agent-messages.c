@@ -49,5 +49,6 @@ void instruction_read(const Fleet__V1__UpdateInstruction *message, Instruction *
                 .repository_url = strempty(message->repository_url),
                 .deadline_sec = message->deadline_sec,
                 .retry = message->retry,
+                .back = message->go_back,
         };
 }

@@ -244,11 +244,29 @@ void agent_update_on_result(AgentUpdate *u, int error, const UpdaterResult *x) {
 
 /* ---- handing over ---- */
 
+static int update_ask_install(AgentUpdate *u, const TufBytes *metadata) {
+        UpdaterTarget targets[AGENT_FETCH_TARGETS];
+        UpdaterInstall request = {
+                .version = u->record->to,
+                .metadata = metadata,
+                .targets = targets,
+                .n_targets = AGENT_FETCH_TARGETS,
+                .instruction = u->record->instruction,
+                .retry = u->record->retry,
+        };
+
+        if (u->record->back)
+                return agent_updater_roll_back(u->o.updater, u->record->to, u->record->instruction);
+        agent_fetch_targets(u->fetch, targets);
+        return agent_updater_install(u->o.updater, &request);
+}
+
 static void update_hand_over(AgentUpdate *u, const UpdaterView *view) {
         _cleanup_(tuf_bytes_freep) TufBytes *metadata = NULL;
-        UpdaterTarget targets[AGENT_FETCH_TARGETS];
+        int r = 0;
 
-        int r = agent_metadata_collect(u->o.metadata, view->root_version, &metadata);
+        if (!u->record->back)
+                r = agent_metadata_collect(u->o.metadata, view->root_version, &metadata);
         if (r < 0) {
                 _cleanup_free_ char *message = strjoinf(
                                 "Cannot put the metadata together for the updater, whose root is version "
@@ -259,7 +277,6 @@ static void update_hand_over(AgentUpdate *u, const UpdaterView *view) {
                               strempty(message));
                 return;
         }
-        agent_fetch_targets(u->fetch, targets);
         /* From here on another process of the agent has to know about it. */
         r = update_save(u);
         if (r < 0) {
@@ -272,15 +289,7 @@ static void update_hand_over(AgentUpdate *u, const UpdaterView *view) {
                 return;
         }
         update_set_phase(u, UPDATE_PHASE_STAGING);
-        UpdaterInstall request = {
-                .version = u->record->to,
-                .metadata = metadata,
-                .targets = targets,
-                .n_targets = AGENT_FETCH_TARGETS,
-                .instruction = u->record->instruction,
-                .retry = u->record->retry,
-        };
-        r = agent_updater_install(u->o.updater, &request);
+        r = update_ask_install(u, metadata);
         if (r < 0) {
                 _cleanup_free_ char *message = strjoinf("Cannot call the updater: %s.", strerror(-r));
                 update_finish(u, UPDATE_PHASE_FAILED, UPDATE_VERDICT_INTERNAL, _UPDATE_PHASE_INVALID,
@@ -351,6 +360,15 @@ void agent_update_on_view(AgentUpdate *u, int error) {
         u->o.handlers->on_change(u, u->o.userdata);
 }
 
+/* The updater may have begun something of its own: with a view of now. */
+static void update_plan_hand_over(AgentUpdate *u) {
+        u->handing_over = true;
+        u->tries = 0;
+        int r = agent_updater_ask_view(u->o.updater);
+        if (r < 0 && r != -EALREADY)
+                update_handover_failed(u, r);
+}
+
 /* ---- fetching ---- */
 
 static void on_fetch_progress(AgentFetch *f, uint64_t done, uint64_t total, void *userdata) {
@@ -377,11 +395,7 @@ static void on_fetch_finish(AgentFetch *f, UpdateVerdict verdict, const char *me
                 update_finish(u, UPDATE_PHASE_FAILED, verdict, _UPDATE_PHASE_INVALID, message);
                 return;
         }
-        u->handing_over = true;
-        u->tries = 0;
-        int r = agent_updater_ask_view(u->o.updater);
-        if (r < 0 && r != -EALREADY)
-                update_handover_failed(u, r);
+        update_plan_hand_over(u);
 }
 
 static const AgentFetchHandlers fetch_handlers = {
@@ -416,6 +430,14 @@ static void update_start_fetch(AgentUpdate *u) {
         }
 }
 
+/* What goes back has been fetched long ago. */
+static void update_start(AgentUpdate *u) {
+        if (u->record->back)
+                update_plan_hand_over(u);
+        else
+                update_start_fetch(u);
+}
+
 /* ---- instructions ---- */
 
 int agent_update_begin(AgentUpdate *u, const Instruction *i) {
@@ -427,8 +449,9 @@ int agent_update_begin(AgentUpdate *u, const Instruction *i) {
         if (r < 0)
                 return r;
         u->record->retry = i->retry;
+        u->record->back = i->back;
         u->deadline = usec_add(now(CLOCK_BOOTTIME), instruction_lease(i));
-        update_start_fetch(u);
+        update_start(u);
         return 0;
 }
 
@@ -439,7 +462,7 @@ void agent_update_continue(AgentUpdate *u, const Instruction *i) {
         u->suspended = false;
         (void) event_timer_disarm(u->suspended_source);
         u->deadline = usec_add(now(CLOCK_BOOTTIME), instruction_lease(i));
-        update_start_fetch(u);
+        update_start(u);
 }
 
 void agent_update_supersede(AgentUpdate *u, const Instruction *i) {

@@ -38,6 +38,10 @@ int agent_updater_install(AgentUpdater *u, const UpdaterInstall *request) {
         return u ? u->ops->install(u, request) : -EOPNOTSUPP;
 }
 
+int agent_updater_roll_back(AgentUpdater *u, const char *version, const char *instruction) {
+        return u ? u->ops->roll_back(u, version, instruction) : -EOPNOTSUPP;
+}
+
 bool agent_updater_is_on_trial(const AgentUpdater *u) {
         return u && u->ops->is_on_trial(u);
 }

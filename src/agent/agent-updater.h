@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The updater as the agent sees it: its properties, the result of its last transaction, and Install. On a
+/* The updater as the agent sees it: its properties, the result of its last transaction, Install, Rollback. On a
  * machine it is a service on the system bus (agent-handoff.h); a simulator brings one of its own. It may
  * vanish at any time. Nothing here blocks or retries; the caller decides. Made and owned by whoever makes
  * the Agent, and outlives it. Loop's thread; handlers are never called from within the functions that ask.
@@ -50,7 +50,7 @@ typedef struct AgentUpdaterHandlers {
         void (*on_view)(int error, const char *message, void *userdata);
         /* The last transaction; result is NULL if there is none, or with an error. Valid in the callback. */
         void (*on_result)(int error, const UpdaterResult *result, void *userdata);
-        /* Install was answered. error 0: accepted, text is the transaction. Otherwise refused, verdict and
+        /* Install or Rollback was answered. error 0: accepted, text is the transaction. Otherwise refused, verdict and
          * text say why. */
         void (*on_install)(int error, UpdateVerdict verdict, const char *text, void *userdata);
 } AgentUpdaterHandlers;
@@ -62,6 +62,7 @@ typedef struct AgentUpdaterOps {
         int (*ask_view)(AgentUpdater *u);
         int (*ask_result)(AgentUpdater *u);
         int (*install)(AgentUpdater *u, const UpdaterInstall *request);
+        int (*roll_back)(AgentUpdater *u, const char *version, const char *instruction);
         bool (*is_on_trial)(const AgentUpdater *u);
 } AgentUpdaterOps;
 
@@ -81,6 +82,7 @@ const UpdaterView *agent_updater_view(const AgentUpdater *u);
 int agent_updater_ask_view(AgentUpdater *u);
 int agent_updater_ask_result(AgentUpdater *u);
 int agent_updater_install(AgentUpdater *u, const UpdaterInstall *request);
+int agent_updater_roll_back(AgentUpdater *u, const char *version, const char *instruction);
 /* Does a version run that may have to go again, as far as can be told without asking the updater? */
 bool agent_updater_is_on_trial(const AgentUpdater *u);
 

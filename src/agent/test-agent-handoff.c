@@ -94,6 +94,19 @@ static int method_install(sd_bus_message *m, void *userdata, sd_bus_error *error
         return sd_bus_reply_method_return(m, "o", "/org/fleetagent/Updater1/transaction/" TRANSACTION);
 }
 
+static int method_rollback(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Other *o = userdata;
+        const char *version, *key, *text;
+
+        assert_ok(sd_bus_message_read(m, "sa{sv}", &version, 1, &key, "s", &text));
+        assert_streq(key, "instruction");
+        snprintf(o->version, sizeof(o->version), "%s", version);
+        snprintf(o->instruction, sizeof(o->instruction), "%s", text);
+        if (o->error)
+                return sd_bus_error_set(error, o->error, "told to refuse");
+        return sd_bus_reply_method_return(m, "o", "/org/fleetagent/Updater1/transaction/" TRANSACTION);
+}
+
 static int method_result(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         Other *o = userdata;
         if (o->no_result)
@@ -112,6 +125,12 @@ static const sd_bus_vtable vtable[] = {
                         SD_BUS_ARGS("s", version, "a(say)", metadata, "a(sh)", targets, "a{sv}", options),
                         SD_BUS_RESULT("o", transaction),
                         method_install,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                        "Rollback",
+                        SD_BUS_ARGS("s", version, "a{sv}", options),
+                        SD_BUS_RESULT("o", transaction),
+                        method_rollback,
                         SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(
                         "GetLastResult",
@@ -293,6 +312,19 @@ int main(void) {
         run_until(&s.installs, 2);
         assert_se(s.install_error < 0 && s.install_verdict == UPDATE_VERDICT_BELOW_FLOOR && o.targets == 1);
         assert_streq(s.text, "told to refuse");
+
+        /* Rollback: answered like Install */
+        assert_ok(agent_updater_roll_back(u, "1.0.0", TRANSACTION));
+        assert_error(agent_updater_install(u, &request), EALREADY);
+        run_until(&s.installs, 3);
+        assert_se(s.install_error < 0 && s.install_verdict == UPDATE_VERDICT_BELOW_FLOOR);
+        o.error = NULL;
+        assert_ok(agent_updater_roll_back(u, "1.0.0", TRANSACTION));
+        run_until(&s.installs, 4);
+        assert_se(s.install_error == 0);
+        assert_streq(s.text, TRANSACTION);
+        assert_streq(o.instruction, TRANSACTION);
+        assert_streq(o.version, "1.0.0");
 
         /* the bus goes in the middle of a question: it is answered all the same */
         assert_ok(agent_updater_ask_view(u));

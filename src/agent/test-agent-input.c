@@ -226,6 +226,9 @@ static void test_instruction(void) {
                 { "version", good, calm, INSTRUCTION_REFUSE, UPDATE_VERDICT_NOT_FOUND },
                 { "product", good, calm, INSTRUCTION_REFUSE, UPDATE_VERDICT_NOT_FOR_US },
                 { "origin", good, calm, INSTRUCTION_REFUSE, UPDATE_VERDICT_DOWNLOAD_FAILED },
+                { "back", good, calm, INSTRUCTION_ACCEPT, UPDATE_VERDICT_NONE },
+                { "back, but forward", good, calm, INSTRUCTION_REFUSE, UPDATE_VERDICT_NOT_FOR_US },
+                { "back, but pinned", good, calm, INSTRUCTION_REFUSE, UPDATE_VERDICT_PINNED },
         };
         cases[1].i.id = "../../x";
         cases[2].c.current = current;
@@ -242,6 +245,9 @@ static void test_instruction(void) {
         cases[11].i.version = "../1";
         cases[12].i.product = "gateway";
         cases[13].i.repository_url = "https://evil.example/tuf";
+        cases[14].i.version = cases[16].i.version = "0.9.0";
+        cases[14].i.back = cases[15].i.back = cases[16].i.back = true;
+        cases[16].c.pinned_version = "1.0.0";
 
         for (size_t k = 0; k < ELEMENTSOF(cases); k++) {
                 _cleanup_free_ char *why = NULL;

@@ -40,6 +40,10 @@ static int other_install(AgentUpdater *u, const UpdaterInstall *request) {
         return -ENOTCONN;
 }
 
+static int other_roll_back(AgentUpdater *u, const char *version, const char *instruction) {
+        return -ENOTCONN;
+}
+
 static bool other_is_on_trial(const AgentUpdater *u) {
         return container_of(u, Other, updater)->trial;
 }
@@ -49,6 +53,7 @@ static const AgentUpdaterOps other_ops = {
         .ask_view = other_ask,
         .ask_result = other_ask,
         .install = other_install,
+        .roll_back = other_roll_back,
         .is_on_trial = other_is_on_trial,
 };
 

@@ -53,6 +53,7 @@ int update_record_copy(const UpdateRecord *u, UpdateRecord **ret) {
             free_and_strdup(&c->message, u->message) < 0)
                 return -ENOMEM;
         c->retry = u->retry;
+        c->back = u->back;
         c->phase = u->phase;
         c->failed_phase = u->failed_phase;
         c->verdict = u->verdict;
@@ -94,6 +95,7 @@ static int record_set_all(const UpdateRecord *u, StateFile *s) {
                 { "failed_phase", update_phase_to_string(u->failed_phase) },
                 { "verdict", update_verdict_to_string(u->verdict) },
                 { "retry", u->retry ? "1" : "0" },
+                { "back", u->back ? "1" : "0" },
                 { "acked", u->acked ? "1" : "0" },
         };
         int r = 0;
@@ -148,6 +150,7 @@ int update_record_load_at(int dir_fd, const char *path, UpdateRecord **ret) {
         u->failed_phase = update_phase_from_string(state_file_get(s, "failed_phase"));
         u->verdict = update_verdict_from_string(state_file_get(s, "verdict"));
         u->retry = streq_ptr(state_file_get(s, "retry"), "1");
+        u->back = streq_ptr(state_file_get(s, "back"), "1");
         u->acked = streq_ptr(state_file_get(s, "acked"), "1");
         (void) state_file_get_u64(s, "time_usec", &u->time_usec);
         (void) state_file_get_u64(s, "bytes_total", &u->bytes_total);

@@ -17,7 +17,7 @@ typedef struct UpdateRecord {
         char *transaction;    /* the updater's id, "" until it has one */
         char *from, *to;      /* versions */
         char *repository_url; /* as instructed, "" for the gateway's own */
-        bool retry;
+        bool retry, back;
         UpdatePhase phase;
         UpdatePhase failed_phase; /* _UPDATE_PHASE_INVALID unless it ended badly */
         UpdateVerdict verdict;

@@ -19,7 +19,7 @@ typedef struct ChangeJob {
         RolloutSet set;                      /* as asked for; then as it is */
         TargetExpectation expected;
         TargetSize size;
-        bool dry_run, with_strategy;
+        bool dry_run;
         RolloutVerb verb;
         uint64_t id;
         char *if_match, *why;                /* what the person said about it; NULL: nothing */
@@ -209,12 +209,12 @@ static int create_run(ApiJob *a, Store *s) {
         return r < 0 ? r : make(j, s, &c);
 }
 
-static int parse_strategy(json_t *body, RolloutSpec *ret, RequestError *e) {
+static int parse_strategy(json_t *body, bool back, RolloutSpec *ret, RequestError *e) {
         _cleanup_free_ char *pointer = NULL, *detail = NULL;
         json_t *strategy = json_object_get(body, "strategy");
         int r;
 
-        r = rollout_spec_parse(strategy, ret, &pointer, &detail);
+        r = rollout_spec_parse(strategy, back, ret, &pointer, &detail);
         if (r != -EINVAL)
                 return r;
         r = request_refuse(e, HTTP_PROBLEM_BAD_REQUEST, pointer, "%s", detail);
@@ -222,18 +222,17 @@ static int parse_strategy(json_t *body, RolloutSpec *ret, RequestError *e) {
         return r;
 }
 
-static int parse_common(json_t *body, ChangeJob *j, RequestError *e) {
+static int parse_common(json_t *body, bool back, ChangeJob *j, RequestError *e) {
         const char *description = NULL;
         int r;
 
-        j->with_strategy = json_object_get(body, "strategy");
         r = request_get_text(body, "/description", DESCRIPTION_MAX, &description, e);
         if (r >= 0)
                 r = request_get_flag(body, "/dry_run", &j->dry_run, e);
         if (r >= 0)
                 r = target_expectation_parse(body, &j->expected, e);
         if (r >= 0)
-                r = parse_strategy(body, &j->set.spec, e);
+                r = parse_strategy(body, back, &j->set.spec, e);
         return r < 0 ? r : free_and_strdup(&j->set.record.description, description);
 }
 
@@ -259,7 +258,7 @@ static int parse_create(json_t *body, ChangeJob *j, RequestError *e) {
                 r = target_parse(target, &j->set.target, e);
         if (r < 0)
                 return request_error_below(e, "/target", r);
-        r = parse_common(body, j, e);
+        r = parse_common(body, /* back= */ false, j, e);
         return r < 0 ? r : free_and_strdup(&j->set.record.version, version);
 }
 
@@ -311,21 +310,6 @@ static ChangeJob *change_new_for_one(HttpExchange *x, Gateway *g, int (*run)(Api
         http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "Out of memory.");
         change_free(&j->api);
         return NULL;
-}
-
-/* Whoever goes back is in a hurry: no canaries and no periods, as many at once as the rollout had, unless it is said
- * otherwise. */
-static void rollback_defaults(ChangeJob *j, const RolloutSpec *parent) {
-        RolloutSpec *s = &j->set.spec;
-
-        if (j->with_strategy)
-                return;
-        s->canary.amount = (RolloutAmount){};
-        s->canary.at_most = 0;
-        s->batch.amount = (RolloutAmount){ .is_share = true, .value = ROLLOUT_SHARE_ALL };
-        s->batch.period = 0;
-        s->batch.success = 0;
-        s->max_in_flight = parent->max_in_flight;
 }
 
 /* What it was about to make the rule, or has made, is what it takes back. */
@@ -395,7 +379,8 @@ static int roll_back_run(ApiJob *a, Store *s) {
                 return r;
         j->set.record.kind = ROLLOUT_KIND_ROLLBACK;
         j->set.record.parent = j->id;
-        rollback_defaults(j, &parent.spec);
+        if (j->set.spec.max_in_flight == 0) /* as many as were well borne on the way there */
+                j->set.spec.max_in_flight = parent.spec.max_in_flight;
         r = free_and_strdup(&j->set.record.version, parent.record.version);
         if (r < 0)
                 return r;
@@ -417,7 +402,7 @@ void api_rollouts_roll_back(HttpExchange *x, void *userdata) {
                 return;
         r = request_check_members(body, known, &error);
         if (r >= 0)
-                r = parse_common(body, j, &error);
+                r = parse_common(body, /* back= */ true, j, &error);
         if (r >= 0)
                 r = api_caller_name(http_exchange_caller(x), &j->set.record.actor);
         if (r < 0) {

@@ -191,6 +191,9 @@ int instruction_apply_status(
         if (same_phase)
                 return instruction_store(j, s, &i, /* progress= */ true, now);
         r = instruction_set_phase(j, s, &i, st->phase, now);
+        if (r >= 0 && i.phase == UPDATE_PHASE_SUCCEEDED && !isempty(i.from_version) &&
+            !streq(i.from_version, i.version))
+                r = s->ops->agent_moved(s, i.agent, i.from_version, i.version);
         if (r < 0)
                 return r;
         return update_phase_is_terminal(i.phase) ? 1 : 0;

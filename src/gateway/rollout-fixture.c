@@ -7,7 +7,7 @@ static char *archs[] = { (char *) "x86_64", NULL };
 
 void fleet_init(TestFleet *f, size_t n) {
         *f = (TestFleet){ .n = n, .now = MORNING, .seed = 7, .n_traits = { 2, 4, 1 } };
-        rollout_spec_defaults(&f->spec);
+        rollout_spec_defaults(&f->spec, /* back= */ false);
         f->spec.canary.amount = (RolloutAmount){};
         f->spec.canary.soak = 0;
         f->spec.batch.amount = (RolloutAmount){ .value = ROLLOUT_BATCH_MAX };

@@ -68,7 +68,7 @@ static const Name member_reasons[_MEMBER_REASON_MAX] = {
         [MEMBER_REASON_UP_TO_DATE] = { "up-to-date", "It runs this version already." },
         [MEMBER_REASON_ALREADY_NEWER] = { "already-newer", "It runs a newer version; updates only go forward." },
         [MEMBER_REASON_ALREADY_OLDER] = { "already-older", "It has gone back further already." },
-        [MEMBER_REASON_PINNED] = { "pinned", "The machine's owner holds another version (fleet-agentctl unpin)." },
+        [MEMBER_REASON_PINNED] = { "pinned", "The machine's owner holds it at another version (fleet-agentctl unpin), or lets nobody send it back (RemoteRollback=)." },
         [MEMBER_REASON_ARCH_MISSING] = { "arch-missing", "The release has no build for its architecture." },
         [MEMBER_REASON_NOT_RELEASED] = { "not-released", "The version is in no imported release." },
         [MEMBER_REASON_REQUIRES_MISSING] = { "requires-missing",

@@ -198,7 +198,7 @@ int rollout_set_read_spec(RolloutSet *set) {
                 r = target_parse(json_object_get(o, "target"), &set->target, &error);
         request_error_done(&error);
         if (r >= 0)
-                r = rollout_spec_parse(json_object_get(o, "strategy"), &set->spec, &pointer, &detail);
+                r = rollout_spec_parse(json_object_get(o, "strategy"), set->record.kind == ROLLOUT_KIND_ROLLBACK, &set->spec, &pointer, &detail);
         return r == -ENOMEM ? r : r < 0 ? -EUCLEAN : 0;
 }
 

@@ -21,7 +21,7 @@ void rollout_spec_done(RolloutSpec *s) {
         *s = (RolloutSpec){};
 }
 
-void rollout_spec_defaults(RolloutSpec *ret) {
+void rollout_spec_defaults(RolloutSpec *ret, bool back) {
         *ret = (RolloutSpec){
                 .canary = { .amount = { .is_share = true, .value = 1000 },
                             .at_most = 10,
@@ -33,6 +33,13 @@ void rollout_spec_defaults(RolloutSpec *ret) {
                 .retry_pause = 60 * USEC_PER_SEC,
                 .offline_wait = 7 * USEC_PER_DAY,
         };
+        if (!back)
+                return;
+        ret->canary.amount = (RolloutAmount){};
+        ret->canary.at_most = 0;
+        ret->batch.amount = (RolloutAmount){ .is_share = true, .value = ROLLOUT_SHARE_ALL };
+        ret->batch.period = 0;
+        ret->batch.success = 0;
 }
 
 /* ---- amounts ---- */
@@ -426,12 +433,14 @@ static int read_strategy(Reader *r, json_t *object, RolloutSpec *s) {
         return k < 0 ? k : 0;
 }
 
-int rollout_spec_parse(json_t *object, RolloutSpec *ret, char **reterr_pointer, char **reterr_detail) {
+int rollout_spec_parse(
+                json_t *object, bool back, RolloutSpec *ret, char **reterr_pointer, char **reterr_detail) {
+
         Reader r = { .pointer = reterr_pointer, .detail = reterr_detail };
         RolloutSpec s;
         int k;
 
-        rollout_spec_defaults(&s);
+        rollout_spec_defaults(&s, back);
         k = object ? read_strategy(&r, object, &s) : 0;
         if (k < 0) {
                 rollout_spec_done(&s);

@@ -59,12 +59,14 @@ typedef struct RolloutSpec {
 
 void rollout_spec_done(RolloutSpec *s);
 
-/* What is not said: ten canaries or a tenth, whatever is less; then 50 every ten minutes; it stops at more than 5 %. */
-void rollout_spec_defaults(RolloutSpec *ret);
+/* What is not said: ten canaries or a tenth, whatever is less; then 50 every ten minutes; it stops at more than 5 %.
+ * back: whoever goes back is in a hurry, so no canaries and no periods. */
+void rollout_spec_defaults(RolloutSpec *ret, bool back);
 
 /* An object as docs/openapi.yaml has it under "strategy", over the defaults. -EINVAL with a pointer below the object and a
  * sentence, both allocated. */
-int rollout_spec_parse(json_t *object, RolloutSpec *ret, char **reterr_pointer, char **reterr_detail);
+int rollout_spec_parse(
+                json_t *object, bool back, RolloutSpec *ret, char **reterr_pointer, char **reterr_detail);
 /* Everything said, so that a later change of the defaults changes no rollout that exists. NULL: out of memory. */
 json_t *rollout_spec_format(const RolloutSpec *s);
 

@@ -233,6 +233,16 @@ int sqlite_agent_seen(Store *s, const char *id, usec_t when, usec_t metadata_exp
         return query_run_one(&q);
 }
 
+int sqlite_agent_moved(Store *s, const char *id, const char *from, const char *to) {
+        _cleanup_query_ Query q = {};
+
+        query_begin(&q, s, "UPDATE agents SET previous_version = ? WHERE id = ? AND version = ?");
+        query_text(&q, from);
+        query_text(&q, id);
+        query_text(&q, to);
+        return query_run(&q);
+}
+
 int sqlite_agent_delete(Store *s, const char *id) {
         _cleanup_query_ Query q = {};
 

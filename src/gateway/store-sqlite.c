@@ -66,6 +66,7 @@ static const StoreOps sqlite_ops = {
         .agent_put = sqlite_agent_put,
         .agent_put_labels = sqlite_agent_put_labels,
         .agent_seen = sqlite_agent_seen,
+        .agent_moved = sqlite_agent_moved,
         .agent_delete = sqlite_agent_delete,
         .agents_each = sqlite_agents_each,
         .agents_all_offline = sqlite_agents_all_offline,

@@ -82,6 +82,7 @@ int sqlite_agent_get(Store *s, const char *id, AgentRecord *ret);
 int sqlite_agent_put(Store *s, const AgentRecord *a);
 int sqlite_agent_put_labels(Store *s, const char *id, const Labels *labels);
 int sqlite_agent_seen(Store *s, const char *id, usec_t when, usec_t metadata_expires);
+int sqlite_agent_moved(Store *s, const char *id, const char *from, const char *to);
 int sqlite_agent_delete(Store *s, const char *id);
 int sqlite_agents_each(Store *s, store_agent_t callback, void *userdata);
 int sqlite_agents_all_offline(Store *s);

@@ -107,6 +107,8 @@ struct StoreOps {
         int (*agent_put)(Store *s, const AgentRecord *a);                 /* without the labels */
         int (*agent_put_labels)(Store *s, const char *id, const Labels *labels);
         int (*agent_seen)(Store *s, const char *id, usec_t when, usec_t metadata_expires);
+        /* It went from one version to another, if it runs that one still; until it says so itself when it comes next. */
+        int (*agent_moved)(Store *s, const char *id, const char *from, const char *to);
         int (*agent_delete)(Store *s, const char *id);
         int (*agents_each)(Store *s, store_agent_t callback, void *userdata);   /* by id, with labels */
         int (*agents_all_offline)(Store *s);

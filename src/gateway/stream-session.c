@@ -83,6 +83,7 @@ static void session_send_instruction(StreamSession *s, const FleetOrder *o) {
         i.product = (char *) "agent";
         i.deadline_sec = MAX(left / USEC_PER_SEC, (usec_t) 1);
         i.retry = o->retry;
+        i.go_back = o->back;
         m.message_case = FLEET__V1__GATEWAY_MESSAGE__MESSAGE_UPDATE_INSTRUCTION;
         m.update_instruction = &i;
         session_send(s, &m);

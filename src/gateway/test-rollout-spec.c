@@ -10,7 +10,7 @@ static int parse(const char *text, RolloutSpec *ret, char **pointer, char **deta
         _cleanup_json_ json_t *v = NULL;
 
         assert_ok(json_parse(text, strlen(text), KIB(64), &v, NULL));
-        return rollout_spec_parse(v, ret, pointer, detail);
+        return rollout_spec_parse(v, /* back= */ false, ret, pointer, detail);
 }
 
 static void test_refused(void) {
@@ -86,7 +86,7 @@ static void test_round_trip(void) {
                 v = rollout_spec_format(&a);
                 assert_se(v);
                 first = json_format(v, false);
-                assert_ok(rollout_spec_parse(v, &b, &pointer, &detail));
+                assert_ok(rollout_spec_parse(v, /* back= */ false, &b, &pointer, &detail));
                 w = rollout_spec_format(&b);
                 assert_se(w);
                 second = json_format(w, false);

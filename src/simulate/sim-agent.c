@@ -96,6 +96,8 @@ on_instruction(Agent *agent, const Instruction *i, InstructionDecision decision,
                 }
                 if (sim_updater_foretell(a->updater, i->version, i->id, &a->fate) < 0)
                         log_oom();
+                if (i->back)
+                        sim_fate_of_return(&a->fate);
                 prepare_download(a);
         }
         return true;

@@ -26,6 +26,9 @@ typedef struct SimFate {
 /* attempt: from 1, of this version on this machine. */
 SimFate sim_fate(const SimPlan *plan, const SimMachine *m, const char *version, uint64_t attempt);
 
+/* Who goes back fetches and stages nothing, so nothing fails there. */
+void sim_fate_of_return(SimFate *f);
+
 const char *sim_end_to_string(SimEnd e);
 
 /* The k-th time (from 0) that such a machine is away: how long after the last one, and for how long. */

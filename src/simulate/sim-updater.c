@@ -10,6 +10,7 @@
 #include "sim-record.h"
 #include "sim-verify.h"
 #include "string-util.h"
+#include "version.h"
 
 #define DENIED_TIME USEC_PER_HOUR
 
@@ -201,8 +202,10 @@ static int on_answer(sd_event_source *source, void *userdata) {
                 _cleanup_free_ char *text = TAKE_PTR(u->answer_text);
                 u->answer_open = false;
                 agent_updater_tell_install(&u->updater, u->answer_error, u->answer_verdict, strempty(text));
-                if (u->answer_error == 0)
+                if (u->answer_error == 0 && u->release)
                         updater_hash_next(u);
+                else if (u->answer_error == 0)
+                        updater_launch(u);
         }
         return 0;
 }
@@ -224,7 +227,7 @@ static int updater_begin(SimUpdater *u, const UpdaterInstall *q) {
         if (free_and_strdup(&r->transaction, hex) < 0 ||
             free_and_strdup(&r->instruction, q->instruction) < 0 ||
             free_and_strdup(&r->from, r->version) < 0 || free_and_strdup(&r->to, q->version) < 0 ||
-            free_and_strdup(&r->raise_floor, strempty(u->release->floor)) < 0 ||
+            free_and_strdup(&r->raise_floor, u->release ? strempty(u->release->floor) : "") < 0 ||
             free_and_strdup(&u->answer_text, hex) < 0)
                 return -ENOMEM;
         text_set(&r->denied, ""); /* if it was, an operator's retry has lifted that */
@@ -240,6 +243,19 @@ static int updater_begin(SimUpdater *u, const UpdaterInstall *q) {
         u->hashing = 0;
         u->view.root_version = 0; /* asked for anew */
         return 0;
+}
+
+/* Takes the message. r 0: accepted, the answer is the transaction. */
+static int updater_owe(SimUpdater *u, int r, UpdateVerdict verdict, char *message) {
+        if (r != 0) {
+                free(u->answer_text);
+                u->answer_text = message;
+        } else
+                free(message);
+        u->answer_error = r == 0 ? 0 : -EACCES;
+        u->answer_verdict = r == 0 ? UPDATE_VERDICT_NONE : verdict;
+        u->answer_open = true;
+        return updater_answer_later(u);
 }
 
 /* Verified at once, answered later, as over a bus. */
@@ -266,14 +282,60 @@ static int updater_install(AgentUpdater *interface, const UpdaterInstall *q) {
         }
         if (r < 0)
                 u->release = sim_release_free(u->release);
-        if (r != 0) {
-                free(u->answer_text);
-                u->answer_text = TAKE_PTR(message);
+        return updater_owe(u, r, verdict, TAKE_PTR(message));
+}
+
+/* ---- Rollback ---- */
+
+static int updater_may_go_back(const SimUpdater *u, const char *version, UpdateVerdict *ret_verdict, char **ret_message) {
+        const SimRecord *r = u->record;
+        const char *why = NULL;
+
+        if (r->phase >= 0) {
+                *ret_verdict = UPDATE_VERDICT_BUSY;
+                why = "Another update is in progress.";
+        } else if (u->o.machine->pinned) {
+                *ret_verdict = UPDATE_VERDICT_PINNED;
+                why = "This machine's owner holds it.";
+        } else if (!streq(version, r->previous)) {
+                *ret_verdict = UPDATE_VERDICT_NOT_FOUND;
+                why = "That is not the version that ran here before.";
+        } else if (*r->floor && version_compare(version, r->floor) < 0) {
+                *ret_verdict = UPDATE_VERDICT_BELOW_FLOOR;
+                why = "Below the floor nothing may run here.";
         }
-        u->answer_error = r == 0 ? 0 : -EACCES;
-        u->answer_verdict = verdict;
-        u->answer_open = true;
-        return updater_answer_later(u);
+        if (!why)
+                return 0;
+        *ret_message = strdup(why);
+        return *ret_message ? 1 : -ENOMEM;
+}
+
+/* Nothing is staged: what could go wrong there does not. */
+static int updater_begin_back(SimUpdater *u, const char *version, const char *instruction) {
+        UpdaterInstall q = { .version = version, .instruction = instruction };
+        int r;
+
+        r = updater_begin(u, &q);
+        if (r < 0)
+                return r;
+        sim_fate_of_return(&u->fate);
+        return 0;
+}
+
+static int updater_roll_back(AgentUpdater *interface, const char *version, const char *instruction) {
+        SimUpdater *u = updater_of(interface);
+        _cleanup_free_ char *message = NULL;
+        UpdateVerdict verdict = UPDATE_VERDICT_INTERNAL;
+        int r;
+
+        if (u->answer_open)
+                return -EALREADY;
+        r = updater_may_go_back(u, version, &verdict, &message);
+        if (r == 0)
+                r = updater_begin_back(u, version, instruction);
+        if (r < 0)
+                message = strjoinf("Going back could not be begun: %s.", strerror(-r));
+        return updater_owe(u, r, verdict, TAKE_PTR(message));
 }
 
 /* ---- trial ---- */
@@ -428,6 +490,7 @@ static const AgentUpdaterOps updater_ops = {
         .ask_view = updater_ask_view,
         .ask_result = updater_ask_result,
         .install = updater_install,
+        .roll_back = updater_roll_back,
         .is_on_trial = updater_is_on_trial,
 };
 

@@ -172,8 +172,13 @@ get_number(sd_bus *bus,
 /* --- Install
  * --------------------------------------------------------------------------------------------------- */
 
-/* The bus policy lets nobody else through; this is for a machine whose policy was changed. */
-static int sender_is_agent(sd_bus_message *m) {
+typedef enum Sender {
+        SENDER_OTHER,
+        SENDER_ROOT,
+        SENDER_AGENT,
+} Sender;
+
+static int sender_get(sd_bus_message *m) {
         _cleanup_(sd_bus_creds_unrefp) sd_bus_creds *creds = NULL;
         uid_t uid;
 
@@ -183,8 +188,10 @@ static int sender_is_agent(sd_bus_message *m) {
         r = sd_bus_creds_get_euid(creds, &uid);
         if (r < 0)
                 return r;
+        if (uid == 0)
+                return SENDER_ROOT;
         const struct passwd *p = getpwnam(FLEET_AGENT_USER);
-        return uid == 0 || (p && p->pw_uid == uid);
+        return p && p->pw_uid == uid ? SENDER_AGENT : SENDER_OTHER;
 }
 
 static void on_install_finished(Install *i, void *userdata) {
@@ -205,8 +212,8 @@ static int method_install(sd_bus_message *m, void *userdata, sd_bus_error *reter
         int r;
 
         used(o);
-        r = sender_is_agent(m);
-        if (r <= 0)
+        r = sender_get(m); /* the bus policy lets nobody else through; for a machine whose policy was changed */
+        if (r <= SENDER_OTHER)
                 return sd_bus_reply_method_errorf(
                                 m, SD_BUS_ERROR_ACCESS_DENIED,
                                 "Only user " FLEET_AGENT_USER " may install.");
@@ -229,28 +236,32 @@ static int method_install(sd_bus_message *m, void *userdata, sd_bus_error *reter
 /* --- what needs a person's permission
  * -------------------------------------------------------------------------- */
 
-static int do_rollback(BusObject *o, sd_bus_message *m) {
+static int roll_back(BusObject *o, sd_bus_message *m, bool remote) {
         _cleanup_free_ char *message = NULL;
         char id[TRANSACTION_ID_MAX];
         UpdateVerdict verdict;
-        const char *version;
+        RollbackRequest q;
+        const char *why;
 
         int r = sd_bus_message_rewind(m, true);
-        if (r >= 0)
-                r = sd_bus_message_read(m, "s", &version);
         if (r < 0)
                 return r;
-        if (!isempty(version) && !version_is_valid(version))
-                return sd_bus_reply_method_errorf(
-                                m, SD_BUS_ERROR_INVALID_ARGS, "Not a version such as 1.2.0.");
+        r = rollback_request_read(m, &q, &why);
+        if (r < 0)
+                return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_INVALID_ARGS, "%s", why);
+        q.remote = remote;
 
-        r = rollback_start(o->updater, version, id, &verdict, &message);
+        r = rollback_start(o->updater, &q, id, &verdict, &message);
         bus_object_refresh(o);
         if (r < 0)
                 return reply_failed(m, r, "Going back could not be begun");
         if (r > 0)
-                return reply_refused(m, isempty(version) ? "previous" : version, verdict, message);
+                return reply_refused(m, isempty(q.version) ? "previous" : q.version, verdict, message);
         return reply_transaction(m, id);
+}
+
+static int do_rollback(BusObject *o, sd_bus_message *m) {
+        return roll_back(o, m, /* remote= */ false);
 }
 
 static int do_pin(BusObject *o, sd_bus_message *m) {
@@ -321,6 +332,9 @@ static int method_privileged(sd_bus_message *m, void *userdata, sd_bus_error *re
         Question *q = NULL;
 
         used(o);
+        /* in the gateway's name: what that may do says updater.conf, and not polkit */
+        if (streq(member, "Rollback") && sender_get(m) == SENDER_AGENT)
+                return roll_back(o, m, /* remote= */ true);
         for (size_t i = 0; i < ELEMENTSOF(privileged); i++)
                 if (streq(member, privileged[i].member))
                         action = privileged[i].action;

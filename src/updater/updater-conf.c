@@ -11,6 +11,7 @@ const ConfItem updater_conf_items[] = {
         { "Updater", "SoakSec", conf_parse_sec, offsetof(UpdaterConf, soak_usec) },
         { "Updater", "KeepVersions", conf_parse_unsigned, offsetof(UpdaterConf, keep_versions) },
         { "Updater", "DiskReserve", conf_parse_size, offsetof(UpdaterConf, disk_reserve) },
+        { "Updater", "RemoteRollback", conf_parse_bool, offsetof(UpdaterConf, remote_rollback) },
         { "Updater", "LogLevel", conf_parse_log_level, offsetof(UpdaterConf, log_level) },
         {},
 };
@@ -21,6 +22,7 @@ UpdaterConf updater_conf_default(void) {
                 .soak_usec = 10 * USEC_PER_SEC,
                 .keep_versions = 3,
                 .disk_reserve = MIB(16),
+                .remote_rollback = true,
                 .log_level = LOG_INFO,
         };
 }

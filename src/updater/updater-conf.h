@@ -11,6 +11,7 @@ typedef struct UpdaterConf {
         usec_t soak_usec;                                  /* and to stay there */
         unsigned keep_versions;
         uint64_t disk_reserve;                             /* bytes that staging leaves free */
+        bool remote_rollback;                              /* may the gateway have this machine go back? */
         int log_level;
 } UpdaterConf;
 

@@ -353,31 +353,48 @@ static int rollback_check(
         return 0;
 }
 
-int rollback_start(
-                Updater *u, const char *version, char ret[static TRANSACTION_ID_MAX], UpdateVerdict *reterr_verdict,
+/* Which version? A gateway in foreign hands shall not choose from all that lies here. */
+static int rollback_target(
+                Updater *u, const RollbackRequest *q, char **ret, UpdateVerdict *reterr_verdict,
                 char **reterr_message) {
 
-        _cleanup_free_ char *current = NULL, *previous = NULL;
-        _cleanup_(transaction_freep) Transaction *t = NULL;
-        _cleanup_close_ int lock = -EBADF;
+        _cleanup_free_ char *previous = NULL;
         int r;
 
-        r = begin(u, &lock, &current, reterr_verdict, reterr_message);
-        if (r != 0)
-                return r;
-        if (isempty(version)) {
+        if (q->remote && !u->conf.remote_rollback)
+                return refuse(UPDATE_VERDICT_PINNED, "This machine's owner lets nobody send it back from afar (RemoteRollback= in updater.conf).");
+        if (q->remote || isempty(q->version)) {
                 r = previous_load(u->root, &previous);
                 if (r < 0)
                         return r;
                 if (!previous)
                         return refuse(UPDATE_VERDICT_NOT_FOUND, "There is no previous version to go back to.");
-                version = previous;
         }
-        r = rollback_check(u, version, current, reterr_verdict, reterr_message);
+        if (q->remote && !isempty(q->version) && !streq(q->version, previous))
+                return refuse(UPDATE_VERDICT_NOT_FOUND, "Version %s is not the one that ran here before, which is %s.",
+                              q->version, previous);
+        *ret = previous ? TAKE_PTR(previous) : strdup(q->version);
+        return *ret ? 0 : -ENOMEM;
+}
+
+int rollback_start(
+                Updater *u, const RollbackRequest *q, char ret[static TRANSACTION_ID_MAX], UpdateVerdict *reterr_verdict,
+                char **reterr_message) {
+
+        _cleanup_free_ char *current = NULL, *version = NULL;
+        _cleanup_(transaction_freep) Transaction *t = NULL;
+        _cleanup_close_ int lock = -EBADF;
+        int r;
+
+        r = begin(u, &lock, &current, reterr_verdict, reterr_message);
+        if (r == 0)
+                r = rollback_target(u, q, &version, reterr_verdict, reterr_message);
+        if (r == 0)
+                r = rollback_check(u, version, current, reterr_verdict, reterr_message);
         if (r != 0)
                 return r;
 
-        r = transaction_new(&t, u->root, TRANSACTION_ROLLBACK, current, version, NULL);
+        r = transaction_new(&t, u->root, TRANSACTION_ROLLBACK, current, version, q->instruction);
         if (r < 0)
                 return r;
         /* somebody who goes back because the gateway cannot be reached must not be brought forward again for that */

@@ -38,6 +38,12 @@ DEFINE_POINTER_CLEANUP(Install, install_free);
 
 const char *install_transaction(const Install *i);
 
+typedef struct RollbackRequest {
+        const char *version;                               /* empty: the previous one */
+        const char *instruction;                           /* NULL or empty: none */
+        bool remote;                                       /* the gateway's: the previous one and no other, if the owner allows it */
+} RollbackRequest;
+
 /* An operator's way back to a version that is there: no staging. 0: the trial is under way, its id in ret. */
-int rollback_start(Updater *u, const char *version /* empty: the previous one */, char ret[static TRANSACTION_ID_MAX],
+int rollback_start(Updater *u, const RollbackRequest *q, char ret[static TRANSACTION_ID_MAX],
                    UpdateVerdict *reterr_verdict, char **reterr_message);

@@ -68,7 +68,8 @@ static int read_targets(sd_bus_message *m, InstallRequest *q) {
         return sd_bus_message_exit_container(m);
 }
 
-static int read_options(sd_bus_message *m, InstallRequest *q) {
+/* Of Install and Rollback; *ret_retry may be NULL, where there is no such option. */
+static int read_options(sd_bus_message *m, const char **ret_instruction, bool *ret_retry) {
         int r = sd_bus_message_enter_container(m, 'a', "{sv}");
         if (r < 0)
                 return r;
@@ -80,13 +81,13 @@ static int read_options(sd_bus_message *m, InstallRequest *q) {
                 if (r < 0)
                         return r;
                 if (streq(key, "instruction")) {
-                        r = sd_bus_message_read(m, "v", "s", &q->instruction);
-                        if (r >= 0 && !string_is_safe(q->instruction, INSTRUCTION_MAX - 1))
+                        r = sd_bus_message_read(m, "v", "s", ret_instruction);
+                        if (r >= 0 && !string_is_safe(*ret_instruction, INSTRUCTION_MAX - 1))
                                 return -EINVAL;
-                } else if (streq(key, "retry")) {
+                } else if (streq(key, "retry") && ret_retry) {
                         r = sd_bus_message_read(m, "v", "b", &flag);
                         if (r >= 0)
-                                q->retry = flag;
+                                *ret_retry = flag;
                 } else
                         r = sd_bus_message_skip(m, "v"); /* of a later agent */
                 if (r < 0)
@@ -119,12 +120,30 @@ int install_request_read(
         if (r < 0)
                 return r;
         *reterr_why = "The options are malformed.";
-        r = read_options(m, &q);
+        r = read_options(m, &q.instruction, &q.retry);
         if (r < 0)
                 return r;
 
         q.metadata = metadata;
         *ret = q;
         *ret_metadata = TAKE_PTR(metadata);
+        return 0;
+}
+
+int rollback_request_read(sd_bus_message *m, RollbackRequest *ret, const char **reterr_why) {
+        RollbackRequest q = {};
+        int r;
+
+        *reterr_why = "The version is not one such as 1.2.0.";
+        r = sd_bus_message_read(m, "s", &q.version);
+        if (r < 0)
+                return r;
+        if (!isempty(q.version) && !version_is_valid(q.version))
+                return -EINVAL;
+        *reterr_why = "The options are malformed.";
+        r = read_options(m, &q.instruction, NULL);
+        if (r < 0)
+                return r;
+        *ret = q;
         return 0;
 }

@@ -121,21 +121,13 @@ def release(loop: Loopback, *versions: str, size: int = 1 << 16) -> Repository:
     """A repository with these versions, imported. Small files are enough: nobody runs them."""
     repository = Repository(loop.build, loop.folder / "repository")
     for version in versions:
-<<<<<<< HEAD
-        for arch in arches:
-            repository.add(version, files=_files(loop.folder, size), arch=arch)
-        repository.sign()
-        repository.publish()
-    loop.ctl("release", "import", str(repository.folder))
-=======
         add_release(loop, repository, version, size)
->>>>>>> simulate
     return repository
 
 
 def add_release(loop: Loopback, repository: Repository, version: str, size: int = 1 << 16) -> None:
     repository.release(version, files=_files(loop.folder, size), arch="x86_64")
-    loop.ctl("releases", "import", str(repository.folder))
+    loop.ctl("release", "import", str(repository.folder))
 
 
 def _files(folder: Path, size: int) -> tuple[Path, Path]:

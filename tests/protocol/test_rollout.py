@@ -113,8 +113,14 @@ def canary_then_batches() -> None:
             assert member["attempts"] == {"self-test-failed": 1, "download-failed": 2}[member["reason"]], member
 
         # back again: all that were updated, and nobody else
+        downloaded = sim.report()["bytes_downloaded"]
         back = api.ask("POST", f"/rollouts/{made['id']}/roll-back", {"description": "as it was"}, 201)
         assert back["cohort"] == states["succeeded"]
+        shown = _wait_end(api, back["id"])
+        assert (shown["state"], shown["counts"]["succeeded"]) == ("completed", back["cohort"]), shown
+        assert sim.report()["versions"] == {"1.0.0": 60} and sim.report()["bytes_downloaded"] - downloaded < 60 * 4096
+        updates = {i["id"]: i for i in _instructions(loop, back["id"])}
+        assert all(i["version"] == "1.0.0" and i["from_version"] == GOAL and i["kind"] == "rollback" for i in updates.values())
 
 
 def _kill_often(loop: Loopback, api: Api, rollout: int, times: int) -> None:
