@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Rollouts made and steered. A request that is only tried ("dry_run") goes the same way up to where something would be
- * written. */
+/* Rollouts made and steered. A request that is only tried ("dry_run") goes the same way up to where
+ * something would be written. */
 
 #include "alloc-util.h"
 #include "api.h"
@@ -16,13 +16,13 @@
 
 typedef struct ChangeJob {
         ApiJob api;
-        RolloutSet set;                      /* as asked for; then as it is */
+        RolloutSet set; /* as asked for; then as it is */
         TargetExpectation expected;
         TargetSize size;
         bool dry_run;
         RolloutVerb verb;
         uint64_t id;
-        char *if_match, *why;                /* what the person said about it; NULL: nothing */
+        char *if_match, *why; /* what the person said about it; NULL: nothing */
         FleetRules rules;
 
         Fleet fleet;
@@ -62,8 +62,12 @@ static void change_after(ApiJob *a) {
 }
 
 static RolloutContext change_context(ChangeJob *j, Store *s) {
-        return (RolloutContext){ .job = &j->api.job, .store = s, .fleet = &j->fleet, .rules = &j->rules,
-                                 .now = now(CLOCK_REALTIME), .orders = &j->orders };
+        return (RolloutContext){ .job = &j->api.job,
+                                 .store = s,
+                                 .fleet = &j->fleet,
+                                 .rules = &j->rules,
+                                 .now = now(CLOCK_REALTIME),
+                                 .orders = &j->orders };
 }
 
 /* ---- what is answered ---- */
@@ -98,7 +102,8 @@ static int set_view(json_t *o, const char *key, json_t *v) {
 }
 
 /* Who takes part, who does not and why, when what would happen. */
-static int answer_plan(ChangeJob *j, Store *s, const RolloutInput *in, const RolloutProgress *begin, json_t *o) {
+static int
+answer_plan(ChangeJob *j, Store *s, const RolloutInput *in, const RolloutProgress *begin, json_t *o) {
         RolloutPreview preview = {};
         usec_t takes;
         int r;
@@ -165,8 +170,9 @@ static int audit_created(ChangeJob *j, Store *s) {
                 return k;
         }
         return api_audit_on(
-                        &j->api, s, r->kind == ROLLOUT_KIND_ROLLBACK ? "rollout.roll-back" : "rollout.create", "rollout", id,
-                        r->counts.cohort, detail);
+                        &j->api, s,
+                        r->kind == ROLLOUT_KIND_ROLLBACK ? "rollout.roll-back" : "rollout.create", "rollout",
+                        id, r->counts.cohort, detail);
 }
 
 static int make(ChangeJob *j, Store *s, RolloutContext *c) {
@@ -237,8 +243,9 @@ static int parse_common(json_t *body, bool back, ChangeJob *j, RequestError *e) 
 }
 
 static int parse_create(json_t *body, ChangeJob *j, RequestError *e) {
-        static const char *const known[] = { "version", "target", "description", "strategy", "dry_run",
-                                             TARGET_EXPECTATION_MEMBERS, NULL };
+        static const char *const known[] = { "version",  "target",  "description",
+                                             "strategy", "dry_run", TARGET_EXPECTATION_MEMBERS,
+                                             NULL };
         static const char *const target_members[] = { TARGET_MEMBERS, NULL };
         json_t *target = json_object_get(body, "target");
         const char *version = NULL;
@@ -250,7 +257,9 @@ static int parse_create(json_t *body, ChangeJob *j, RequestError *e) {
         if (r >= 0 && (!version || !version_is_valid(version)))
                 r = request_refuse_member(e, "/version", "a version such as 1.2.0");
         if (r >= 0 && !json_is_object(target))
-                r = request_refuse_member(e, "/target", "an object that names who: \"ids\", \"selector\", \"group\" or \"all\"");
+                r = request_refuse_member(
+                                e, "/target",
+                                "an object that names who: \"ids\", \"selector\", \"group\" or \"all\"");
         if (r < 0)
                 return r;
         r = request_check_members(target, target_members, e);
@@ -288,7 +297,8 @@ void api_rollouts_create(HttpExchange *x, void *userdata) {
 /* ---- of one rollout ---- */
 
 static int refuse_unknown(ChangeJob *j) {
-        return api_job_refuse(&j->api, HTTP_PROBLEM_NOT_FOUND, NULL, "There is no rollout %" PRIu64 ".", j->id);
+        return api_job_refuse(
+                        &j->api, HTTP_PROBLEM_NOT_FOUND, NULL, "There is no rollout %" PRIu64 ".", j->id);
 }
 
 static ChangeJob *change_new_for_one(HttpExchange *x, Gateway *g, int (*run)(ApiJob *a, Store *s)) {
@@ -365,17 +375,19 @@ static int roll_back_run(ApiJob *a, Store *s) {
         if (parent.record.kind == ROLLOUT_KIND_ROLLBACK)
                 return api_job_refuse(
                                 a, HTTP_PROBLEM_CONFLICT, NULL,
-                                "Rollout %" PRIu64 " goes back itself; to go forward again, create a rollout.", j->id);
+                                "Rollout %" PRIu64
+                                " goes back itself; to go forward again, create a rollout.",
+                                j->id);
         if (!rollout_state_is_terminal(parent.record.progress.state))
                 return api_job_refuse(
                                 a, HTTP_PROBLEM_CONFLICT, NULL,
-                                "Rollout %" PRIu64 " is %s; abort it first, and wait until it has ended.", j->id,
-                                rollout_state_to_string(parent.record.progress.state));
+                                "Rollout %" PRIu64 " is %s; abort it first, and wait until it has ended.",
+                                j->id, rollout_state_to_string(parent.record.progress.state));
         r = target_resolve(&parent.target, s, &error);
         request_error_done(&error);
         if (r >= 0)
                 r = withdraw_desired(j, s, &c, &parent);
-        if (r < 0 && r != -EINVAL)           /* a group that is gone has nothing desired */
+        if (r < 0 && r != -EINVAL) /* a group that is gone has nothing desired */
                 return r;
         j->set.record.kind = ROLLOUT_KIND_ROLLBACK;
         j->set.record.parent = j->id;
@@ -420,15 +432,18 @@ static int refuse_verb(ChangeJob *j) {
 
         if (j->verb == ROLLOUT_VERB_APPROVE)
                 return api_job_refuse(
-                                &j->api, HTTP_PROBLEM_CONFLICT, NULL, "Rollout %" PRIu64 " waits for no approval: it is %s (%s).",
-                                j->id, rollout_state_to_string(r->progress.state),
+                                &j->api, HTTP_PROBLEM_CONFLICT, NULL,
+                                "Rollout %" PRIu64 " waits for no approval: it is %s (%s).", j->id,
+                                rollout_state_to_string(r->progress.state),
                                 rollout_reason_to_string(r->progress.reason));
-        if (j->verb == ROLLOUT_VERB_RETRY_FAILED && !IN_SET(r->progress.state, ROLLOUT_STATE_ABORTING, ROLLOUT_STATE_ABORTED))
+        if (j->verb == ROLLOUT_VERB_RETRY_FAILED &&
+            !IN_SET(r->progress.state, ROLLOUT_STATE_ABORTING, ROLLOUT_STATE_ABORTED))
                 return api_job_refuse(
                                 &j->api, HTTP_PROBLEM_CONFLICT, NULL,
                                 "No agent of rollout %" PRIu64 " failed that could be tried again.", j->id);
         return api_job_refuse(
-                        &j->api, HTTP_PROBLEM_CONFLICT, NULL, "Rollout %" PRIu64 " is %s: that does not allow %s.", j->id,
+                        &j->api, HTTP_PROBLEM_CONFLICT, NULL,
+                        "Rollout %" PRIu64 " is %s: that does not allow %s.", j->id,
                         rollout_state_to_string(r->progress.state), rollout_verb_to_string(j->verb));
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Rollouts as they are: all of them, one with its batches and the causes of failures, its members by page. */
+/* Rollouts as they are: all of them, one with its batches and the causes of failures, its members by page.
+ */
 
 #include <stdio.h>
 
@@ -24,7 +25,7 @@ typedef struct RolloutsJob {
         RolloutMemberFilter members;
         char *version, *reason;
 
-        json_t *list;                        /* borrowed */
+        json_t *list; /* borrowed */
         uint64_t taken, last;
         bool more;
         Fleet fleet;
@@ -118,7 +119,7 @@ static int take_rollout(RolloutRecord *r, void *userdata) {
         RolloutsJob *j = userdata;
         json_t *v;
 
-        if (j->taken++ >= j->limit) {        /* one more was asked for */
+        if (j->taken++ >= j->limit) { /* one more was asked for */
                 j->more = true;
                 return 1;
         }
@@ -151,7 +152,8 @@ static int list_run(ApiJob *a, Store *s) {
 }
 
 static int list_parameters(RolloutsJob *j, HttpExchange *x) {
-        const char *state = http_exchange_parameter(x, "state"), *version = http_exchange_parameter(x, "version");
+        const char *state = http_exchange_parameter(x, "state"),
+                   *version = http_exchange_parameter(x, "version");
         char filter[CURSOR_MAX];
         int r;
 
@@ -164,7 +166,8 @@ static int list_parameters(RolloutsJob *j, HttpExchange *x) {
                 j->filter.state = rollout_state_from_string(state);
                 if (j->filter.state < 0) {
                         api_refuse_parameter(
-                                        x, "state", "state= must be running, paused, aborting, completed or aborted.");
+                                        x, "state",
+                                        "state= must be running, paused, aborting, completed or aborted.");
                         return -EINVAL;
                 }
         }
@@ -198,7 +201,7 @@ void api_rollouts_list(HttpExchange *x, void *userdata) {
 
 typedef struct BatchTally {
         uint64_t admitted, in_flight, succeeded, failed;
-        usec_t first;                        /* admission, on the rollout's clock */
+        usec_t first; /* admission, on the rollout's clock */
 } BatchTally;
 
 static json_t *view_batch(uint32_t batch, const BatchTally *t) {
@@ -247,9 +250,9 @@ static json_t *find_cause(json_t *list, const char *state, const char *reason) {
         json_t *o;
         size_t i;
 
-        json_array_foreach(list, i, o)
-                if (streq(json_text(o, "state"), state) && streq(json_text(o, "reason"), reason))
-                        return o;
+        json_array_foreach(list, i, o) if (
+                        streq(json_text(o, "state"), state) &&
+                        streq(json_text(o, "reason"), reason)) return o;
         return NULL;
 }
 
@@ -314,7 +317,8 @@ static int show_run(ApiJob *a, Store *s) {
         if (r >= 0)
                 r = rollout_set_load(s, j->id, &j->fleet, &j->set);
         if (r == -ENOENT)
-                return api_job_refuse(a, HTTP_PROBLEM_NOT_FOUND, NULL, "There is no rollout %" PRIu64 ".", j->id);
+                return api_job_refuse(
+                                a, HTTP_PROBLEM_NOT_FOUND, NULL, "There is no rollout %" PRIu64 ".", j->id);
         if (r < 0)
                 return r;
         api_etag_format(a->etag, j->set.record.created, j->set.record.revision);
@@ -340,8 +344,8 @@ void api_rollouts_show(HttpExchange *x, void *userdata) {
 
 static void members_text(const RolloutsJob *j, char buf[static CURSOR_MAX]) {
         (void) snprintf(buf, CURSOR_MAX, "members %" PRIu64 " %s %.40s %d %u", j->id,
-                        strempty(member_state_to_string(j->members.state)), strempty(j->reason), j->members.has_batch,
-                        j->members.batch);
+                        strempty(member_state_to_string(j->members.state)), strempty(j->reason),
+                        j->members.has_batch, j->members.batch);
 }
 
 static int take_member(RolloutMemberRecord *m, void *userdata) {
@@ -365,7 +369,8 @@ static int members_run(ApiJob *a, Store *s) {
 
         r = s->ops->rollout_get(s, j->id, &j->set.record);
         if (r == -ENOENT)
-                return api_job_refuse(a, HTTP_PROBLEM_NOT_FOUND, NULL, "There is no rollout %" PRIu64 ".", j->id);
+                return api_job_refuse(
+                                a, HTTP_PROBLEM_NOT_FOUND, NULL, "There is no rollout %" PRIu64 ".", j->id);
         j->list = json_array();
         a->answer = json_object();
         if (r < 0 || !a->answer || json_set_take(a->answer, "members", j->list) < 0)
@@ -383,7 +388,8 @@ static int members_run(ApiJob *a, Store *s) {
 }
 
 static int members_parameters(RolloutsJob *j, HttpExchange *x) {
-        const char *state = http_exchange_parameter(x, "state"), *reason = http_exchange_parameter(x, "reason");
+        const char *state = http_exchange_parameter(x, "state"),
+                   *reason = http_exchange_parameter(x, "reason");
         char filter[CURSOR_MAX];
         uint64_t batch = 0;
         int r;

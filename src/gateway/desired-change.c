@@ -5,7 +5,12 @@
 #include "view.h"
 
 int desired_change(
-                StoreJob *j, Store *s, const DesiredChange *change, usec_t now, DesiredRecord *d, char **ret_before) {
+                StoreJob *j,
+                Store *s,
+                const DesiredChange *change,
+                usec_t now,
+                DesiredRecord *d,
+                char **ret_before) {
         _cleanup_free_ char *before = NULL;
         int r;
 
@@ -56,9 +61,8 @@ int desired_drop(StoreJob *j, Store *s, const DesiredRecord *d, usec_t now) {
 
         r = s->ops->desired_delete(s, d->id);
         return r < 0 ? r :
-                       store_job_emit(
-                                       j, s, "desired", d->kind == DESIRED_KIND_AGENT ? d->target : NULL,
-                                       view_event_text(view_deleted(d->id)), /* progress= */ false, now);
+                       store_job_emit(j, s, "desired", d->kind == DESIRED_KIND_AGENT ? d->target : NULL,
+                                      view_event_text(view_deleted(d->id)), /* progress= */ false, now);
 }
 
 int desired_forget(StoreJob *j, Store *s, DesiredKind kind, const char *target, usec_t now) {

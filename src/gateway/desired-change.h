@@ -7,16 +7,21 @@
 
 typedef struct DesiredChange {
         DesiredKind kind;
-        const char *target;                  /* agent id, selector in its one spelling, "" */
+        const char *target; /* agent id, selector in its one spelling, "" */
         const char *version;
         const char *actor;
         bool retry;
 } DesiredChange;
 
-/* A version for a target, which replaces another one for the same target: *ret_before, if anybody wants it, or NULL there.
- * 0: it was so already, and nobody asked for a retry. 1: changed. */
+/* A version for a target, which replaces another one for the same target: *ret_before, if anybody wants it,
+ * or NULL there. 0: it was so already, and nobody asked for a retry. 1: changed. */
 int desired_change(
-                StoreJob *j, Store *s, const DesiredChange *change, usec_t now, DesiredRecord *ret, char **ret_before);
+                StoreJob *j,
+                Store *s,
+                const DesiredChange *change,
+                usec_t now,
+                DesiredRecord *ret,
+                char **ret_before);
 /* A row that was read. */
 int desired_drop(StoreJob *j, Store *s, const DesiredRecord *d, usec_t now);
 /* Nothing is desired for this target alone any more; 0 also when nothing was, 1 when it was. */

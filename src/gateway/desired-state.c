@@ -17,38 +17,37 @@ static const struct {
         [DESIRED_REASON_UPDATING] = { "updating", "An update is under way." },
         [DESIRED_REASON_DUE] = { "due", "The instruction follows at once." },
         [DESIRED_REASON_OFFLINE] = { "offline", "The agent is offline; it is updated when it connects." },
-        [DESIRED_REASON_WAITING] = {
-                "waiting", "The last attempt did not succeed for a reason that may pass; it is tried "
-                           "again." },
-        [DESIRED_REASON_FAILED] = {
-                "failed", "The release failed on this machine; it is sent again only when you ask for a "
-                          "retry." },
-        [DESIRED_REASON_GAVE_UP] = {
-                "gave-up", "Several attempts did not succeed; it is sent again only when you ask for a "
-                           "retry." },
-        [DESIRED_REASON_WENT_BACK] = {
-                "went-back",
-                "The machine had this version and left it; it is sent again only when you ask for a "
-                "retry." },
-        [DESIRED_REASON_PINNED] = {
-                "pinned", "The machine's owner holds the present version (fleet-agentctl unpin)." },
-        [DESIRED_REASON_ALREADY_NEWER] = {
-                "already-newer", "The agent runs a newer version; updates only go forward." },
-        [DESIRED_REASON_ARCH_MISSING] = {
-                "arch-missing", "The release has no build for this machine's architecture." },
-        [DESIRED_REASON_NOT_RELEASED] = {
-                "not-released", "The version is in no imported release any more." },
-        [DESIRED_REASON_REQUIRES_MISSING] = {
-                "requires-missing", "A version that must be installed before is in no imported release for it." },
+        [DESIRED_REASON_WAITING] = { "waiting",
+                                     "The last attempt did not succeed for a reason that may pass; it is tried "
+                                     "again." },
+        [DESIRED_REASON_FAILED] = { "failed",
+                                    "The release failed on this machine; it is sent again only when you ask for a "
+                                    "retry." },
+        [DESIRED_REASON_GAVE_UP] = { "gave-up",
+                                     "Several attempts did not succeed; it is sent again only when you ask for a "
+                                     "retry." },
+        [DESIRED_REASON_WENT_BACK] = { "went-back",
+                                       "The machine had this version and left it; it is sent again only when you ask for a "
+                                       "retry." },
+        [DESIRED_REASON_PINNED] = { "pinned",
+                                    "The machine's owner holds the present version (fleet-agentctl unpin)." },
+        [DESIRED_REASON_ALREADY_NEWER] = { "already-newer",
+                                           "The agent runs a newer version; updates only go forward." },
+        [DESIRED_REASON_ARCH_MISSING] = { "arch-missing",
+                                          "The release has no build for this machine's architecture." },
+        [DESIRED_REASON_NOT_RELEASED] = { "not-released",
+                                          "The version is in no imported release any more." },
+        [DESIRED_REASON_REQUIRES_MISSING] = { "requires-missing",
+                                              "A version that must be installed before is in no imported release for it." },
         [DESIRED_REASON_IN_ROLLOUT] = { "in-rollout", "A rollout decides when it is updated." },
-        [DESIRED_REASON_LIMIT] = {
-                "limit", "As many agents are being updated without a rollout as may be at once; it follows." },
-        [DESIRED_REASON_HELD] = {
-                "held", "The version failed on too many agents and is sent to no others; it goes on when you ask for a "
-                        "retry." },
-        [DESIRED_REASON_CONFLICT] = {
-                "conflict", "Two selectors that match this agent name different versions; neither is "
-                            "taken." },
+        [DESIRED_REASON_LIMIT] = { "limit",
+                                   "As many agents are being updated without a rollout as may be at once; it follows." },
+        [DESIRED_REASON_HELD] = { "held",
+                                  "The version failed on too many agents and is sent to no others; it goes on when you ask for a "
+                                  "retry." },
+        [DESIRED_REASON_CONFLICT] = { "conflict",
+                                      "Two selectors that match this agent name different versions; neither is "
+                                      "taken." },
 };
 
 const char *desired_reason_to_string(DesiredReason r) {
@@ -97,9 +96,10 @@ DesiredChoice desired_choose(const AgentRecord *agent, const DesiredRow *rows, s
 bool desired_is_worth_another_try(UpdatePhase phase, UpdateVerdict verdict) {
         if (IN_SET(phase, UPDATE_PHASE_TIMED_OUT, UPDATE_PHASE_CANCELLED))
                 return true;
-        return IN_SET(verdict, UPDATE_VERDICT_NONE, UPDATE_VERDICT_DOWNLOAD_FAILED, UPDATE_VERDICT_METADATA_EXPIRED,
-                      UPDATE_VERDICT_NOT_FOUND, UPDATE_VERDICT_PINNED, UPDATE_VERDICT_DISK_FULL, UPDATE_VERDICT_BUSY,
-                      UPDATE_VERDICT_GATEWAY_UNREACHABLE, UPDATE_VERDICT_INTERRUPTED, UPDATE_VERDICT_INTERNAL);
+        return IN_SET(verdict, UPDATE_VERDICT_NONE, UPDATE_VERDICT_DOWNLOAD_FAILED,
+                      UPDATE_VERDICT_METADATA_EXPIRED, UPDATE_VERDICT_NOT_FOUND, UPDATE_VERDICT_PINNED,
+                      UPDATE_VERDICT_DISK_FULL, UPDATE_VERDICT_BUSY, UPDATE_VERDICT_GATEWAY_UNREACHABLE,
+                      UPDATE_VERDICT_INTERRUPTED, UPDATE_VERDICT_INTERNAL);
 }
 
 static usec_t pause_after(const DesiredPolicy *p, uint64_t attempt) {
@@ -119,14 +119,15 @@ static bool is_wanted(const DesiredInput *in, const InstructionRecord *o) {
         const char *next = NULL;
 
         if (o->rollout > 0 || in->choice.conflict)
-                return true;         /* whoever sent it takes it back; and nobody knows what is wanted */
+                return true; /* whoever sent it takes it back; and nobody knows what is wanted */
         if (!in->choice.row)
                 return false;
         if (streq(in->choice.row->record.version, o->version))
                 return true;
         return !isempty(o->from_version) && version_is_valid(o->from_version) &&
-               release_path_next(in->releases, in->n_releases, o->from_version, in->agent->facts.architecture,
-                                 in->choice.row->record.version, &next) == RELEASE_PATH_OK &&
+               release_path_next(
+                               in->releases, in->n_releases, o->from_version, in->agent->facts.architecture,
+                               in->choice.row->record.version, &next) == RELEASE_PATH_OK &&
                streq(next, o->version);
 }
 
@@ -200,8 +201,9 @@ DesiredDecision desired_decide(const DesiredInput *in) {
                 return nothing(DESIRED_REASON_UP_TO_DATE);
         if (c > 0)
                 return nothing(DESIRED_REASON_ALREADY_NEWER);
-        path = release_path_next(in->releases, in->n_releases, in->agent->version, strempty(in->agent->facts.architecture),
-                                 row->record.version, &next);
+        path = release_path_next(
+                        in->releases, in->n_releases, in->agent->version,
+                        strempty(in->agent->facts.architecture), row->record.version, &next);
         if (path != RELEASE_PATH_OK)
                 return nothing(path_reason(path));
         if (in->agent->pinned)

@@ -16,12 +16,12 @@
 
 typedef struct DesiredRow {
         DesiredRecord record;
-        Selector *selector;                  /* of DESIRED_KIND_SELECTOR */
+        Selector *selector; /* of DESIRED_KIND_SELECTOR */
 } DesiredRow;
 
 typedef struct DesiredPolicy {
-        uint64_t attempts_max;               /* of one generation */
-        usec_t pause, pause_max;             /* before the second attempt; doubled each time */
+        uint64_t attempts_max;   /* of one generation */
+        usec_t pause, pause_max; /* before the second attempt; doubled each time */
 } DesiredPolicy;
 
 typedef enum DesiredReason {
@@ -39,19 +39,19 @@ typedef enum DesiredReason {
         DESIRED_REASON_ARCH_MISSING,
         DESIRED_REASON_NOT_RELEASED,
         DESIRED_REASON_REQUIRES_MISSING,
-        DESIRED_REASON_IN_ROLLOUT,           /* which decides alone, as long as the agent has a turn in it */
-        DESIRED_REASON_LIMIT,                /* as many at once as may be without a rollout */
-        DESIRED_REASON_HELD,                 /* it failed on too many */
+        DESIRED_REASON_IN_ROLLOUT, /* which decides alone, as long as the agent has a turn in it */
+        DESIRED_REASON_LIMIT,      /* as many at once as may be without a rollout */
+        DESIRED_REASON_HELD,       /* it failed on too many */
         DESIRED_REASON_CONFLICT,
         _DESIRED_REASON_MAX,
 } DesiredReason;
 
-const char *desired_reason_to_string(DesiredReason r);       /* "up-to-date" */
-const char *desired_reason_explain(DesiredReason r);         /* a sentence for people */
+const char *desired_reason_to_string(DesiredReason r); /* "up-to-date" */
+const char *desired_reason_explain(DesiredReason r);   /* a sentence for people */
 
 typedef struct DesiredChoice {
-        const DesiredRow *row;               /* NULL: nothing is desired, or a conflict */
-        bool conflict;                       /* two selectors want different versions */
+        const DesiredRow *row; /* NULL: nothing is desired, or a conflict */
+        bool conflict;         /* two selectors want different versions */
 } DesiredChoice;
 
 DesiredChoice desired_choose(const AgentRecord *agent, const DesiredRow *rows, size_t n_rows);
@@ -70,8 +70,8 @@ typedef struct DesiredInput {
         bool in_rollout;
         const ReleaseInfo *releases;
         size_t n_releases;
-        const InstructionRecord *outstanding;        /* NULL: none */
-        const InstructionRecord *last;               /* of the chosen row and generation; NULL: none */
+        const InstructionRecord *outstanding; /* NULL: none */
+        const InstructionRecord *last;        /* of the chosen row and generation; NULL: none */
         const DesiredPolicy *policy;
         usec_t now;
 } DesiredInput;
@@ -79,19 +79,19 @@ typedef struct DesiredInput {
 typedef struct DesiredDecision {
         DesiredAction action;
         DesiredReason reason;
-        uint64_t attempt;                    /* INSTRUCT */
-        const char *version;                 /* INSTRUCT: what comes first on the way to the desired one */
+        uint64_t attempt;    /* INSTRUCT */
+        const char *version; /* INSTRUCT: what comes first on the way to the desired one */
         bool retry;
-        usec_t not_before;                   /* WAITING: decide again then */
+        usec_t not_before; /* WAITING: decide again then */
 } DesiredDecision;
 
 DesiredDecision desired_decide(const DesiredInput *in);
 
-/* A version that is desired for many is sent to a few at a time, and to no more once it has failed on several: whoever
- * wants it done faster, or in another way, makes a rollout. */
+/* A version that is desired for many is sent to a few at a time, and to no more once it has failed on
+ * several: whoever wants it done faster, or in another way, makes a rollout. */
 typedef struct DesiredLoad {
-        uint64_t standing, standing_max;     /* under way now, of all such versions; how many may be */
-        uint64_t sent, failed;               /* of this row's generation: agents */
+        uint64_t standing, standing_max; /* under way now, of all such versions; how many may be */
+        uint64_t sent, failed;           /* of this row's generation: agents */
 } DesiredLoad;
 /* INSTRUCT, or NOTHING and why. */
 DesiredDecision desired_limit(DesiredDecision d, DesiredKind kind, const DesiredLoad *load, usec_t now);

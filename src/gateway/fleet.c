@@ -22,7 +22,8 @@ static int collect_row(DesiredRecord *d, void *userdata) {
                 r = selector_parse(d->target, &row->selector, &why);
                 if (r == -EINVAL) {
                         /* of an older gateway, or damaged: that must not stop the rest of the fleet */
-                        log_error("What is desired under the number %" PRIu64 " for \"%s\" cannot be used and is "
+                        log_error("What is desired under the number %" PRIu64
+                                  " for \"%s\" cannot be used and is "
                                   "left out, delete it and set it anew: %s",
                                   d->id, d->target, why);
                         return 0;
@@ -53,7 +54,9 @@ static int collect_artifact(ArtifactRecord *a, void *userdata) {
 
         for (size_t i = 0; i < f->n_kept; i++)
                 if (streq(f->kept[i].version, a->version))
-                        return strv_contains(f->kept[i].archs, a->arch) ? 0 : strv_extend(&f->kept[i].archs, a->arch);
+                        return strv_contains(f->kept[i].archs, a->arch) ?
+                                               0 :
+                                               strv_extend(&f->kept[i].archs, a->arch);
         return 0;
 }
 
@@ -137,13 +140,13 @@ static int fleet_limit(Fleet *f, Store *s, const FleetRules *rules, usec_t now, 
         r = fleet_look_at_load(f, s, d);
         if (r < 0)
                 return r;
-        v->decision = desired_limit(
-                        v->decision, d->kind,
-                        &(DesiredLoad){ .standing = f->standing,
-                                        .standing_max = rules->standing_max,
-                                        .sent = f->sent,
-                                        .failed = f->failed },
-                        now);
+        v->decision =
+                        desired_limit(v->decision, d->kind,
+                                      &(DesiredLoad){ .standing = f->standing,
+                                                      .standing_max = rules->standing_max,
+                                                      .sent = f->sent,
+                                                      .failed = f->failed },
+                                      now);
         return 0;
 }
 
@@ -205,15 +208,15 @@ int fleet_order_instruct(FleetOrder *o, const InstructionRecord *i) {
         return order_fill(o, FLEET_SEND_INSTRUCTION, i);
 }
 
-static int fleet_instruct(
-                Fleet *f,
-                StoreJob *j,
-                Store *s,
-                const AgentRecord *a,
-                const FleetView *v,
-                const FleetRules *rules,
-                usec_t now,
-                InstructionRecord *ret) {
+static int
+fleet_instruct(Fleet *f,
+               StoreJob *j,
+               Store *s,
+               const AgentRecord *a,
+               const FleetView *v,
+               const FleetRules *rules,
+               usec_t now,
+               InstructionRecord *ret) {
 
         const DesiredRecord *d = &v->choice.row->record;
 
@@ -260,7 +263,7 @@ int fleet_reconcile(
                         return r;
                 if (!update_phase_is_terminal(i->phase))
                         return order_fill(ret, FLEET_SEND_CANCEL, i);
-                ret->not_before = now;       /* gone at once: what is wanted instead? */
+                ret->not_before = now; /* gone at once: what is wanted instead? */
                 return 0;
         case DESIRED_ACTION_INSTRUCT:
                 r = fleet_instruct(f, j, s, a, &v, rules, now, &created);

@@ -2,8 +2,8 @@
 #pragma once
 
 /* Desired rows and releases as they are now, read from the store once per job, and what follows from them
- * for one agent: the shell around the pure desired-state. Worker's thread. Whoever has a turn in a rollout is
- * the rollout engine's alone (rollout-work.h): here its instruction is only repeated. */
+ * for one agent: the shell around the pure desired-state. Worker's thread. Whoever has a turn in a rollout
+ * is the rollout engine's alone (rollout-work.h): here its instruction is only repeated. */
 
 #include "desired-state.h"
 #include "store-worker.h"
@@ -15,25 +15,25 @@ typedef struct FleetRelease {
 typedef struct Fleet {
         DesiredRow *rows;
         size_t n_rows, n_rows_allocated;
-        FleetRelease *kept;                          /* what releases point to */
+        FleetRelease *kept; /* what releases point to */
         size_t n_kept, n_kept_allocated;
         ReleaseInfo *releases;
         size_t n_releases;
         /* asked for when it is needed first */
         bool has_standing;
         uint64_t standing;
-        uint64_t tallied;                            /* the row of which sent and failed are known; 0: none */
+        uint64_t tallied; /* the row of which sent and failed are known; 0: none */
         uint64_t sent, failed;
 } Fleet;
 
-int fleet_load(Store *s, Fleet *ret);                /* into a zero-initialised one */
+int fleet_load(Store *s, Fleet *ret); /* into a zero-initialised one */
 void fleet_done(Fleet *f);
 
 typedef struct FleetView {
-        DesiredChoice choice;                        /* points into the Fleet */
+        DesiredChoice choice; /* points into the Fleet */
         bool has_outstanding, has_last, in_rollout;
         InstructionRecord outstanding, last;
-        RolloutMembership membership;                /* in_rollout */
+        RolloutMembership membership; /* in_rollout */
         DesiredDecision decision;
 } FleetView;
 void fleet_view_done(FleetView *v);
@@ -41,8 +41,8 @@ void fleet_view_done(FleetView *v);
 typedef struct FleetRules {
         DesiredPolicy policy;
         usec_t lease;
-        uint64_t standing_max;                       /* updates under way at once that no rollout and no single
-                                                      * order asked for */
+        uint64_t standing_max; /* updates under way at once that no rollout and no single
+                                * order asked for */
 } FleetRules;
 
 /* Changes nothing but what the fleet remembers. */
@@ -64,7 +64,7 @@ typedef enum FleetSend {
 
 typedef struct FleetOrder {
         FleetSend send;
-        bool is_new;                                 /* not sent before in this session or any other */
+        bool is_new; /* not sent before in this session or any other */
         char *instruction_id, *version;
         usec_t deadline;
         bool retry, back;

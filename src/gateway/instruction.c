@@ -56,8 +56,8 @@ int instruction_note_ended(StoreJob *j, const InstructionRecord *i) {
 }
 
 /* The one place where a phase changes. */
-static int instruction_set_phase(
-                StoreJob *j, Store *s, InstructionRecord *i, UpdatePhase phase, usec_t now) {
+static int
+instruction_set_phase(StoreJob *j, Store *s, InstructionRecord *i, UpdatePhase phase, usec_t now) {
         int r;
 
         i->phase = phase;
@@ -73,7 +73,12 @@ static int instruction_set_phase(
 }
 
 int instruction_create(
-                StoreJob *j, Store *s, const InstructionOrder *order, usec_t now, usec_t lease, InstructionRecord *ret) {
+                StoreJob *j,
+                Store *s,
+                const InstructionOrder *order,
+                usec_t now,
+                usec_t lease,
+                InstructionRecord *ret) {
 
         _cleanup_(instruction_record_done) InstructionRecord i = {
                 .desired = order->desired,
@@ -112,7 +117,7 @@ int instruction_offered(StoreJob *j, Store *s, InstructionRecord *i, usec_t now)
 }
 
 int instruction_request_cancel(StoreJob *j, Store *s, InstructionRecord *i, usec_t now) {
-        if (i->phase == UPDATE_PHASE_QUEUED)         /* nobody has heard of it */
+        if (i->phase == UPDATE_PHASE_QUEUED) /* nobody has heard of it */
                 return instruction_set_phase(j, s, i, UPDATE_PHASE_CANCELLED, now);
         if (i->cancel_requested)
                 return 0;
@@ -123,7 +128,7 @@ int instruction_request_cancel(StoreJob *j, Store *s, InstructionRecord *i, usec
 static bool status_is_news(const InstructionRecord *i, const InstructionStatus *st) {
         if (update_phase_can_follow(i->phase, st->phase))
                 return true;
-        if (i->phase == st->phase)           /* progress within a phase */
+        if (i->phase == st->phase) /* progress within a phase */
                 return !update_phase_is_terminal(i->phase) && st->sequence > i->sequence;
         /* The machine knows best how it ended, even where that should not have been possible. */
         return !update_phase_is_terminal(i->phase) && update_phase_is_terminal(st->phase) &&

@@ -7,14 +7,14 @@
 
 #include "store-worker.h"
 
-#define INSTRUCTION_ID_SIZE 16U              /* bytes; the id is twice as many hex digits */
+#define INSTRUCTION_ID_SIZE 16U /* bytes; the id is twice as many hex digits */
 
 /* What a status said, copied from the message. */
 typedef struct InstructionStatus {
         char *instruction_id, *agent;
         UpdatePhase phase;
         UpdateVerdict verdict;
-        UpdatePhase failed_phase;            /* _UPDATE_PHASE_INVALID: none */
+        UpdatePhase failed_phase; /* _UPDATE_PHASE_INVALID: none */
         char *from_version, *message;
         uint64_t sequence, bytes_done, bytes_total;
 } InstructionStatus;
@@ -29,7 +29,12 @@ typedef struct InstructionOrder {
 } InstructionOrder;
 /* New, queued. Fills in everything; the lease begins now. */
 int instruction_create(
-                StoreJob *j, Store *s, const InstructionOrder *order, usec_t now, usec_t lease, InstructionRecord *ret);
+                StoreJob *j,
+                Store *s,
+                const InstructionOrder *order,
+                usec_t now,
+                usec_t lease,
+                InstructionRecord *ret);
 /* It is about to be sent for the first time. */
 int instruction_offered(StoreJob *j, Store *s, InstructionRecord *i, usec_t now);
 int instruction_request_cancel(StoreJob *j, Store *s, InstructionRecord *i, usec_t now);
@@ -45,8 +50,8 @@ int instruction_apply_status(
                 usec_t lease,
                 uint64_t *ret_rollout /* that it is of, 0: none; may be NULL */);
 
-/* Ends what is past its deadline, at most 256 at a time; returns how many. A deadline that lies further ahead
- * than a lease is long, since the clock was set back, is drawn in. */
+/* Ends what is past its deadline, at most 256 at a time; returns how many. A deadline that lies further
+ * ahead than a lease is long, since the clock was set back, is drawn in. */
 int instruction_expire(StoreJob *j, Store *s, usec_t now, usec_t lease);
 
 /* For who ends an instruction by itself, after it was stored: it has to be counted. */

@@ -21,7 +21,8 @@ ReleasePath release_path_next(
 
         const char *version = goal;
 
-        /* from the goal backwards, until what runs is enough; as many steps as there are releases, or it is a circle */
+        /* from the goal backwards, until what runs is enough; as many steps as there are releases, or it is
+         * a circle */
         for (size_t i = 0; i <= n; i++) {
                 const ReleaseInfo *release = release_find(releases, n, version);
 

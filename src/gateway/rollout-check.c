@@ -16,7 +16,8 @@ static void settle_amounts(RolloutSpec *s, uint64_t cohort) {
                 s->canary.at_most = 0;
         }
         if (s->batch.amount.is_share)
-                s->batch.amount = (RolloutAmount){ .value = (uint32_t) rollout_batch_size(s, UINT32_MAX, cohort) };
+                s->batch.amount = (RolloutAmount){ .value = (uint32_t) rollout_batch_size(
+                                                                   s, UINT32_MAX, cohort) };
         if (s->max_in_flight == 0)
                 s->max_in_flight = s->batch.amount.value;
 }
@@ -37,14 +38,16 @@ int rollout_spec_settle(RolloutSpec *s, uint64_t cohort, const char **reterr_poi
 
         if (!s->canary.amount.is_share && s->canary.amount.value > cohort) {
                 *reterr_pointer = "/canary/count";
-                *reterr_detail = strjoinf("%" PRIu32 " canaries cannot be drawn from %" PRIu64 " agents.",
-                                          s->canary.amount.value, cohort);
+                *reterr_detail =
+                                strjoinf("%" PRIu32 " canaries cannot be drawn from %" PRIu64 " agents.",
+                                         s->canary.amount.value, cohort);
                 return *reterr_detail ? -EINVAL : -ENOMEM;
         }
         settle_amounts(s, cohort);
         if (s->canary.approval && rollout_canaries(s, cohort) == 0) {
                 *reterr_pointer = "/canary/approval";
-                *reterr_detail = strdup("An approval after the canaries is never asked for when there are none.");
+                *reterr_detail = strdup(
+                                "An approval after the canaries is never asked for when there are none.");
                 return *reterr_detail ? -EINVAL : -ENOMEM;
         }
         batches = batches_needed(s, cohort);
@@ -52,8 +55,10 @@ int rollout_spec_settle(RolloutSpec *s, uint64_t cohort, const char **reterr_poi
         rest = batches > 0 ? batches - 1 : 0;
         if (each > 0 && rest > LONGEST / each) {
                 *reterr_pointer = "/batch";
-                *reterr_detail = strjoinf("%" PRIu64 " batches would take longer than a year; make them larger or the "
-                                          "period shorter.", batches);
+                *reterr_detail = strjoinf(
+                                "%" PRIu64 " batches would take longer than a year; make them larger or the "
+                                "period shorter.",
+                                batches);
                 return *reterr_detail ? -EINVAL : -ENOMEM;
         }
         return 0;

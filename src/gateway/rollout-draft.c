@@ -103,12 +103,14 @@ static int refuse_too_many(RolloutContext *c, RequestError *e) {
         int r;
 
         r = c->store->ops->rollouts_each(
-                        c->store, &(RolloutFilter){ .active = true, .state = _ROLLOUT_STATE_INVALID }, count_active, &n);
+                        c->store, &(RolloutFilter){ .active = true, .state = _ROLLOUT_STATE_INVALID },
+                        count_active, &n);
         if (r < 0 || n < ROLLOUTS_ACTIVE_MAX)
                 return r;
         return request_refuse(
                         e, HTTP_PROBLEM_CONFLICT, NULL,
-                        "%" PRIu64 " rollouts have not ended, and more than %u there cannot be. Abort those that nobody "
+                        "%" PRIu64
+                        " rollouts have not ended, and more than %u there cannot be. Abort those that nobody "
                         "needs.",
                         n, ROLLOUTS_ACTIVE_MAX);
 }
@@ -132,7 +134,8 @@ static char *describe_excluded(const RolloutSet *set) {
         for (size_t i = 0; i < set->n; i++)
                 n[set->members[i].reason]++;
         for (MemberReason r = MEMBER_REASON_NONE + 1; r < _MEMBER_REASON_MAX; r++)
-                if (n[r] > 0 && strv_consume(&parts, strjoinf("%" PRIu64 " %s", n[r], member_reason_to_string(r))) < 0)
+                if (n[r] > 0 &&
+                    strv_consume(&parts, strjoinf("%" PRIu64 " %s", n[r], member_reason_to_string(r))) < 0)
                         return NULL;
         return strv_join(parts, ", ");
 }
@@ -151,9 +154,8 @@ static int refuse_nobody(const RolloutSet *set, RequestError *e) {
         if (!why)
                 return -ENOMEM;
         return request_refuse(
-                        e, HTTP_PROBLEM_CONFLICT, pointer,
-                        "%zu %s, and none of them can take part: %s.", set->n, set->n == 1 ? "agent matches" : "agents match",
-                        why);
+                        e, HTTP_PROBLEM_CONFLICT, pointer, "%zu %s, and none of them can take part: %s.",
+                        set->n, set->n == 1 ? "agent matches" : "agents match", why);
 }
 
 static int refuse_canary(const RolloutSet *set, const char *canary, RequestError *e) {

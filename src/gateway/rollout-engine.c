@@ -7,7 +7,8 @@
 #include "log.h"
 #include "stream-session.h"
 
-/* Between the end of one step and the beginning of the next: at least this, and so many times as long as it took. */
+/* Between the end of one step and the beginning of the next: at least this, and so many times as long as it
+ * took. */
 #define PAUSE_MIN (20 * USEC_PER_MSEC)
 #define PAUSE_SHARE 4U
 #define PAUSE_MAX (30 * USEC_PER_SEC)
@@ -21,11 +22,11 @@ struct RolloutEngine {
         Gateway *gateway;
         sd_event_source *timer;
         bool started, running, kicked;
-        bool idle;                           /* none is active: only what has ended can be kicked */
-        usec_t not_before;                   /* CLOCK_BOOTTIME: of the next step */
-        usec_t next_look;                    /* CLOCK_REALTIME: that a step has named; USEC_INFINITY: none */
-        usec_t newcomers_at;                 /* CLOCK_BOOTTIME: when to look for them again */
-        uint64_t extra[EXTRA_MAX];           /* ended, but something late was said */
+        bool idle;                 /* none is active: only what has ended can be kicked */
+        usec_t not_before;         /* CLOCK_BOOTTIME: of the next step */
+        usec_t next_look;          /* CLOCK_REALTIME: that a step has named; USEC_INFINITY: none */
+        usec_t newcomers_at;       /* CLOCK_BOOTTIME: when to look for them again */
+        uint64_t extra[EXTRA_MAX]; /* ended, but something late was said */
         size_t n_extra;
 };
 
@@ -34,7 +35,7 @@ typedef struct StepJob {
         RolloutEngine *engine;
         FleetRules rules;
         RolloutOrders orders;
-        bool all;                            /* not only those whose time has come */
+        bool all; /* not only those whose time has come */
         bool look_for_new;
         uint64_t extra[EXTRA_MAX];
         size_t n_extra;
@@ -66,7 +67,8 @@ static int collect_ids(StepJob *j, Store *s, usec_t t, Ids *ids) {
 
         if (j->all)
                 r = s->ops->rollouts_each(
-                                s, &(RolloutFilter){ .active = true, .state = _ROLLOUT_STATE_INVALID }, take_id, ids);
+                                s, &(RolloutFilter){ .active = true, .state = _ROLLOUT_STATE_INVALID },
+                                take_id, ids);
         else
                 r = s->ops->rollouts_due(s, t, take_id, ids);
         for (size_t i = 0; r >= 0 && i < j->n_extra; i++) {
@@ -85,7 +87,11 @@ static int collect_ids(StepJob *j, Store *s, usec_t t, Ids *ids) {
 
 static int step_all(StepJob *j, Store *s, const Ids *ids, usec_t t) {
         _cleanup_(fleet_done) Fleet fleet = {};
-        RolloutContext c = { .job = &j->job, .store = s, .fleet = &fleet, .rules = &j->rules, .now = t,
+        RolloutContext c = { .job = &j->job,
+                             .store = s,
+                             .fleet = &fleet,
+                             .rules = &j->rules,
+                             .now = t,
                              .orders = &j->orders };
         int r;
 
@@ -116,7 +122,8 @@ static int step_work(StoreJob *job, Store *s) {
                 uint64_t active = 0;
 
                 r = s->ops->rollouts_count(
-                                s, &(RolloutFilter){ .active = true, .state = _ROLLOUT_STATE_INVALID }, &active);
+                                s, &(RolloutFilter){ .active = true, .state = _ROLLOUT_STATE_INVALID },
+                                &active);
                 j->idle = active == 0;
         }
         j->took = now(CLOCK_BOOTTIME) - begin;
@@ -129,7 +136,7 @@ void rollout_engine_send(RolloutEngine *e, RolloutOrders *orders) {
         for (size_t i = 0; i < orders->n; i++) {
                 StreamSession *s = stream_registry_get(e->gateway->streams, orders->items[i].agent);
 
-                if (s)                       /* else it gets it with its next Hello */
+                if (s) /* else it gets it with its next Hello */
                         stream_session_instruct(s, &orders->items[i].order);
         }
         rollout_orders_done(orders);
@@ -165,8 +172,11 @@ static int engine_step(RolloutEngine *e) {
         j = new0(StepJob, 1);
         if (!j)
                 return -ENOMEM;
-        *j = (StepJob){ .job = { .work = step_work, .done = step_done, .kind = "rollout" }, .engine = e, .all = e->kicked,
-                        .look_for_new = t >= e->newcomers_at, .n_extra = e->n_extra };
+        *j = (StepJob){ .job = { .work = step_work, .done = step_done, .kind = "rollout" },
+                        .engine = e,
+                        .all = e->kicked,
+                        .look_for_new = t >= e->newcomers_at,
+                        .n_extra = e->n_extra };
         memcpy(j->extra, e->extra, sizeof(j->extra));
         gateway_rules(e->gateway, &j->rules);
         r = store_worker_submit(e->gateway->worker, &j->job);
@@ -204,8 +214,9 @@ static void engine_plan(RolloutEngine *e) {
         usec_t boottime = now(CLOCK_BOOTTIME), wait = 0;
 
         if (!e->kicked && e->n_extra == 0)
-                wait = e->next_look == USEC_INFINITY ? USEC_INFINITY :
-                                                       MIN(usec_sub(e->next_look, now(CLOCK_REALTIME)), SLEEP_MAX);
+                wait = e->next_look == USEC_INFINITY ?
+                                       USEC_INFINITY :
+                                       MIN(usec_sub(e->next_look, now(CLOCK_REALTIME)), SLEEP_MAX);
         wait = MAX(wait, usec_sub(e->not_before, boottime));
         if (event_timer_arm(e->gateway->event, &e->timer, wait, engine_on_timer, e, "rollouts") < 0)
                 log_error("Failed to arm the timer of the rollouts.");

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Sees that rollouts are stepped: when the time comes that a step has named, and soon after something happened that may
- * matter to them. Many things that happen at once cost one step; and stepping takes a small part of the store's time only, so
- * that a large fleet makes it slower and not the gateway. Loop's thread. */
+/* Sees that rollouts are stepped: when the time comes that a step has named, and soon after something
+ * happened that may matter to them. Many things that happen at once cost one step; and stepping takes a
+ * small part of the store's time only, so that a large fleet makes it slower and not the gateway. Loop's
+ * thread. */
 
 #include "rollout-work.h"
 

@@ -25,10 +25,13 @@ void fleet_init(TestFleet *f, size_t n) {
         assert_se(f->ids && f->members && f->views);
         for (size_t i = 0; i < n; i++) {
                 (void) snprintf(f->ids[i], sizeof(f->ids[i]), "a%06zu", i);
-                f->members[i] = (RolloutMember){
-                        .agent = f->ids[i], .goal = "1.1.0", .traits = { (uint32_t) (i % 2), (uint32_t) (i % 4), 0 }
-                };
-                f->views[i] = (RolloutView){ .exists = true, .online = true, .version = "1.0.0", .arch = "x86_64",
+                f->members[i] = (RolloutMember){ .agent = f->ids[i],
+                                                 .goal = "1.1.0",
+                                                 .traits = { (uint32_t) (i % 2), (uint32_t) (i % 4), 0 } };
+                f->views[i] = (RolloutView){ .exists = true,
+                                             .online = true,
+                                             .version = "1.0.0",
+                                             .arch = "x86_64",
                                              .last_seen = MORNING };
         }
 }
@@ -41,8 +44,14 @@ void fleet_clear(TestFleet *f) {
 }
 
 RolloutInput fleet_input(TestFleet *f) {
-        RolloutInput in = { .spec = &f->spec, .kind = f->kind, .seed = f->seed, .releases = f->releases,
-                            .n_releases = f->n_releases, .members = f->members, .views = f->views, .n = f->n,
+        RolloutInput in = { .spec = &f->spec,
+                            .kind = f->kind,
+                            .seed = f->seed,
+                            .releases = f->releases,
+                            .n_releases = f->n_releases,
+                            .members = f->members,
+                            .views = f->views,
+                            .n = f->n,
                             .now = f->now };
 
         memcpy(in.n_traits, f->n_traits, sizeof(in.n_traits));
@@ -101,15 +110,21 @@ uint64_t fleet_count(const TestFleet *f, MemberState state) {
 }
 
 void fleet_expect(
-                const TestFleet *f, RolloutState state, RolloutReason reason, uint64_t pending, uint64_t in_flight) {
+                const TestFleet *f,
+                RolloutState state,
+                RolloutReason reason,
+                uint64_t pending,
+                uint64_t in_flight) {
 
-        if (f->progress.state == state && f->progress.reason == reason && fleet_count(f, PENDING) == pending &&
-            fleet_count(f, IN_FLIGHT) == in_flight)
+        if (f->progress.state == state && f->progress.reason == reason &&
+            fleet_count(f, PENDING) == pending && fleet_count(f, IN_FLIGHT) == in_flight)
                 return;
-        fprintf(stderr, "%s, %s, %" PRIu64 " pending, %" PRIu64 " in flight; expected %s, %s, %" PRIu64 ", %" PRIu64 "\n",
-               rollout_state_to_string(f->progress.state), rollout_reason_to_string(f->progress.reason),
-               fleet_count(f, PENDING), fleet_count(f, IN_FLIGHT), rollout_state_to_string(state),
-               rollout_reason_to_string(reason), pending, in_flight);
+        fprintf(stderr,
+                "%s, %s, %" PRIu64 " pending, %" PRIu64 " in flight; expected %s, %s, %" PRIu64 ", %" PRIu64
+                "\n",
+                rollout_state_to_string(f->progress.state), rollout_reason_to_string(f->progress.reason),
+                fleet_count(f, PENDING), fleet_count(f, IN_FLIGHT), rollout_state_to_string(state),
+                rollout_reason_to_string(reason), pending, in_flight);
         abort();
 }
 size_t fleet_first(const TestFleet *f, MemberState state) {

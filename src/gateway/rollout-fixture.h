@@ -26,8 +26,8 @@ typedef struct TestFleet {
         uint64_t seed;
 } TestFleet;
 
-/* So many machines that run 1.0.0 and are online, of four kernels; their goal is 1.1.0. The spec: one batch of all, no
- * canaries, no waits, to be changed before fleet_plan(). */
+/* So many machines that run 1.0.0 and are online, of four kernels; their goal is 1.1.0. The spec: one batch
+ * of all, no canaries, no waits, to be changed before fleet_plan(). */
 void fleet_init(TestFleet *f, size_t n);
 void fleet_clear(TestFleet *f);
 #define _cleanup_fleet_ _cleanup_(fleet_clear)
@@ -51,10 +51,14 @@ RolloutInput fleet_input(TestFleet *f);
 
 /* Aborts, with what it is instead. */
 void fleet_expect(
-                const TestFleet *f, RolloutState state, RolloutReason reason, uint64_t pending, uint64_t in_flight);
-#define expect_running(f, reason, pending, in_flight) \
+                const TestFleet *f,
+                RolloutState state,
+                RolloutReason reason,
+                uint64_t pending,
+                uint64_t in_flight);
+#define expect_running(f, reason, pending, in_flight)                                                       \
         fleet_expect((f), ROLLOUT_STATE_RUNNING, ROLLOUT_REASON_##reason, (pending), (in_flight))
-#define expect_paused(f, reason, pending, in_flight) \
+#define expect_paused(f, reason, pending, in_flight)                                                        \
         fleet_expect((f), ROLLOUT_STATE_PAUSED, ROLLOUT_REASON_##reason, (pending), (in_flight))
 #define expect_completed(f) fleet_expect((f), ROLLOUT_STATE_COMPLETED, ROLLOUT_REASON_DONE, 0, 0)
 

@@ -5,23 +5,23 @@
 
 #include "rollout.h"
 
-/* A machine that has just gone may be restarting, and after a restart of the gateway all of them have: so long it is
- * not counted as away. */
+/* A machine that has just gone may be restarting, and after a restart of the gateway all of them have: so
+ * long it is not counted as away. */
 #define ROLLOUT_AWAY_AFTER (2 * USEC_PER_MINUTE)
 
 /* Of the members of the present batch. */
 typedef struct Batch {
         uint64_t admitted, in_flight, succeeded, failed;
-        uint64_t waiting;                    /* canaries whose turn has not come */
-        uint64_t recent;                     /* admissions of all batches within one period */
-        usec_t recent_until;                 /* when the first of them leaves the period; on the rollout's clock */
+        uint64_t waiting;    /* canaries whose turn has not come */
+        uint64_t recent;     /* admissions of all batches within one period */
+        usec_t recent_until; /* when the first of them leaves the period; on the rollout's clock */
 } Batch;
 
 typedef struct Step {
         RolloutProgress *p;
         const RolloutInput *in;
         RolloutOutcome *out;
-        usec_t clock;                        /* the rollout's own */
+        usec_t clock; /* the rollout's own */
         Batch batch;
         bool release_gone;
 } Step;

@@ -67,7 +67,9 @@ static void member_fail_or_retry(const Step *s, RolloutMember *m, const RolloutV
                 member_set(s, m, MEMBER_STATE_PENDING, MEMBER_REASON_NONE);
                 m->not_before = usec_add(s->in->now, member_retry_pause(s, m));
         } else
-                member_fail(s, m, v->phase == UPDATE_PHASE_ROLLED_BACK ? MEMBER_STATE_ROLLED_BACK : MEMBER_STATE_FAILED,
+                member_fail(s, m,
+                            v->phase == UPDATE_PHASE_ROLLED_BACK ? MEMBER_STATE_ROLLED_BACK :
+                                                                   MEMBER_STATE_FAILED,
                             v->verdict);
 }
 
@@ -87,7 +89,7 @@ static void member_take_end(const Step *s, RolloutMember *m, const RolloutView *
         case UPDATE_PHASE_TIMED_OUT:
                 member_fail(s, m, MEMBER_STATE_TIMED_OUT, UPDATE_VERDICT_NONE);
                 break;
-        default:                     /* withdrawn: something else is desired for it */
+        default: /* withdrawn: something else is desired for it */
                 member_set(s, m, MEMBER_STATE_SKIPPED,
                            v->desired != MEMBER_REASON_NONE ? v->desired : MEMBER_REASON_OVERRIDDEN);
         }
@@ -100,8 +102,8 @@ static void reconcile_in_flight(const Step *s, RolloutMember *m, const RolloutVi
                 member_take_end(s, m, v);
 }
 
-/* The truth may come late. One that goes on with its update after all says so at its end: until then it holds no place,
- * since that was given to another. One that is there and says nothing gets another turn. */
+/* The truth may come late. One that goes on with its update after all says so at its end: until then it
+ * holds no place, since that was given to another. One that is there and says nothing gets another turn. */
 static void reconcile_timed_out(const Step *s, RolloutMember *m, const RolloutView *v) {
         if (!v->exists || !v->has_instruction || !update_phase_is_terminal(v->phase))
                 return;
@@ -124,7 +126,7 @@ static void reconcile_pending(Step *s, RolloutMember *m, const RolloutView *v) {
         }
         why = rollout_judge(s->in, m, v, &hop);
         if (why == MEMBER_REASON_NOT_RELEASED)
-                s->release_gone = true;      /* of all of them: nobody is to be skipped for it */
+                s->release_gone = true; /* of all of them: nobody is to be skipped for it */
         else if (why == MEMBER_REASON_UP_TO_DATE && m->attempts > 0)
                 member_set(s, m, MEMBER_STATE_SUCCEEDED, MEMBER_REASON_NONE);
         else if (why != MEMBER_REASON_NONE)

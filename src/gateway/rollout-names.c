@@ -12,21 +12,23 @@ static const Name kinds[_ROLLOUT_KIND_MAX] = {
 };
 
 static const Name states[_ROLLOUT_STATE_MAX] = {
-        [ROLLOUT_STATE_RUNNING] = { "running", NULL },     [ROLLOUT_STATE_PAUSED] = { "paused", NULL },
-        [ROLLOUT_STATE_ABORTING] = { "aborting", NULL },   [ROLLOUT_STATE_COMPLETED] = { "completed", NULL },
+        [ROLLOUT_STATE_RUNNING] = { "running", NULL },   [ROLLOUT_STATE_PAUSED] = { "paused", NULL },
+        [ROLLOUT_STATE_ABORTING] = { "aborting", NULL }, [ROLLOUT_STATE_COMPLETED] = { "completed", NULL },
         [ROLLOUT_STATE_ABORTED] = { "aborted", NULL },
 };
 
 static const Name reasons[_ROLLOUT_REASON_MAX] = {
         [ROLLOUT_REASON_UPDATING] = { "updating", "Agents are being updated." },
-        [ROLLOUT_REASON_FINISHING] = { "finishing", "Every agent has had its turn; the last ones are being updated." },
+        [ROLLOUT_REASON_FINISHING] = { "finishing",
+                                       "Every agent has had its turn; the last ones are being updated." },
         [ROLLOUT_REASON_IN_FLIGHT_LIMIT] = { "in-flight-limit",
                                              "As many agents are being updated as may be at once; the next follows "
                                              "when one of them has ended." },
         [ROLLOUT_REASON_BATCH_IN_FLIGHT] = { "batch-in-flight",
                                              "The agents of this batch must end before the next batch begins." },
         [ROLLOUT_REASON_NEXT_BATCH] = { "next-batch", "The next batch begins when the period is over." },
-        [ROLLOUT_REASON_SOAKING] = { "soaking", "What was updated is watched for a while before it goes on." },
+        [ROLLOUT_REASON_SOAKING] = { "soaking",
+                                     "What was updated is watched for a while before it goes on." },
         [ROLLOUT_REASON_OUTSIDE_WINDOW] = { "outside-window", "It is outside of the maintenance windows." },
         [ROLLOUT_REASON_AWAITING_APPROVAL] = { "awaiting-approval",
                                                "Somebody must approve before the next batch begins." },
@@ -56,19 +58,25 @@ static const Name reasons[_ROLLOUT_REASON_MAX] = {
 };
 
 static const Name member_states[_MEMBER_STATE_MAX] = {
-        [MEMBER_STATE_PENDING] = { "pending", NULL },         [MEMBER_STATE_IN_FLIGHT] = { "in-flight", NULL },
-        [MEMBER_STATE_SUCCEEDED] = { "succeeded", NULL },     [MEMBER_STATE_FAILED] = { "failed", NULL },
-        [MEMBER_STATE_ROLLED_BACK] = { "rolled-back", NULL }, [MEMBER_STATE_TIMED_OUT] = { "timed-out", NULL },
-        [MEMBER_STATE_SKIPPED] = { "skipped", NULL },         [MEMBER_STATE_CANCELLED] = { "cancelled", NULL },
+        [MEMBER_STATE_PENDING] = { "pending", NULL },
+        [MEMBER_STATE_IN_FLIGHT] = { "in-flight", NULL },
+        [MEMBER_STATE_SUCCEEDED] = { "succeeded", NULL },
+        [MEMBER_STATE_FAILED] = { "failed", NULL },
+        [MEMBER_STATE_ROLLED_BACK] = { "rolled-back", NULL },
+        [MEMBER_STATE_TIMED_OUT] = { "timed-out", NULL },
+        [MEMBER_STATE_SKIPPED] = { "skipped", NULL },
+        [MEMBER_STATE_CANCELLED] = { "cancelled", NULL },
         [MEMBER_STATE_EXCLUDED] = { "excluded", NULL },
 };
 
 static const Name member_reasons[_MEMBER_REASON_MAX] = {
         [MEMBER_REASON_NONE] = { "", "" },
         [MEMBER_REASON_UP_TO_DATE] = { "up-to-date", "It runs this version already." },
-        [MEMBER_REASON_ALREADY_NEWER] = { "already-newer", "It runs a newer version; updates only go forward." },
+        [MEMBER_REASON_ALREADY_NEWER] = { "already-newer",
+                                          "It runs a newer version; updates only go forward." },
         [MEMBER_REASON_ALREADY_OLDER] = { "already-older", "It has gone back further already." },
-        [MEMBER_REASON_PINNED] = { "pinned", "The machine's owner holds it at another version (fleet-agentctl unpin), or lets nobody send it back (RemoteRollback=)." },
+        [MEMBER_REASON_PINNED] = { "pinned",
+                                   "The machine's owner holds it at another version (fleet-agentctl unpin), or lets nobody send it back (RemoteRollback=)." },
         [MEMBER_REASON_ARCH_MISSING] = { "arch-missing", "The release has no build for its architecture." },
         [MEMBER_REASON_NOT_RELEASED] = { "not-released", "The version is in no imported release." },
         [MEMBER_REASON_REQUIRES_MISSING] = { "requires-missing",
@@ -76,10 +84,13 @@ static const Name member_reasons[_MEMBER_REASON_MAX] = {
                                              "for it." },
         [MEMBER_REASON_OFFLINE] = { "offline", "It is offline." },
         [MEMBER_REASON_OTHER_ROLLOUT] = { "other-rollout", "Its turn in another rollout has not ended." },
-        [MEMBER_REASON_OVERRIDDEN] = { "overridden", "Another version is desired for it by something more specific." },
+        [MEMBER_REASON_OVERRIDDEN] = { "overridden",
+                                       "Another version is desired for it by something more specific." },
         [MEMBER_REASON_CONFLICT] = { "conflict", "Another version is desired for it by another selector." },
-        [MEMBER_REASON_VERSION_GONE] = { "version-gone", "The machine does not keep that version any more." },
-        [MEMBER_REASON_BELOW_FLOOR] = { "below-floor", "What it runs forbids to go back to a version that old." },
+        [MEMBER_REASON_VERSION_GONE] = { "version-gone",
+                                         "The machine does not keep that version any more." },
+        [MEMBER_REASON_BELOW_FLOOR] = { "below-floor",
+                                        "What it runs forbids to go back to a version that old." },
         [MEMBER_REASON_REMOVED] = { "removed", "The agent was removed from the gateway." },
         [MEMBER_REASON_ABORTED] = { "aborted", "The rollout was aborted before its turn." },
         [MEMBER_REASON_VERDICT] = { "verdict", "" },

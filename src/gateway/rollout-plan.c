@@ -6,7 +6,8 @@
 
 /* ---- who can take part ---- */
 
-static MemberReason judge_path(const RolloutInput *in, const RolloutMember *m, const RolloutView *v, const char **ret_hop) {
+static MemberReason
+judge_path(const RolloutInput *in, const RolloutMember *m, const RolloutView *v, const char **ret_hop) {
         switch (release_path_next(in->releases, in->n_releases, v->version, v->arch, m->goal, ret_hop)) {
         case RELEASE_PATH_OK:
                 return MEMBER_REASON_NONE;
@@ -29,7 +30,8 @@ static MemberReason judge_rollback(const RolloutInput *in, const RolloutMember *
         return MEMBER_REASON_NONE;
 }
 
-MemberReason rollout_judge(const RolloutInput *in, const RolloutMember *m, const RolloutView *v, const char **ret_hop) {
+MemberReason
+rollout_judge(const RolloutInput *in, const RolloutMember *m, const RolloutView *v, const char **ret_hop) {
         bool back = in->kind == ROLLOUT_KIND_ROLLBACK;
         int c;
 
@@ -38,7 +40,7 @@ MemberReason rollout_judge(const RolloutInput *in, const RolloutMember *m, const
                 return MEMBER_REASON_REMOVED;
         if (v->desired != MEMBER_REASON_NONE)
                 return v->desired;
-        if (!v->version)             /* it has never said Hello */
+        if (!v->version) /* it has never said Hello */
                 return MEMBER_REASON_NONE;
         c = version_compare(v->version, m->goal);
         if (c == 0)
@@ -74,8 +76,8 @@ static void member_classify(const RolloutInput *in, RolloutMember *m, const Roll
 
 /* ---- order ---- */
 
-/* Where an agent stands says nothing about it: names of one rack or one role must not end up in one batch. FNV-1a with the
- * finaliser of SplitMix64. */
+/* Where an agent stands says nothing about it: names of one rack or one role must not end up in one batch.
+ * FNV-1a with the finaliser of SplitMix64. */
 static uint64_t order_key(uint64_t seed, const char *agent) {
         uint64_t h = UINT64_C(14695981039346656037) ^ seed * UINT64_C(0x9e3779b97f4a7c15);
 
@@ -128,7 +130,8 @@ static Entry *entries_new(const RolloutInput *in) {
         Entry *e = new0(Entry, in->n);
 
         for (size_t i = 0; e && i < in->n; i++)
-                e[i] = (Entry){ .index = i, .member = in->members + i,
+                e[i] = (Entry){ .index = i,
+                                .member = in->members + i,
                                 .key = order_key(in->seed, in->members[i].agent) };
         return e;
 }
@@ -137,7 +140,7 @@ static Entry *entries_new(const RolloutInput *in) {
 
 /* Machines of one kind. */
 typedef struct Stratum {
-        size_t first, n;                     /* in the sorted pool */
+        size_t first, n; /* in the sorted pool */
         size_t drawn;
 } Stratum;
 
@@ -194,7 +197,8 @@ static unsigned stratum_news(const Draw *d, const Stratum *s) {
         return n;
 }
 
-/* First what brings the most that no canary has yet, the more common before the rarer; then each kind in proportion. */
+/* First what brings the most that no canary has yet, the more common before the rarer; then each kind in
+ * proportion. */
 static Stratum *draw_choose(const Draw *d) {
         Stratum *best = NULL;
         unsigned best_news = 0;

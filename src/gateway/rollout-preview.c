@@ -10,7 +10,8 @@ void rollout_preview_done(RolloutPreview *p) {
         *p = (RolloutPreview){};
 }
 
-/* The instruction of whoever was admitted will end at this time; here the member's not_before has room for it. */
+/* The instruction of whoever was admitted will end at this time; here the member's not_before has room for
+ * it. */
 static void start_updates(RolloutInput *in, RolloutView *views, usec_t end) {
         for (size_t i = 0; i < in->n; i++)
                 if (in->members[i].instruct) {
@@ -86,7 +87,8 @@ static void free_busy(RolloutInput *in, RolloutView *views, usec_t end) {
                 }
 }
 
-static int play(RolloutProgress *p, RolloutInput *in, RolloutView *views, usec_t update_takes, RolloutPreview *ret) {
+static int
+play(RolloutProgress *p, RolloutInput *in, RolloutView *views, usec_t update_takes, RolloutPreview *ret) {
         usec_t ends = continue_updates(in, usec_add(in->now, update_takes));
 
         for (uint64_t visits = 0; visits < VISITS_MAX; visits += in->n + 1) {
@@ -112,7 +114,7 @@ static int play(RolloutProgress *p, RolloutInput *in, RolloutView *views, usec_t
                         continue;
                 }
                 in->now = MIN(p->next_look, ends);
-                if (in->now == USEC_INFINITY)        /* nothing will happen any more */
+                if (in->now == USEC_INFINITY) /* nothing will happen any more */
                         return 0;
                 ends = end_updates(in, views);
                 if (visits + in->n + 1 >= VISITS_MAX)
@@ -121,7 +123,8 @@ static int play(RolloutProgress *p, RolloutInput *in, RolloutView *views, usec_t
         return 0;
 }
 
-int rollout_preview(const RolloutProgress *p, const RolloutInput *in, usec_t update_takes, RolloutPreview *ret) {
+int rollout_preview(
+                const RolloutProgress *p, const RolloutInput *in, usec_t update_takes, RolloutPreview *ret) {
         _cleanup_free_ RolloutMember *members = memdup(in->members, in->n * sizeof(RolloutMember));
         _cleanup_free_ RolloutView *views = memdup(in->views, in->n * sizeof(RolloutView));
         RolloutProgress progress = *p;

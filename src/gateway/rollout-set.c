@@ -125,25 +125,29 @@ static DesiredKind target_desired_kind(const Target *t) {
 static MemberReason desired_against_rollback(const Fleet *f, const AgentRecord *a, const char *goal) {
         DesiredChoice c = desired_choose(a, f->rows, f->n_rows);
 
-        return c.row && version_compare(c.row->record.version, goal) > 0 ? MEMBER_REASON_OVERRIDDEN : MEMBER_REASON_NONE;
+        return c.row && version_compare(c.row->record.version, goal) > 0 ? MEMBER_REASON_OVERRIDDEN :
+                                                                           MEMBER_REASON_NONE;
 }
 
-MemberReason rollout_set_desired(const RolloutSet *set, const Fleet *f, const AgentRecord *a, const char *goal) {
+MemberReason
+rollout_set_desired(const RolloutSet *set, const Fleet *f, const AgentRecord *a, const char *goal) {
         DesiredKind kind = target_desired_kind(&set->target);
         MemberReason reason = MEMBER_REASON_NONE;
 
         if (set->record.kind == ROLLOUT_KIND_ROLLBACK)
                 return desired_against_rollback(f, a, goal);
         if (kind == DESIRED_KIND_AGENT)
-                return MEMBER_REASON_NONE;   /* nothing is more specific, and what is newer replaces what is older */
+                return MEMBER_REASON_NONE; /* nothing is more specific, and what is newer replaces what is
+                                              older */
         for (size_t i = 0; i < f->n_rows; i++) {
                 const DesiredRow *row = f->rows + i;
 
                 if (row->record.kind > kind || row->record.kind == DESIRED_KIND_ALL ||
                     streq(row->record.version, goal))
                         continue;
-                if (row->record.kind == DESIRED_KIND_AGENT ? !streq(row->record.target, a->id) :
-                                                             !selector_matches(row->selector, agent_record_lookup, (void *) a))
+                if (row->record.kind == DESIRED_KIND_AGENT ?
+                                    !streq(row->record.target, a->id) :
+                                    !selector_matches(row->selector, agent_record_lookup, (void *) a))
                         continue;
                 if (row->record.kind < kind)
                         return MEMBER_REASON_OVERRIDDEN;
@@ -155,7 +159,7 @@ MemberReason rollout_set_desired(const RolloutSet *set, const Fleet *f, const Ag
 typedef struct DesiredScan {
         RolloutSet *set;
         const Fleet *fleet;
-        Hashmap *places;                     /* agent → index + 1 */
+        Hashmap *places; /* agent → index + 1 */
 } DesiredScan;
 
 static int scan_agent(AgentRecord *a, void *userdata) {
@@ -163,8 +167,8 @@ static int scan_agent(AgentRecord *a, void *userdata) {
         uintptr_t place = (uintptr_t) hashmap_get(scan->places, a->id);
 
         if (place > 0)
-                scan->set->views[place - 1].desired =
-                                rollout_set_desired(scan->set, scan->fleet, a, scan->set->members[place - 1].goal);
+                scan->set->views[place - 1].desired = rollout_set_desired(
+                                scan->set, scan->fleet, a, scan->set->members[place - 1].goal);
         return 0;
 }
 
@@ -198,7 +202,9 @@ int rollout_set_read_spec(RolloutSet *set) {
                 r = target_parse(json_object_get(o, "target"), &set->target, &error);
         request_error_done(&error);
         if (r >= 0)
-                r = rollout_spec_parse(json_object_get(o, "strategy"), set->record.kind == ROLLOUT_KIND_ROLLBACK, &set->spec, &pointer, &detail);
+                r = rollout_spec_parse(
+                                json_object_get(o, "strategy"), set->record.kind == ROLLOUT_KIND_ROLLBACK,
+                                &set->spec, &pointer, &detail);
         return r == -ENOMEM ? r : r < 0 ? -EUCLEAN : 0;
 }
 

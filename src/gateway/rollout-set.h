@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* One rollout with all of its members, in memory while something is done with it: read from the store or made for a plan,
- * changed by the pure functions of rollout.h, written back. Worker's thread. */
+/* One rollout with all of its members, in memory while something is done with it: read from the store or
+ * made for a plan, changed by the pure functions of rollout.h, written back. Worker's thread. */
 
 #include "fleet.h"
 #include "hashmap.h"
@@ -10,7 +10,7 @@
 
 /* The values of a trait that occur, each with its number. */
 typedef struct TraitValues {
-        Hashmap *numbers;                    /* value → number + 1 */
+        Hashmap *numbers; /* value → number + 1 */
         char **names;
         size_t n, n_allocated;
 } TraitValues;
@@ -19,7 +19,7 @@ typedef struct RolloutSet {
         RolloutRecord record;
         RolloutSpec spec;
         Target target;
-        RolloutMemberRecord *records;        /* member and view in them are not used, but those below */
+        RolloutMemberRecord *records; /* member and view in them are not used, but those below */
         RolloutMember *members;
         RolloutView *views;
         size_t n, n_records_allocated, n_members_allocated, n_views_allocated;
@@ -43,4 +43,5 @@ RolloutInput rollout_set_input(RolloutSet *set, const Fleet *f, usec_t now);
 int rollout_set_follow_order(RolloutSet *set);
 
 /* What else is desired for an agent: NONE, OVERRIDDEN or CONFLICT. Pure. */
-MemberReason rollout_set_desired(const RolloutSet *set, const Fleet *f, const AgentRecord *a, const char *goal);
+MemberReason
+rollout_set_desired(const RolloutSet *set, const Fleet *f, const AgentRecord *a, const char *goal);

@@ -51,7 +51,8 @@ uint64_t rollout_amount_of(const RolloutAmount *a, uint64_t whole) {
 }
 
 uint64_t rollout_canaries(const RolloutSpec *s, uint64_t cohort) {
-        uint64_t n = s->canary.ids ? strv_length(s->canary.ids) : rollout_amount_of(&s->canary.amount, cohort);
+        uint64_t n = s->canary.ids ? strv_length(s->canary.ids) :
+                                     rollout_amount_of(&s->canary.amount, cohort);
 
         if (s->canary.at_most > 0) /* nobody asked: and a single agent is nobody's canary */
                 n = cohort == 1 ? 0 : MIN(n, (uint64_t) s->canary.at_most);
@@ -67,7 +68,7 @@ uint64_t rollout_batch_size(const RolloutSpec *s, uint32_t batch, uint64_t cohor
 /* ---- reading ---- */
 
 typedef struct Reader {
-        char path[96];               /* of the object that is being read; "" is the strategy itself */
+        char path[96]; /* of the object that is being read; "" is the strategy itself */
         char **pointer, **detail;
 } Reader;
 
@@ -111,14 +112,16 @@ static int check_members(Reader *r, json_t *object, const char *const *known) {
 }
 
 /* Those below leave *ret alone when the member is absent; 1 when it is there. */
-static int read_number(Reader *r, json_t *object, const char *key, uint64_t low, uint64_t high, uint64_t *ret) {
+static int
+read_number(Reader *r, json_t *object, const char *key, uint64_t low, uint64_t high, uint64_t *ret) {
         uint64_t v;
         int k = json_get_u64(object, key, &v);
 
         if (k == -ENOENT)
                 return 0;
         if (k < 0 || v < low || v > high)
-                return refuse(r, key, "\"%s\" must be an integer from %" PRIu64 " to %" PRIu64 ".", key, low, high);
+                return refuse(r, key, "\"%s\" must be an integer from %" PRIu64 " to %" PRIu64 ".", key, low,
+                              high);
         *ret = v;
         return 1;
 }
@@ -158,11 +161,12 @@ static int read_share(Reader *r, json_t *object, const char *key, uint32_t low, 
         if (!v)
                 return 0;
         hundredths = json_is_number(v) ? json_number_value(v) * 100 : -1;
-        whole = hundredths >= 0 && hundredths <= ROLLOUT_SHARE_ALL ? (uint32_t) (hundredths + 0.5) : UINT32_MAX;
+        whole = hundredths >= 0 && hundredths <= ROLLOUT_SHARE_ALL ? (uint32_t) (hundredths + 0.5) :
+                                                                     UINT32_MAX;
         rest = hundredths - whole;
         if (whole < low || whole > ROLLOUT_SHARE_ALL || rest > 1e-6 || rest < -1e-6)
-                return refuse(r, key, "\"%s\" must be a number from %g to 100, with two decimals at most.", key,
-                              low / 100.0);
+                return refuse(r, key, "\"%s\" must be a number from %g to 100, with two decimals at most.",
+                              key, low / 100.0);
         *ret = whole;
         return 1;
 }
@@ -193,8 +197,10 @@ static int read_canary_ids(Reader *r, json_t *list, char ***ret) {
         size_t i;
         int k;
 
-        if (!json_is_array(list) || json_array_size(list) < 1 || json_array_size(list) > ROLLOUT_CANARY_IDS_MAX)
-                return refuse(r, "ids", "\"ids\" must be a list of 1 to %u agent ids.", ROLLOUT_CANARY_IDS_MAX);
+        if (!json_is_array(list) || json_array_size(list) < 1 ||
+            json_array_size(list) > ROLLOUT_CANARY_IDS_MAX)
+                return refuse(r, "ids", "\"ids\" must be a list of 1 to %u agent ids.",
+                              ROLLOUT_CANARY_IDS_MAX);
         json_array_foreach(list, i, v) {
                 const char *id = json_string_value(v);
 
@@ -211,7 +217,8 @@ static int read_canary_ids(Reader *r, json_t *list, char ***ret) {
 }
 
 static int read_canary(Reader *outer, json_t *object, RolloutSpec *s) {
-        static const char *const known[] = { "count", "percent", "ids", "success_percent", "soak_sec", "approval", NULL };
+        static const char *const known[] = { "count",    "percent",  "ids", "success_percent",
+                                             "soak_sec", "approval", NULL };
         Reader r = { .path = "/canary", .pointer = outer->pointer, .detail = outer->detail };
         json_t *ids;
         int k, amount;
@@ -248,8 +255,10 @@ static int read_ramp(Reader *r, json_t *list, RolloutSpec *s) {
         if (!json_is_array(list) || json_array_size(list) > ROLLOUT_RAMP_MAX)
                 return refuse(r, "ramp", "\"ramp\" must be a list of at most %u sizes.", ROLLOUT_RAMP_MAX);
         json_array_foreach(list, i, v) {
-                if (!json_is_integer(v) || json_integer_value(v) < 1 || json_integer_value(v) > ROLLOUT_BATCH_MAX)
-                        return refuse(r, "ramp", "Item %zu of \"ramp\" is no size from 1 to %u.", i, ROLLOUT_BATCH_MAX);
+                if (!json_is_integer(v) || json_integer_value(v) < 1 ||
+                    json_integer_value(v) > ROLLOUT_BATCH_MAX)
+                        return refuse(r, "ramp", "Item %zu of \"ramp\" is no size from 1 to %u.", i,
+                                      ROLLOUT_BATCH_MAX);
                 s->batch.ramp[i] = (uint32_t) json_integer_value(v);
         }
         s->batch.n_ramp = json_array_size(list);
@@ -257,8 +266,8 @@ static int read_ramp(Reader *r, json_t *list, RolloutSpec *s) {
 }
 
 static int read_batch(Reader *outer, json_t *object, RolloutSpec *s) {
-        static const char *const known[] = { "size", "percent", "ramp", "every_sec", "success_percent", "soak_sec",
-                                             "approval", NULL };
+        static const char *const known[] = { "size",     "percent",  "ramp", "every_sec", "success_percent",
+                                             "soak_sec", "approval", NULL };
         Reader r = { .path = "/batch", .pointer = outer->pointer, .detail = outer->detail };
         json_t *ramp;
         int k;
@@ -305,7 +314,9 @@ static int read_days(Reader *r, json_t *list, RolloutWindow *w) {
                 while (day < 7 && !streq_ptr(json_string_value(v), day_names[day]))
                         day++;
                 if (day == 7)
-                        return refuse(r, "days", "Item %zu of \"days\" is none of mon, tue, wed, thu, fri, sat, sun.", i);
+                        return refuse(r, "days",
+                                      "Item %zu of \"days\" is none of mon, tue, wed, thu, fri, sat, sun.",
+                                      i);
                 w->days |= (uint8_t) (1U << day);
         }
         return 0;
@@ -332,7 +343,8 @@ static int read_zone(Reader *r, json_t *object, RolloutWindow *w) {
 
         (void) json_get_string(object, "time_zone", &name);
         if (!name)
-                return refuse(r, "time_zone", "\"time_zone\" must be the name of a time zone such as \"Europe/Berlin\".");
+                return refuse(r, "time_zone",
+                              "\"time_zone\" must be the name of a time zone such as \"Europe/Berlin\".");
         k = timezone_load(name, &w->zone);
         if (k == -EINVAL || k == -ENOENT)
                 return refuse(r, "time_zone",
@@ -355,7 +367,8 @@ static int read_window(Reader *r, json_t *object, RolloutWindow *w) {
         if (k >= 0)
                 k = read_start(r, object, w);
         if (k >= 0)
-                k = read_span(r, object, "duration_sec", ROLLOUT_WINDOW_LENGTH_MIN, ROLLOUT_WINDOW_LENGTH_MAX, &w->length);
+                k = read_span(r, object, "duration_sec", ROLLOUT_WINDOW_LENGTH_MIN,
+                              ROLLOUT_WINDOW_LENGTH_MAX, &w->length);
         if (k == 0)
                 k = refuse(r, "duration_sec", "A window needs a length: \"duration_sec\".");
         return k < 0 ? k : read_zone(r, object, w);
@@ -367,7 +380,8 @@ static int read_windows(Reader *outer, json_t *list, RolloutSpec *s) {
         int k;
 
         if (!json_is_array(list) || json_array_size(list) > ROLLOUT_WINDOWS_MAX)
-                return refuse(outer, "windows", "\"windows\" must be a list of at most %u windows.", ROLLOUT_WINDOWS_MAX);
+                return refuse(outer, "windows", "\"windows\" must be a list of at most %u windows.",
+                              ROLLOUT_WINDOWS_MAX);
         s->windows = new0(RolloutWindow, json_array_size(list));
         if (!s->windows)
                 return -ENOMEM;
@@ -398,8 +412,18 @@ static int read_offline(Reader *r, json_t *object, RolloutSpec *s) {
 
 static int read_strategy(Reader *r, json_t *object, RolloutSpec *s) {
         static const char *const known[] = {
-                "canary",  "batch",           "max_in_flight",      "max_failures", "attempts",  "retry_pause_sec",
-                "offline", "offline_wait_sec", "include_new_agents", "set_desired",  "emergency", "windows",
+                "canary",
+                "batch",
+                "max_in_flight",
+                "max_failures",
+                "attempts",
+                "retry_pause_sec",
+                "offline",
+                "offline_wait_sec",
+                "include_new_agents",
+                "set_desired",
+                "emergency",
+                "windows",
                 NULL,
         };
         json_t *v;
@@ -538,7 +562,8 @@ static int format_windows(json_t *o, const RolloutSpec *s) {
         return r;
 }
 
-static int set_part(json_t *o, const char *key, const RolloutSpec *s, int (*format)(json_t *o, const RolloutSpec *s)) {
+static int
+set_part(json_t *o, const char *key, const RolloutSpec *s, int (*format)(json_t *o, const RolloutSpec *s)) {
         json_t *part = json_object();
         int r = part ? json_set_take(o, key, part) : -ENOMEM;
 

@@ -29,9 +29,9 @@ static usec_t realtime_of(const Step *s, usec_t clock) {
 /* ---- who waits ---- */
 
 typedef struct Waiting {
-        uint64_t ready;              /* could be admitted */
-        uint64_t ready_turn;         /* and it is their turn */
-        uint64_t resting;            /* there, but in a pause before another attempt, or at another update */
+        uint64_t ready;      /* could be admitted */
+        uint64_t ready_turn; /* and it is their turn */
+        uint64_t resting;    /* there, but in a pause before another attempt, or at another update */
         usec_t resting_until;
 } Waiting;
 
@@ -75,14 +75,15 @@ static usec_t next_second_chance(const Step *s) {
         for (size_t i = 0; i < s->in->n; i++) {
                 const RolloutMember *m = s->in->members + i;
 
-                if (m->state == MEMBER_STATE_TIMED_OUT && s->in->views[i].online && member_may_try_again(s, m))
+                if (m->state == MEMBER_STATE_TIMED_OUT && s->in->views[i].online &&
+                    member_may_try_again(s, m))
                         t = min_usec(t, usec_add(m->updated, member_retry_pause(s, m)));
         }
         return t;
 }
 
-/* Canaries that were drawn and cannot serve are replaced by others who are there; those that were named are waited
- * for. */
+/* Canaries that were drawn and cannot serve are replaced by others who are there; those that were named are
+ * waited for. */
 static void replace_canaries(Step *s) {
         uint64_t wanted = rollout_canaries(s->in->spec, s->out->counts.cohort), have = 0, there = 0;
         size_t i;
@@ -93,7 +94,8 @@ static void replace_canaries(Step *s) {
                 there += !s->in->members[i].canary && is_ready(s, i);
         for (i = 0; i < s->in->n; i++) {
                 RolloutMember *m = s->in->members + i;
-                bool gone = m->state == MEMBER_STATE_PENDING && view_is_away(s, s->in->views + i) && there > 0;
+                bool gone = m->state == MEMBER_STATE_PENDING && view_is_away(s, s->in->views + i) &&
+                            there > 0;
 
                 if (!m->canary)
                         continue;
@@ -124,8 +126,8 @@ static usec_t next_replacement(const Step *s) {
         for (size_t i = 0; i < s->in->n; i++) {
                 const RolloutView *v = s->in->views + i;
 
-                if (s->in->members[i].state == MEMBER_STATE_PENDING && s->in->members[i].canary && !v->online &&
-                    !view_is_away(s, v))
+                if (s->in->members[i].state == MEMBER_STATE_PENDING && s->in->members[i].canary &&
+                    !v->online && !view_is_away(s, v))
                         t = min_usec(t, usec_add(v->last_seen, ROLLOUT_AWAY_AFTER));
         }
         return t;
@@ -142,7 +144,8 @@ static usec_t soak_wanted(const Step *s) {
 static bool approval_wanted(const Step *s) {
         if (s->in->spec->emergency)
                 return false;
-        return s->p->batch == ROLLOUT_BATCH_CANARY ? s->in->spec->canary.approval : s->in->spec->batch.approval;
+        return s->p->batch == ROLLOUT_BATCH_CANARY ? s->in->spec->canary.approval :
+                                                     s->in->spec->batch.approval;
 }
 
 /* After the soak: is what succeeded still there, with its version? 1: yes; 0: not yet to be told; -1: no. */
@@ -198,7 +201,8 @@ static bool batch_has_settled(const Step *s) {
 
         if (b->in_flight == 0 && b->waiting == 0)
                 return true;
-        return !whole && (s->p->threshold_waived || is_share_of(b->succeeded, b->admitted, batch_success_wanted(s)));
+        return !whole &&
+               (s->p->threshold_waived || is_share_of(b->succeeded, b->admitted, batch_success_wanted(s)));
 }
 
 /* 1: the next batch may begin; 0: it has to wait, and why was said; -1: paused. */
@@ -234,14 +238,15 @@ static void begin_batch(Step *s) {
         step_look_at_batch(s);
 }
 
-/* The next batch is due when all canaries had their turn; when this one is full; when its period is over and somebody is
- * ready. */
+/* The next batch is due when all canaries had their turn; when this one is full; when its period is over and
+ * somebody is ready. */
 static bool wants_next_batch(const Step *s, const Waiting *w) {
         if (s->p->batch == ROLLOUT_BATCH_CANARY)
                 return s->batch.waiting == 0;
         if (s->p->batch_opened == 0 || w->ready == 0)
                 return false;
-        return s->batch.admitted >= batch_size(s) || s->clock - s->p->batch_opened >= s->in->spec->batch.period;
+        return s->batch.admitted >= batch_size(s) ||
+               s->clock - s->p->batch_opened >= s->in->spec->batch.period;
 }
 
 /* ---- admitting ---- */
@@ -302,7 +307,9 @@ static void finish(Step *s) {
 
 /* Everybody whose turn it is is away, or really everybody. 1: their time was up, and they are skipped. */
 static int wait_for_offline(Step *s, bool everybody) {
-        usec_t patience = s->in->spec->offline == ROLLOUT_OFFLINE_SKIP ? SKIP_AFTER : s->in->spec->offline_wait, end;
+        usec_t patience = s->in->spec->offline == ROLLOUT_OFFLINE_SKIP ? SKIP_AFTER :
+                                                                         s->in->spec->offline_wait,
+               end;
 
         if (s->p->waiting_since == 0)
                 s->p->waiting_since = s->clock;
@@ -311,7 +318,8 @@ static int wait_for_offline(Step *s, bool everybody) {
         if (s->clock < end)
                 return 0;
         for (size_t i = 0; i < s->in->n; i++)
-                if (s->in->members[i].state == MEMBER_STATE_PENDING && (everybody || is_turn_of(s, s->in->members + i)))
+                if (s->in->members[i].state == MEMBER_STATE_PENDING &&
+                    (everybody || is_turn_of(s, s->in->members + i)))
                         member_set(s, s->in->members + i, MEMBER_STATE_SKIPPED, MEMBER_REASON_OFFLINE);
         s->p->waiting_since = 0;
         rollout_count(s->in->members, s->in->n, &s->out->counts);
@@ -342,7 +350,7 @@ static int go_on(Step *s, const Waiting *w, usec_t *ret_window) {
         uint64_t room;
         int r;
 
-        if (!batch_has_settled(s))   /* also when one that had timed out got another turn */
+        if (!batch_has_settled(s)) /* also when one that had timed out got another turn */
                 s->p->settled = 0;
         if (wants_next_batch(s, w)) {
                 r = may_go_on(s);
@@ -361,7 +369,7 @@ static int go_on(Step *s, const Waiting *w, usec_t *ret_window) {
                 return 0;
         }
         room = room_in_batch(s);
-        if (room == 0) {             /* the batch before has had its share of this period */
+        if (room == 0) { /* the batch before has had its share of this period */
                 wait_for(s, ROLLOUT_REASON_NEXT_BATCH, realtime_of(s, s->batch.recent_until));
                 return 0;
         }

@@ -2,7 +2,8 @@
 #include "alloc-util.h"
 #include "rollout-internal.h"
 
-/* Failures that have something in common, and make up most of what has it, stop a rollout before a share of all does. */
+/* Failures that have something in common, and make up most of what has it, stop a rollout before a share of
+ * all does. */
 #define CORRELATED_MIN 3U
 
 /* ---- the present batch ---- */
@@ -38,7 +39,8 @@ uint64_t batch_size(const Step *s) {
 }
 
 uint32_t batch_success_wanted(const Step *s) {
-        return s->p->batch == ROLLOUT_BATCH_CANARY ? s->in->spec->canary.success : s->in->spec->batch.success;
+        return s->p->batch == ROLLOUT_BATCH_CANARY ? s->in->spec->canary.success :
+                                                     s->in->spec->batch.success;
 }
 
 /* ---- thresholds ---- */

@@ -62,13 +62,22 @@ int rollout_retry_failed(RolloutProgress *p, RolloutInput *in) {
         for (size_t i = 0; i < in->n; i++) {
                 RolloutMember *m = in->members + i;
 
-                if (!member_state_is_failure(m->state) || !in->views[i].exists || in->views[i].in_other_rollout)
+                if (!member_state_is_failure(m->state) || !in->views[i].exists ||
+                    in->views[i].in_other_rollout)
                         continue;
                 *m = (RolloutMember){
-                        .agent = m->agent, .goal = m->goal, .from = m->from, .canary = m->canary, .batch = m->batch,
-                        .position = m->position, .admitted = m->admitted, .updated = in->now, .retry = true,
+                        .agent = m->agent,
+                        .goal = m->goal,
+                        .from = m->from,
+                        .canary = m->canary,
+                        .batch = m->batch,
+                        .position = m->position,
+                        .admitted = m->admitted,
+                        .updated = in->now,
+                        .retry = true,
                         .traits = { m->traits[0], m->traits[1], m->traits[2] },
-                        .state = MEMBER_STATE_PENDING, .changed = true,
+                        .state = MEMBER_STATE_PENDING,
+                        .changed = true,
                 };
                 n++;
         }

@@ -91,11 +91,13 @@ static int save_members(RolloutContext *c, RolloutSet *set) {
 
 static int emit_rollout(RolloutContext *c, const RolloutRecord *r, bool progress) {
         return store_job_emit(
-                        c->job, c->store, "rollout", NULL, view_event_text(view_rollout(r)), progress, c->now);
+                        c->job, c->store, "rollout", NULL, view_event_text(view_rollout(r)), progress,
+                        c->now);
 }
 
 static void log_rollout(const RolloutRecord *r) {
-        bool stopped = r->progress.state == ROLLOUT_STATE_PAUSED && r->progress.reason != ROLLOUT_REASON_OPERATOR;
+        bool stopped = r->progress.state == ROLLOUT_STATE_PAUSED &&
+                       r->progress.reason != ROLLOUT_REASON_OPERATOR;
 
         log_event(stopped ? LOG_WARNING : LOG_NOTICE,
                   stopped ? FLEET_MESSAGE_ROLLOUT_STOPPED_STR : FLEET_MESSAGE_ROLLOUT_STATE_STR,
@@ -103,8 +105,8 @@ static void log_rollout(const RolloutRecord *r) {
                   rollout_state_to_string(r->progress.state), stopped ? " by itself" : "",
                   rollout_reason_explain(r->progress.reason), r->detail ? " (" : "", strempty(r->detail),
                   r->detail ? ")" : "", "FLEET_ROLLOUT=%" PRIu64, r->id, "FLEET_VERSION=%s", r->version,
-                  "FLEET_ROLLOUT_STATE=%s", rollout_state_to_string(r->progress.state), "FLEET_ROLLOUT_REASON=%s",
-                  rollout_reason_to_string(r->progress.reason), NULL);
+                  "FLEET_ROLLOUT_STATE=%s", rollout_state_to_string(r->progress.state),
+                  "FLEET_ROLLOUT_REASON=%s", rollout_reason_to_string(r->progress.reason), NULL);
 }
 
 static int audit_rollout(RolloutContext *c, const RolloutRecord *r, const char *action) {
@@ -122,7 +124,8 @@ static int audit_rollout(RolloutContext *c, const RolloutRecord *r, const char *
                 json_decref(detail);
                 return k;
         }
-        return audit_append(c->job, c->store, &audit_actor_gateway, action, target, r->counts.cohort, detail);
+        return audit_append(
+                        c->job, c->store, &audit_actor_gateway, action, target, r->counts.cohort, detail);
 }
 
 /* What people would want to hear of, beyond numbers that move. */
@@ -133,9 +136,10 @@ static bool is_news(const RolloutProgress *a, const RolloutProgress *b) {
 static bool progress_differs(const RolloutProgress *a, const RolloutProgress *b) {
         return is_news(a, b) || a->batch_opened != b->batch_opened || a->settled != b->settled ||
                a->waiting_since != b->waiting_since || a->approved != b->approved ||
-               a->threshold_waived != b->threshold_waived || a->correlation_waived != b->correlation_waived ||
-               a->failures_base != b->failures_base || a->admitted_base != b->admitted_base ||
-               a->paused_since != b->paused_since || a->paused_total != b->paused_total || a->next_look != b->next_look;
+               a->threshold_waived != b->threshold_waived ||
+               a->correlation_waived != b->correlation_waived || a->failures_base != b->failures_base ||
+               a->admitted_base != b->admitted_base || a->paused_since != b->paused_since ||
+               a->paused_total != b->paused_total || a->next_look != b->next_look;
 }
 
 /* What came to be by itself, as opposed to what a person did and is entered under that person's name. */
@@ -178,16 +182,20 @@ static int set_desired(RolloutContext *c, const RolloutSet *set) {
                         c->now, &d, NULL);
 }
 
-static int finish_record(RolloutContext *c, RolloutSet *set, const RolloutOutcome *o, const RolloutProgress *before) {
+static int
+finish_record(RolloutContext *c, RolloutSet *set, const RolloutOutcome *o, const RolloutProgress *before) {
         RolloutRecord *r = &set->record;
         const TraitValues *t = &set->traits[o->correlated_trait];
         char *detail = NULL;
 
         r->counts = o->counts;
-        if (r->progress.state == ROLLOUT_STATE_PAUSED && r->progress.reason == ROLLOUT_REASON_CORRELATED_FAILURES &&
+        if (r->progress.state == ROLLOUT_STATE_PAUSED &&
+            r->progress.reason == ROLLOUT_REASON_CORRELATED_FAILURES &&
             before->state != ROLLOUT_STATE_PAUSED) {
-                detail = strjoinf("%s %s", rollout_trait_to_string(o->correlated_trait),
-                                  isempty(t->names[o->correlated_value]) ? "unknown" : t->names[o->correlated_value]);
+                detail = strjoinf(
+                                "%s %s", rollout_trait_to_string(o->correlated_trait),
+                                isempty(t->names[o->correlated_value]) ? "unknown" :
+                                                                         t->names[o->correlated_value]);
                 if (!detail)
                         return -ENOMEM;
         }
@@ -207,7 +215,12 @@ static int finish_record(RolloutContext *c, RolloutSet *set, const RolloutOutcom
 }
 
 /* A step over a set that may have been changed before: by is whether a person did that. */
-static int step_set(RolloutContext *c, RolloutSet *set, const RolloutProgress *before, const RolloutCounts *counts, bool by) {
+static int
+step_set(RolloutContext *c,
+         RolloutSet *set,
+         const RolloutProgress *before,
+         const RolloutCounts *counts,
+         bool by) {
         RolloutInput in = rollout_set_input(set, c->fleet, c->now);
         RolloutRecord *record = &set->record;
         RolloutProgress after_person = record->progress;
@@ -222,7 +235,8 @@ static int step_set(RolloutContext *c, RolloutSet *set, const RolloutProgress *b
                 r = finish_record(c, set, &o, &after_person);
         if (r < 0)
                 return r;
-        differs = by || progress_differs(&record->progress, before) || memcmp(&record->counts, counts, sizeof(*counts)) != 0;
+        differs = by || progress_differs(&record->progress, before) ||
+                  memcmp(&record->counts, counts, sizeof(*counts)) != 0;
         if (!differs)
                 return 0;
         record->updated = c->now;
@@ -260,7 +274,7 @@ static int add_newcomers(RolloutContext *c, RolloutSet *set) {
 
         r = target_resolve(&set->target, c->store, &error);
         request_error_done(&error);
-        if (r == -EINVAL)            /* its group is gone: then nobody comes by it */
+        if (r == -EINVAL) /* its group is gone: then nobody comes by it */
                 return 0;
         if (r >= 0)
                 r = hashmap_new(&n.known, NULL);

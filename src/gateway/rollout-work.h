@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Rollouts in the store: planned, made, stepped, steered by people. Everything that follows from one call is written in the
- * transaction of its job: members, instructions, the rollout itself, events and entries of the audit log; what has to be
- * sent is handed back and sent after the commit. So whatever ends the gateway in between, no instruction exists that its
- * member does not know, and none is sent that is not durable. Worker's thread. */
+/* Rollouts in the store: planned, made, stepped, steered by people. Everything that follows from one call is
+ * written in the transaction of its job: members, instructions, the rollout itself, events and entries of
+ * the audit log; what has to be sent is handed back and sent after the commit. So whatever ends the gateway
+ * in between, no instruction exists that its member does not know, and none is sent that is not durable.
+ * Worker's thread. */
 
 #include "audit.h"
 #include "rollout-set.h"
@@ -29,7 +30,8 @@ typedef struct RolloutContext {
         RolloutOrders *orders;
 } RolloutContext;
 
-/* One step, and what follows. look_for_new: also take in agents that came since, if it wants any. -ENOENT. */
+/* One step, and what follows. look_for_new: also take in agents that came since, if it wants any. -ENOENT.
+ */
 int rollout_work_step(RolloutContext *c, uint64_t id, bool look_for_new);
 
 /* How long an update has taken lately, from its instruction to its end; a minute when nothing is known. */
@@ -39,11 +41,12 @@ int rollout_work_duration(Store *s, usec_t *ret);
 
 #define ROLLOUTS_ACTIVE_MAX 100U
 
-/* rollout-draft.c. An agent becomes a member that is not yet judged. Takes what it needs out of the record. */
+/* rollout-draft.c. An agent becomes a member that is not yet judged. Takes what it needs out of the record.
+ */
 int rollout_draft_add(RolloutContext *c, RolloutSet *set, AgentRecord *a, const char *goal);
-/* Fills a set with those whom its target names (rollback: whom the parent brought to its version) and plans; target, spec,
- * kind, version and parent of the set are given, and the target is resolved. Refuses what could not get on: -EINVAL with
- * the error. Writes nothing. */
+/* Fills a set with those whom its target names (rollback: whom the parent brought to its version) and plans;
+ * target, spec, kind, version and parent of the set are given, and the target is resolved. Refuses what
+ * could not get on: -EINVAL with the error. Writes nothing. */
 int rollout_draft_plan(RolloutContext *c, RolloutSet *set, RequestError *reterr);
 /* Writes what was planned, and makes the first step. */
 int rollout_work_create(RolloutContext *c, RolloutSet *set);
@@ -59,8 +62,9 @@ typedef enum RolloutVerb {
         _ROLLOUT_VERB_MAX,
         _ROLLOUT_VERB_INVALID = -EINVAL,
 } RolloutVerb;
-const char *rollout_verb_to_string(RolloutVerb v);           /* "retry-failed" */
+const char *rollout_verb_to_string(RolloutVerb v); /* "retry-failed" */
 RolloutVerb rollout_verb_from_string(const char *s);
 
-/* To a set that was loaded in this job. *ret_concerned: how many agents it is about. -EBUSY: its state does not allow it. */
+/* To a set that was loaded in this job. *ret_concerned: how many agents it is about. -EBUSY: its state does
+ * not allow it. */
 int rollout_work_verb(RolloutContext *c, RolloutSet *set, RolloutVerb verb, uint64_t *ret_concerned);

@@ -3,8 +3,8 @@
 
 #include "string-util.h"
 
-#define ROLLOUT_COLUMNS \
-        "kind, parent, version, description, spec, state, active, reason, detail, batch, batch_opened, settled, " \
+#define ROLLOUT_COLUMNS                                                                                                  \
+        "kind, parent, version, description, spec, state, active, reason, detail, batch, batch_opened, settled, "        \
         "waiting_since, approved, waived, paused_since, paused_total, failures_base, admitted_base, next_look, counts, " \
         "created, started, updated, finished, actor, revision"
 
@@ -36,7 +36,7 @@ static int rollout_read(Query *q, RolloutRecord *r) {
         query_get_text(q, &r->description);
         query_get_text(q, &r->spec);
         query_get_text(q, &state);
-        (void) query_get_u64(q);     /* active follows from the state */
+        (void) query_get_u64(q); /* active follows from the state */
         query_get_text(q, &reason);
         query_get_text(q, &r->detail);
         p->batch = (uint32_t) query_get_u64(q);
@@ -116,7 +116,8 @@ int sqlite_rollout_put(Store *s, RolloutRecord *r) {
         query_u64(&q, p->settled);
         query_u64(&q, p->waiting_since);
         query_u64(&q, p->approved);
-        query_u64(&q, (p->threshold_waived ? WAIVED_THRESHOLD : 0) | (p->correlation_waived ? WAIVED_CORRELATION : 0));
+        query_u64(&q, (p->threshold_waived ? WAIVED_THRESHOLD : 0) |
+                                      (p->correlation_waived ? WAIVED_CORRELATION : 0));
         query_u64(&q, p->paused_since);
         query_u64(&q, p->paused_total);
         query_u64(&q, p->failures_base);
@@ -157,7 +158,8 @@ int sqlite_rollouts_each(Store *s, const RolloutFilter *f, store_rollout_t callb
         _cleanup_query_ Query q = {};
 
         query_begin(&q, s,
-                    "SELECT id, " ROLLOUT_COLUMNS " FROM rollouts WHERE (?1 = 0 OR active = 1) AND (?2 = 0 OR id < ?2) "
+                    "SELECT id, " ROLLOUT_COLUMNS
+                    " FROM rollouts WHERE (?1 = 0 OR active = 1) AND (?2 = 0 OR id < ?2) "
                     "AND (?3 IS NULL OR state = ?3) AND (?4 IS NULL OR version = ?4) ORDER BY id DESC LIMIT ?5");
         query_u64(&q, f->active);
         query_u64(&q, f->before);
@@ -187,7 +189,9 @@ int sqlite_rollouts_count(Store *s, const RolloutFilter *f, uint64_t *ret) {
 int sqlite_rollouts_due(Store *s, usec_t now, store_rollout_t callback, void *userdata) {
         _cleanup_query_ Query q = {};
 
-        query_begin(&q, s, "SELECT id, " ROLLOUT_COLUMNS " FROM rollouts WHERE active = 1 AND next_look <= ? ORDER BY id");
+        query_begin(&q, s,
+                    "SELECT id, " ROLLOUT_COLUMNS
+                    " FROM rollouts WHERE active = 1 AND next_look <= ? ORDER BY id");
         put_time(&q, now);
         return rollouts_iterate(&q, callback, userdata);
 }
@@ -206,16 +210,16 @@ int sqlite_rollout_next_look(Store *s, usec_t *ret) {
 
 /* ---- members ---- */
 
-#define MEMBER_COLUMNS \
+#define MEMBER_COLUMNS                                                                                                   \
         "m.agent, m.position, m.state, m.reason, m.canary, m.batch, m.goal, m.from_version, m.instruction, m.attempts, " \
         "m.retry, m.admitted, m.not_before, m.updated, m.hostname, m.os, m.kernel, m.arch"
-#define VIEW_COLUMNS \
+#define VIEW_COLUMNS                                                                                                     \
         "a.id IS NOT NULL, coalesce(a.state, 0), a.version, a.architecture, a.previous_version, coalesce(a.pinned, 0), " \
-        "a.pinned_version, coalesce(a.last_seen, 0), i.number IS NOT NULL, i.phase, i.verdict, i.version, " \
-        "coalesce(i.finished, 0), " \
-        "EXISTS (SELECT 1 FROM instructions o WHERE o.agent = m.agent AND o.terminal = 0 AND " \
+        "a.pinned_version, coalesce(a.last_seen, 0), i.number IS NOT NULL, i.phase, i.verdict, i.version, "              \
+        "coalesce(i.finished, 0), "                                                                                      \
+        "EXISTS (SELECT 1 FROM instructions o WHERE o.agent = m.agent AND o.terminal = 0 AND "                           \
         "(m.instruction IS NULL OR o.id <> m.instruction))"
-#define MEMBER_FROM \
+#define MEMBER_FROM                                                                                         \
         " FROM rollout_members m LEFT JOIN agents a ON a.id = m.agent LEFT JOIN instructions i ON i.id = m.instruction "
 
 /* An admission of no batch, in a column that knows no such number. */
@@ -234,7 +238,8 @@ static int member_state_read(RolloutMember *m, const char *state, const char *re
         /* a failure's reason is its verdict; a lease that ended has none */
         m->verdict = update_verdict_from_string(reason);
         if (m->verdict < 0)
-                m->verdict = m->reason == MEMBER_REASON_VERDICT ? UPDATE_VERDICT_NONE : UPDATE_VERDICT_INTERNAL;
+                m->verdict = m->reason == MEMBER_REASON_VERDICT ? UPDATE_VERDICT_NONE :
+                                                                  UPDATE_VERDICT_INTERNAL;
         m->reason = MEMBER_REASON_VERDICT;
         return 0;
 }
@@ -313,11 +318,13 @@ static int members_iterate(Query *q, store_rollout_member_t callback, void *user
         return r;
 }
 
-int sqlite_rollout_members_each(Store *s, uint64_t rollout, store_rollout_member_t callback, void *userdata) {
+int sqlite_rollout_members_each(
+                Store *s, uint64_t rollout, store_rollout_member_t callback, void *userdata) {
         _cleanup_query_ Query q = {};
 
         query_begin(&q, s,
-                    "SELECT " MEMBER_COLUMNS ", " VIEW_COLUMNS MEMBER_FROM "WHERE m.rollout = ? ORDER BY m.position");
+                    "SELECT " MEMBER_COLUMNS ", " VIEW_COLUMNS MEMBER_FROM
+                    "WHERE m.rollout = ? ORDER BY m.position");
         query_u64(&q, rollout);
         return members_iterate(&q, callback, userdata);
 }

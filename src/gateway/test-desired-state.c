@@ -11,7 +11,8 @@
 static const DesiredPolicy policy = { .attempts_max = 3,
                                       .pause = 10 * USEC_PER_SEC,
                                       .pause_max = 30 * USEC_PER_SEC };
-static char *const intel[] = { (char *) "x86_64", NULL }, *const both[] = { (char *) "x86_64", (char *) "aarch64", NULL };
+static char *const intel[] = { (char *) "x86_64", NULL }, *const both[] = { (char *) "x86_64",
+                                                                            (char *) "aarch64", NULL };
 static const ReleaseInfo releases[] = {
         { .version = "1.0.0", .archs = intel },
         { .version = "1.1.0", .archs = intel },
@@ -22,9 +23,9 @@ static const ReleaseInfo releases[] = {
 
 typedef struct Case {
         const char *name;
-        const char *running;                 /* default "1.0.0" */
-        const char *arch;                    /* default "x86_64" */
-        const char *desired;                 /* NULL: no row */
+        const char *running; /* default "1.0.0" */
+        const char *arch;    /* default "x86_64" */
+        const char *desired; /* NULL: no row */
         bool offline, pinned, conflict, retry;
         /* the outstanding one */
         const char *outstanding;
@@ -34,18 +35,18 @@ typedef struct Case {
         bool has_last;
         UpdatePhase last_phase;
         UpdateVerdict last_verdict;
-        uint64_t last_attempt;               /* default 1 */
+        uint64_t last_attempt; /* default 1 */
         usec_t last_age;
         bool last_before_enrolment;
-        const char *last_version;            /* default: the desired one */
-        const char *from;                    /* of the outstanding one */
-        uint64_t rollout;                    /* of the outstanding one */
+        const char *last_version; /* default: the desired one */
+        const char *from;         /* of the outstanding one */
+        uint64_t rollout;         /* of the outstanding one */
         bool in_rollout;
-        const char *next;                    /* expected version; default: the desired one */
+        const char *next; /* expected version; default: the desired one */
         DesiredAction action;
         DesiredReason reason;
         uint64_t attempt;
-        usec_t wait;                         /* from T0 */
+        usec_t wait; /* from T0 */
 } Case;
 
 #define NOTHING(r) .action = DESIRED_ACTION_NOTHING, .reason = DESIRED_REASON_##r
@@ -71,10 +72,12 @@ static const Case cases[] = {
           LAST(SUCCEEDED, NONE, USEC_PER_SEC), NOTHING(WENT_BACK) },
         { "a stepping stone is missing", .desired = "3.0.0", NOTHING(REQUIRES_MISSING) },
         { "at the stepping stone", .desired = "2.0.0", .outstanding = "1.2.0", .from = "1.0.0",
-          .outstanding_phase = UPDATE_PHASE_DOWNLOADING, .action = DESIRED_ACTION_REPEAT, .reason = DESIRED_REASON_UPDATING },
+          .outstanding_phase = UPDATE_PHASE_DOWNLOADING, .action = DESIRED_ACTION_REPEAT,
+          .reason = DESIRED_REASON_UPDATING },
         { "a turn in a rollout", .desired = "1.1.0", .in_rollout = true, NOTHING(IN_ROLLOUT) },
         { "sent by a rollout", .desired = "1.1.0", .in_rollout = true, .outstanding = "1.2.0", .rollout = 7,
-          .outstanding_phase = UPDATE_PHASE_OFFERED, .action = DESIRED_ACTION_REPEAT, .reason = DESIRED_REASON_UPDATING },
+          .outstanding_phase = UPDATE_PHASE_OFFERED, .action = DESIRED_ACTION_REPEAT,
+          .reason = DESIRED_REASON_UPDATING },
         { "a build for it", .arch = "aarch64", .desired = "1.2.0", INSTRUCT(1) },
         { "pinned", .desired = "1.1.0", .pinned = true, NOTHING(PINNED) },
         { "pinned at the desired one", .running = "1.1.0", .desired = "1.1.0", .pinned = true,
@@ -151,8 +154,11 @@ static void run_case(const Case *c) {
         };
         InstructionRecord last = {
                 .version = (char *) (c->last_version ?: c->desired),
-                .phase = c->last_phase, .verdict = c->last_verdict, .attempt = c->last_attempt ?: 1,
-                .created = t - c->last_age - 1, .finished = t - c->last_age,
+                .phase = c->last_phase,
+                .verdict = c->last_verdict,
+                .attempt = c->last_attempt ?: 1,
+                .created = t - c->last_age - 1,
+                .finished = t - c->last_age,
         };
         DesiredInput in = {
                 .agent = &agent,
@@ -244,15 +250,15 @@ static void test_choose(void) {
         c = desired_choose(&a, rows, 1);
         assert_se(c.row == &rows[0]);
         c = desired_choose(&a, rows, 3);
-        assert_se(c.row == &rows[2] && !c.conflict);         /* agreeing selectors: the later */
+        assert_se(c.row == &rows[2] && !c.conflict); /* agreeing selectors: the later */
         c = desired_choose(&a, rows, 4);
-        assert_se(c.row == &rows[3]);                        /* the more specific */
+        assert_se(c.row == &rows[3]); /* the more specific */
 
         rows[2].record.version = (char *) "1.2.0";
         c = desired_choose(&a, rows, 3);
         assert_se(!c.row && c.conflict);
         c = desired_choose(&a, rows, 4);
-        assert_se(c.row == &rows[3] && !c.conflict);         /* a conflict below does not matter */
+        assert_se(c.row == &rows[3] && !c.conflict); /* a conflict below does not matter */
 
         assert_se(labels_set(&labels, "tier", "") == 0);
         a.labels = labels;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Thousands of random fleets, strategies, failures and operators; after every step what must always hold is computed
- * anew, from what was seen from outside. FLEET_TEST_SEED=N repeats one run, FLEET_TEST_RUNS=N makes more or less of
- * them. */
+/* Thousands of random fleets, strategies, failures and operators; after every step what must always hold is
+ * computed anew, from what was seen from outside. FLEET_TEST_SEED=N repeats one run, FLEET_TEST_RUNS=N makes
+ * more or less of them. */
 
 #include "alloc-util.h"
 #include "rollout-fixture.h"
@@ -16,23 +16,23 @@
 typedef enum Fate {
         FATE_SUCCEEDS,
         FATE_ROLLS_BACK,
-        FATE_FAILS_FOR_NOW,          /* for a reason that may pass */
-        FATE_SAYS_NOTHING,           /* the lease ends */
-        FATE_SAYS_IT_LATE,           /* the lease ends, and then it had succeeded */
+        FATE_FAILS_FOR_NOW, /* for a reason that may pass */
+        FATE_SAYS_NOTHING,  /* the lease ends */
+        FATE_SAYS_IT_LATE,  /* the lease ends, and then it had succeeded */
         _FATE_MAX,
 } Fate;
 
 typedef struct Machine {
-        usec_t flips;                /* goes away or comes back; USEC_INFINITY: stays */
-        usec_t ends;                 /* of its instruction; USEC_INFINITY: none */
-        usec_t frees;                /* the update that did not come from here ends; USEC_INFINITY: there is none */
+        usec_t flips; /* goes away or comes back; USEC_INFINITY: stays */
+        usec_t ends;  /* of its instruction; USEC_INFINITY: none */
+        usec_t frees; /* the update that did not come from here ends; USEC_INFINITY: there is none */
         Fate fate;
-        bool was_late;               /* a lease has ended */
+        bool was_late; /* a lease has ended */
 } Machine;
 
 typedef struct Admission {
         uint32_t member, batch;
-        usec_t clock;                /* the rollout's, by our own counting */
+        usec_t clock; /* the rollout's, by our own counting */
 } Admission;
 
 typedef struct World {
@@ -42,10 +42,10 @@ typedef struct World {
         Admission admissions[ADMISSIONS_MAX];
         size_t n_admissions;
         unsigned weights[_FATE_MAX];
-        bool flaky;                  /* machines come and go */
+        bool flaky; /* machines come and go */
         unsigned steps, approvals, batches_begun, waivers;
-        usec_t unpaused, last_now;   /* our own count of the rollout's clock */
-        usec_t canaries_ended;       /* on it */
+        usec_t unpaused, last_now; /* our own count of the rollout's clock */
+        usec_t canaries_ended;     /* on it */
         uint64_t failures_base, admitted_base;
         bool retried;
 } World;
@@ -64,26 +64,30 @@ static bool chance(World *w, unsigned percent) {
 static void describe(const World *w) {
         const RolloutProgress *p = &w->f.progress;
 
-        fprintf(stderr, "%s, %s, batch %u, opened %" PRIu64 ", clock %" PRIu64 ", next look in %" PRIi64 " s\n",
-                rollout_state_to_string(p->state), rollout_reason_to_string(p->reason), p->batch, p->batch_opened,
-                w->unpaused, p->next_look == USEC_INFINITY ? -1 : (int64_t) ((p->next_look - w->f.now) / SEC));
+        fprintf(stderr,
+                "%s, %s, batch %u, opened %" PRIu64 ", clock %" PRIu64 ", next look in %" PRIi64 " s\n",
+                rollout_state_to_string(p->state), rollout_reason_to_string(p->reason), p->batch,
+                p->batch_opened, w->unpaused,
+                p->next_look == USEC_INFINITY ? -1 : (int64_t) ((p->next_look - w->f.now) / SEC));
         for (MemberState s = 0; s < _MEMBER_STATE_MAX; s++)
                 fprintf(stderr, "  %" PRIu64 " %s\n", w->f.outcome.counts.n[s], member_state_to_string(s));
         for (size_t i = 0; i < w->f.n; i++)
                 if (member_state_is_active(w->f.members[i].state))
                         fprintf(stderr, "  %s %s%s%s ends %" PRIi64 " %s\n", w->f.members[i].agent,
-                                member_state_to_string(w->f.members[i].state), w->f.members[i].canary ? " canary" : "",
-                                w->f.views[i].online ? " online" : "",
-                                (int64_t) w->machines[i].ends, update_phase_to_string(w->f.views[i].phase));
+                                member_state_to_string(w->f.members[i].state),
+                                w->f.members[i].canary ? " canary" : "",
+                                w->f.views[i].online ? " online" : "", (int64_t) w->machines[i].ends,
+                                update_phase_to_string(w->f.views[i].phase));
 }
 
-#define check(w, expr)                                                                                               \
-        do {                                                                                                         \
-                if (!(expr)) {                                                                                       \
-                        fprintf(stderr, "seed %" PRIu64 ", step %u: '%s' does not hold\n", (w)->seed, (w)->steps, #expr);      \
-                        describe(w);                                                                                 \
-                        abort();                                                                                     \
-                }                                                                                                    \
+#define check(w, expr)                                                                                      \
+        do {                                                                                                \
+                if (!(expr)) {                                                                              \
+                        fprintf(stderr, "seed %" PRIu64 ", step %u: '%s' does not hold\n", (w)->seed,       \
+                                (w)->steps, #expr);                                                         \
+                        describe(w);                                                                        \
+                        abort();                                                                            \
+                }                                                                                           \
         } while (false)
 
 /* ---- making ---- */
@@ -139,7 +143,8 @@ static void make_machines(World *w) {
         w->flaky = chance(w, 40);
         for (size_t i = 0; i < f->n; i++) {
                 f->members[i].traits[ROLLOUT_TRAIT_OS] = (uint32_t) draw(w, f->n_traits[ROLLOUT_TRAIT_OS]);
-                f->members[i].traits[ROLLOUT_TRAIT_KERNEL] = (uint32_t) draw(w, f->n_traits[ROLLOUT_TRAIT_KERNEL]);
+                f->members[i].traits[ROLLOUT_TRAIT_KERNEL] =
+                                (uint32_t) draw(w, f->n_traits[ROLLOUT_TRAIT_KERNEL]);
                 f->views[i].online = !chance(w, away);
                 if (chance(w, 5))
                         f->views[i].version = "1.1.0";
@@ -169,7 +174,7 @@ static void check_plan(World *w) {
         RolloutProgress p;
 
         assert_se(members && views);
-        for (size_t i = f->n; i > 1; i--) {          /* shuffled */
+        for (size_t i = f->n; i > 1; i--) { /* shuffled */
                 size_t j = draw(w, i);
                 RolloutMember m = members[i - 1];
                 RolloutView v = views[i - 1];
@@ -184,8 +189,10 @@ static void check_plan(World *w) {
         in.views = views;
         assert_ok(rollout_plan(&in, views, &p, NULL));
         for (size_t i = 0; i < f->n; i++)
-                check(w, streq(members[i].agent, f->members[i].agent) && members[i].canary == f->members[i].canary &&
-                                         members[i].state == f->members[i].state && members[i].position == i);
+                check(w, streq(members[i].agent, f->members[i].agent) &&
+                                         members[i].canary == f->members[i].canary &&
+                                         members[i].state == f->members[i].state &&
+                                         members[i].position == i);
 }
 
 /* ---- what must always hold ---- */
@@ -207,7 +214,8 @@ static void check_admission(World *w, size_t i, usec_t clock) {
         check(w, m->state == MEMBER_STATE_IN_FLIGHT && v->exists && v->online && v->version && !v->busy);
         check(w, !streq(v->version, m->goal) && !streq_ptr(v->arch, "riscv64") && !v->pinned);
         check(w, m->attempts <= f->spec.attempts);
-        check(w, f->spec.emergency || rollout_windows_open(f->spec.windows, f->spec.n_windows, f->now, &until));
+        check(w,
+              f->spec.emergency || rollout_windows_open(f->spec.windows, f->spec.n_windows, f->now, &until));
         if (m->batch == ROLLOUT_BATCH_CANARY)
                 check(w, m->canary);
         else {
@@ -241,14 +249,16 @@ static void check_first_batch(World *w, usec_t clock) {
                 if (!m->canary)
                         continue;
                 canaries++;
-                /* but for one whose lease had ended, which then counts as a failure, and which came back since */
+                /* but for one whose lease had ended, which then counts as a failure, and which came back
+                 * since */
                 check(w, !member_state_is_active(m->state) || m->batch != ROLLOUT_BATCH_CANARY ||
                                          w->machines[i].was_late);
                 check(w, m->batch != ROLLOUT_BATCH_NONE || m->state == MEMBER_STATE_SKIPPED);
                 well += m->state == MEMBER_STATE_SUCCEEDED;
                 badly += member_state_is_failure(m->state);
         }
-        check(w, w->waivers > 0 || w->retried || well * ROLLOUT_SHARE_ALL >= (well + badly) * f->spec.canary.success);
+        check(w, w->waivers > 0 || w->retried ||
+                                 well * ROLLOUT_SHARE_ALL >= (well + badly) * f->spec.canary.success);
         if (canaries > 0 && !f->spec.emergency && w->waivers == 0 && !w->retried)
                 check(w, clock >= w->canaries_ended + f->spec.canary.soak);
 }
@@ -434,15 +444,18 @@ static void machine_events(World *w) {
                         v->last_seen = w->f.now;
                         if (!v->version)
                                 v->version = "1.0.0";
-                        m->flips = w->flaky && chance(w, 60) ? w->f.now + 1 + draw(w, 3 * USEC_PER_HOUR) : USEC_INFINITY;
+                        m->flips = w->flaky && chance(w, 60) ? w->f.now + 1 + draw(w, 3 * USEC_PER_HOUR) :
+                                                               USEC_INFINITY;
                 }
                 if (m->frees <= w->f.now) {
                         v->busy = false;
                         m->frees = USEC_INFINITY;
                 }
                 if (m->ends <= w->f.now) {
-                        /* a late word about an instruction that was followed by another is no word any more */
-                        if (v->phase == UPDATE_PHASE_TIMED_OUT && w->f.members[i].state == MEMBER_STATE_PENDING)
+                        /* a late word about an instruction that was followed by another is no word any more
+                         */
+                        if (v->phase == UPDATE_PHASE_TIMED_OUT &&
+                            w->f.members[i].state == MEMBER_STATE_PENDING)
                                 m->ends = USEC_INFINITY;
                         else
                                 end_instruction(w, i);
@@ -481,7 +494,7 @@ static void retry(World *w) {
         rollout_count(w->f.members, w->f.n, &c);
         w->failures_base = c.failures;
         w->admitted_base = c.admitted - MIN(c.admitted, c.n[MEMBER_STATE_IN_FLIGHT] + (uint64_t) n);
-        for (size_t i = 0; i < w->f.n; i++)          /* what was said before is forgotten */
+        for (size_t i = 0; i < w->f.n; i++) /* what was said before is forgotten */
                 if (w->f.members[i].state == MEMBER_STATE_PENDING)
                         w->machines[i].ends = USEC_INFINITY;
 }
@@ -526,7 +539,7 @@ static void run(uint64_t seed) {
         for (Fate k = FATE_ROLLS_BACK; k < _FATE_MAX; k++)
                 w->weights[k] = chance(w, 50) ? (unsigned) draw(w, chance(w, 20) ? 200 : 10) : 0;
         check_plan(w);
-        for (size_t i = 0; i < f->n; i++)            /* the plan has put them into an order */
+        for (size_t i = 0; i < f->n; i++) /* the plan has put them into an order */
                 w->machines[i] = (Machine){
                         .flips = !f->views[i].online && chance(w, 70) ? f->now + 1 + draw(w, USEC_PER_DAY) :
                                  w->flaky && chance(w, 30)            ? f->now + 1 + draw(w, USEC_PER_HOUR) :
@@ -540,7 +553,7 @@ static void run(uint64_t seed) {
         while (!rollout_state_is_terminal(f->progress.state)) {
                 usec_t next = MIN(next_event(w), f->progress.next_look);
 
-                check(w, f->now < limit);            /* every path ends */
+                check(w, f->now < limit); /* every path ends */
                 if (next != USEC_INFINITY && chance(w, 20))
                         look_early(w, next);
                 if (next == USEC_INFINITY || chance(w, 5))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Strategies as JSON: what is understood, what is refused, where and with which words; and that writing and reading are each
- * other's opposite. */
+/* Strategies as JSON: what is understood, what is refused, where and with which words; and that writing and
+ * reading are each other's opposite. */
 
 #include "rollout-fixture.h"
 #include "string-util.h"
@@ -43,9 +43,10 @@ static void test_refused(void) {
                 { "{\"windows\":[{\"days\":[\"monday\"]}]}", "/windows/0/days", "Item 0" },
                 { "{\"windows\":[{\"days\":[\"mon\"],\"start\":\"24:00\"}]}", "/windows/0/start", "23:59" },
                 { "{\"windows\":[{\"days\":[\"mon\"],\"start\":\"9:00\"}]}", "/windows/0/start", "22:00" },
-                { "{\"windows\":[{\"days\":[\"mon\"],\"start\":\"09:00\"}]}", "/windows/0/duration_sec", "length" },
-                { "{\"windows\":[{\"days\":[\"mon\"],\"start\":\"09:00\",\"duration_sec\":60}]}", "/windows/0/duration_sec",
-                  "300" },
+                { "{\"windows\":[{\"days\":[\"mon\"],\"start\":\"09:00\"}]}", "/windows/0/duration_sec",
+                  "length" },
+                { "{\"windows\":[{\"days\":[\"mon\"],\"start\":\"09:00\",\"duration_sec\":60}]}",
+                  "/windows/0/duration_sec", "300" },
                 { "{\"windows\":[{\"days\":[\"mon\"],\"start\":\"09:00\",\"duration_sec\":3600,\"time_zone\":\"Mars/Olympus\"}]}",
                   "/windows/0/time_zone", "tzdata" },
                 { "{\"windows\":[{\"days\":[\"mon\"],\"start\":\"09:00\",\"duration_sec\":3600,\"time_zone\":\"../x\"}]}",
@@ -98,8 +99,8 @@ static void test_values(void) {
         _cleanup_(rollout_spec_done) RolloutSpec s = {};
         _cleanup_free_ char *pointer = NULL, *detail = NULL;
 
-        assert_ok(parse("{\"canary\":{\"percent\":2.5},\"max_failures\":{\"percent\":0.01},\"batch\":{\"percent\":33}}", &s,
-                        &pointer, &detail));
+        assert_ok(parse("{\"canary\":{\"percent\":2.5},\"max_failures\":{\"percent\":0.01},\"batch\":{\"percent\":33}}",
+                        &s, &pointer, &detail));
         assert_se(s.canary.amount.is_share && s.canary.amount.value == 250 && s.canary.at_most == 0);
         assert_se(s.max_failures.value == 1 && s.max_failures.is_share);
         assert_se(rollout_canaries(&s, 2400) == 60 && rollout_canaries(&s, 1) == 1);

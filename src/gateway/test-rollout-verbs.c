@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What each rule of a rollout does, by itself: retries, machines that are away, windows, what people do, and clocks. */
+/* What each rule of a rollout does, by itself: retries, machines that are away, windows, what people do, and
+ * clocks. */
 
 #include "alloc-util.h"
 #include "rollout-fixture.h"
@@ -27,7 +28,8 @@ static void test_retries(void) {
         fleet_step_at(&f, MORNING + 3 * MINUTE);
         fleet_end(&f, 0, UPDATE_PHASE_FAILED, UPDATE_VERDICT_DISK_FULL);
         expect_completed(&f);
-        assert_se(f.members[0].state == MEMBER_STATE_FAILED && f.members[0].verdict == UPDATE_VERDICT_DISK_FULL);
+        assert_se(f.members[0].state == MEMBER_STATE_FAILED &&
+                  f.members[0].verdict == UPDATE_VERDICT_DISK_FULL);
 }
 
 /* It said that the download failed, and then runs the version all the same: somebody helped. */
@@ -72,7 +74,8 @@ static void test_timed_out(void) {
         f.members[0].state = MEMBER_STATE_TIMED_OUT;
         f.views[0].online = false;
         fleet_end(&f, 0, UPDATE_PHASE_ROLLED_BACK, UPDATE_VERDICT_CRASHED);
-        assert_se(f.members[0].state == MEMBER_STATE_ROLLED_BACK && f.members[0].verdict == UPDATE_VERDICT_CRASHED);
+        assert_se(f.members[0].state == MEMBER_STATE_ROLLED_BACK &&
+                  f.members[0].verdict == UPDATE_VERDICT_CRASHED);
 
         /* one that is there and says nothing gets another turn */
         f.views[1].online = true;
@@ -115,7 +118,7 @@ static void test_retry_failed(void) {
         assert_se(f.members[fleet_first(&f, IN_FLIGHT)].retry);
         fleet_fail_one(&f);
         expect_running(&f, FINISHING, 0, 2);
-        fleet_fail_one(&f);                /* two of three: more than half of those that were tried again */
+        fleet_fail_one(&f); /* two of three: more than half of those that were tried again */
         expect_paused(&f, MAX_FAILURES, 0, 1);
 }
 
@@ -169,7 +172,8 @@ static void test_windows(void) {
         fleet_init(&f, 4);
         f.spec.windows = new0(RolloutWindow, 1);
         f.spec.n_windows = 1;
-        f.spec.windows[0] = (RolloutWindow){ .days = 1U << 3, .start = 22 * 60, .length = 2 * USEC_PER_HOUR };
+        f.spec.windows[0] =
+                        (RolloutWindow){ .days = 1U << 3, .start = 22 * 60, .length = 2 * USEC_PER_HOUR };
         assert_ok(timezone_load("Europe/Berlin", &f.spec.windows[0].zone));
         f.spec.max_in_flight = 2;
         assert_ok(fleet_plan(&f, NULL));
@@ -179,7 +183,7 @@ static void test_windows(void) {
         fleet_step_at(&f, MORNING + 11 * USEC_PER_HOUR);
         expect_running(&f, IN_FLIGHT_LIMIT, 2, 2);
         assert_se(f.progress.next_look == MORNING + 13 * USEC_PER_HOUR);
-        f.now = MORNING + 13 * USEC_PER_HOUR;         /* closed: what is in flight ends, nothing new begins */
+        f.now = MORNING + 13 * USEC_PER_HOUR; /* closed: what is in flight ends, nothing new begins */
         fleet_succeed(&f);
         expect_running(&f, OUTSIDE_WINDOW, 2, 0);
         assert_se(f.progress.next_look == MORNING + (11 + 7 * 24) * USEC_PER_HOUR);
@@ -230,7 +234,7 @@ static void test_pause(void) {
         rollout_count(f.members, f.n, &counts);
         assert_ok(rollout_resume(&f.progress, &counts, f.now));
         fleet_step(&f);
-        expect_running(&f, NEXT_BATCH, 5, 5);         /* the hour did not count */
+        expect_running(&f, NEXT_BATCH, 5, 5); /* the hour did not count */
         assert_se(f.progress.next_look == MORNING + 66 * MINUTE);
         fleet_step_at(&f, MORNING + 66 * MINUTE);
         expect_running(&f, FINISHING, 0, 10);
@@ -300,7 +304,7 @@ static void test_release_gone(void) {
         fleet_step(&f);
         f.n_releases = 1;
         fleet_step(&f);
-        expect_paused(&f, RELEASE_GONE, 3, 1);        /* nobody was skipped for it */
+        expect_paused(&f, RELEASE_GONE, 3, 1); /* nobody was skipped for it */
         f.n_releases = 2;
         rollout_count(f.members, f.n, &counts);
         assert_ok(rollout_resume(&f.progress, &counts, f.now));
@@ -320,13 +324,15 @@ static void test_changes(void) {
         f.views[1].pinned = true;
         f.views[1].pinned_version = "1.0.0";
         f.views[2].exists = false;
-        f.views[3].version = "1.1.0";        /* updated by hand */
+        f.views[3].version = "1.1.0"; /* updated by hand */
         f.views[4].desired = MEMBER_REASON_OVERRIDDEN;
         fleet_step(&f);
-        assert_se(f.members[1].reason == MEMBER_REASON_PINNED && f.members[2].reason == MEMBER_REASON_REMOVED &&
-                  f.members[3].reason == MEMBER_REASON_UP_TO_DATE && f.members[4].reason == MEMBER_REASON_OVERRIDDEN);
+        assert_se(f.members[1].reason == MEMBER_REASON_PINNED &&
+                  f.members[2].reason == MEMBER_REASON_REMOVED &&
+                  f.members[3].reason == MEMBER_REASON_UP_TO_DATE &&
+                  f.members[4].reason == MEMBER_REASON_OVERRIDDEN);
         expect_running(&f, IN_FLIGHT_LIMIT, 1, 1);
-        f.views[0].exists = false;           /* removed in flight: its place is free */
+        f.views[0].exists = false; /* removed in flight: its place is free */
         f.views[0].has_instruction = false;
         fleet_step(&f);
         assert_se(f.members[5].state == IN_FLIGHT && f.members[0].state == MEMBER_STATE_SKIPPED);
@@ -378,7 +384,8 @@ static void test_rollback(void) {
         assert_ok(fleet_plan(&f, NULL));
         for (size_t i = 0; i < f.n; i++) {
                 static const MemberReason reasons[] = { MEMBER_REASON_NONE, MEMBER_REASON_VERSION_GONE,
-                                                        MEMBER_REASON_UP_TO_DATE, MEMBER_REASON_ALREADY_OLDER,
+                                                        MEMBER_REASON_UP_TO_DATE,
+                                                        MEMBER_REASON_ALREADY_OLDER,
                                                         MEMBER_REASON_BELOW_FLOOR };
 
                 assert_se(f.members[i].reason == reasons[atoi(f.members[i].agent + 1)]);
@@ -402,7 +409,7 @@ static void test_clock_set_back(void) {
         expect_running(&f, NEXT_BATCH, 8, 2);
         fleet_step_at(&f, MORNING + MINUTE);
         assert_se(f.progress.next_look <= MORNING + 11 * MINUTE);
-        f.progress.batch_opened = 1;          /* what was admitted before still counts in this period */
+        f.progress.batch_opened = 1; /* what was admitted before still counts in this period */
         fleet_step_at(&f, MORNING + 10 * MINUTE + SEC);
         expect_running(&f, NEXT_BATCH, 8, 2);
         fleet_step_at(&f, f.progress.next_look);

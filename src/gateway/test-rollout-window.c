@@ -40,7 +40,8 @@ int main(void) {
         expect(&w, 1, at(2026, 7, 1, 20, 0), true, at(2026, 7, 2, 0, 0));
         rollout_window_done(&w);
 
-        /* 2026-03-29 has no 02:30 in Berlin: the window begins at 03:00 summer time (01:00 UTC), and is as long as ever */
+        /* 2026-03-29 has no 02:30 in Berlin: the window begins at 03:00 summer time (01:00 UTC), and is as
+         * long as ever */
         w = window(sunday, 2, 30, 2 * USEC_PER_HOUR, "Europe/Berlin");
         expect(&w, 1, at(2026, 3, 29, 0, 59), false, at(2026, 3, 29, 1, 0));
         expect(&w, 1, at(2026, 3, 29, 1, 0), true, at(2026, 3, 29, 3, 0));

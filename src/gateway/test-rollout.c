@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What each rule of a rollout does, by itself: who takes part, in which order, and when it stops. Their interplay is
- * test-rollout-property.c's. */
+/* What each rule of a rollout does, by itself: who takes part, in which order, and when it stops. Their
+ * interplay is test-rollout-property.c's. */
 
 #include "alloc-util.h"
 #include "rollout-fixture.h"
@@ -18,7 +18,8 @@ static void test_names(void) {
         for (MemberState s = 0; s < _MEMBER_STATE_MAX; s++)
                 assert_se(member_state_from_string(member_state_to_string(s)) == s);
         for (MemberReason r = 0; r < _MEMBER_REASON_MAX; r++)
-                assert_se(member_reason_from_string(member_reason_to_string(r)) == r && member_reason_explain(r));
+                assert_se(member_reason_from_string(member_reason_to_string(r)) == r &&
+                          member_reason_explain(r));
         assert_se(rollout_state_from_string("no such") < 0 && !rollout_state_to_string(_ROLLOUT_STATE_MAX));
 }
 
@@ -30,20 +31,46 @@ static void test_excluded(void) {
                 RolloutView view;
                 MemberReason reason;
         } cases[] = {
-                { { .exists = true, .online = true, .version = "1.0.0", .arch = "x86_64" }, MEMBER_REASON_NONE },
-                { { .exists = true, .online = true, .version = "1.1.0", .arch = "x86_64" }, MEMBER_REASON_UP_TO_DATE },
-                { { .exists = true, .online = true, .version = "1.2.0", .arch = "x86_64" }, MEMBER_REASON_ALREADY_NEWER },
-                { { .exists = true, .online = true, .version = "1.0.0", .arch = "riscv64" }, MEMBER_REASON_ARCH_MISSING },
-                { { .exists = true, .online = true, .version = "1.0.0", .arch = "x86_64", .pinned = true,
-                    .pinned_version = "1.0.0" }, MEMBER_REASON_PINNED },
-                { { .exists = true, .online = true, .version = "1.0.0", .arch = "x86_64", .pinned = true,
-                    .pinned_version = "1.1.0" }, MEMBER_REASON_NONE },
-                { { .exists = true, .online = true, .version = "1.0.0", .arch = "x86_64",
-                    .desired = MEMBER_REASON_OVERRIDDEN }, MEMBER_REASON_OVERRIDDEN },
-                { { .exists = true, .online = true, .version = "1.0.0", .arch = "x86_64",
-                    .desired = MEMBER_REASON_CONFLICT }, MEMBER_REASON_CONFLICT },
-                { { .exists = true, .online = true, .version = "1.0.0", .arch = "x86_64",
-                    .in_other_rollout = true }, MEMBER_REASON_OTHER_ROLLOUT },
+                { { .exists = true, .online = true, .version = "1.0.0", .arch = "x86_64" },
+                  MEMBER_REASON_NONE },
+                { { .exists = true, .online = true, .version = "1.1.0", .arch = "x86_64" },
+                  MEMBER_REASON_UP_TO_DATE },
+                { { .exists = true, .online = true, .version = "1.2.0", .arch = "x86_64" },
+                  MEMBER_REASON_ALREADY_NEWER },
+                { { .exists = true, .online = true, .version = "1.0.0", .arch = "riscv64" },
+                  MEMBER_REASON_ARCH_MISSING },
+                { { .exists = true,
+                    .online = true,
+                    .version = "1.0.0",
+                    .arch = "x86_64",
+                    .pinned = true,
+                    .pinned_version = "1.0.0" },
+                  MEMBER_REASON_PINNED },
+                { { .exists = true,
+                    .online = true,
+                    .version = "1.0.0",
+                    .arch = "x86_64",
+                    .pinned = true,
+                    .pinned_version = "1.1.0" },
+                  MEMBER_REASON_NONE },
+                { { .exists = true,
+                    .online = true,
+                    .version = "1.0.0",
+                    .arch = "x86_64",
+                    .desired = MEMBER_REASON_OVERRIDDEN },
+                  MEMBER_REASON_OVERRIDDEN },
+                { { .exists = true,
+                    .online = true,
+                    .version = "1.0.0",
+                    .arch = "x86_64",
+                    .desired = MEMBER_REASON_CONFLICT },
+                  MEMBER_REASON_CONFLICT },
+                { { .exists = true,
+                    .online = true,
+                    .version = "1.0.0",
+                    .arch = "x86_64",
+                    .in_other_rollout = true },
+                  MEMBER_REASON_OTHER_ROLLOUT },
                 { { .exists = true, .version = "1.0.0", .arch = "x86_64" }, MEMBER_REASON_OFFLINE },
                 { { .exists = true }, MEMBER_REASON_OFFLINE },
                 { { .exists = false }, MEMBER_REASON_REMOVED },
@@ -62,7 +89,8 @@ static void test_excluded(void) {
                         if (reason == MEMBER_REASON_OFFLINE && !skip)
                                 reason = MEMBER_REASON_NONE;
                         assert_se(f.members[i].reason == reason);
-                        assert_se(f.members[i].state == (reason == MEMBER_REASON_NONE ? PENDING : MEMBER_STATE_EXCLUDED));
+                        assert_se(f.members[i].state ==
+                                  (reason == MEMBER_REASON_NONE ? PENDING : MEMBER_STATE_EXCLUDED));
                         assert_se(f.members[i].position == i);
                 }
                 if (!skip)
@@ -71,7 +99,8 @@ static void test_excluded(void) {
 }
 
 static void test_hops(void) {
-        static char *both[] = { (char *) "x86_64", (char *) "aarch64", NULL }, *one[] = { (char *) "x86_64", NULL };
+        static char *both[] = { (char *) "x86_64", (char *) "aarch64", NULL },
+                    *one[] = { (char *) "x86_64", NULL };
         static const ReleaseInfo releases[] = {
                 { .version = "1.0.0", .archs = both },
                 { .version = "1.5.0", .archs = one, .requires = "1.2.0" },
@@ -102,8 +131,9 @@ static void test_hops(void) {
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 const char *hop = NULL;
 
-                assert_se(release_path_next(releases, ELEMENTSOF(releases), cases[i].from, cases[i].arch, cases[i].goal,
-                                           &hop) == cases[i].path);
+                assert_se(release_path_next(
+                                          releases, ELEMENTSOF(releases), cases[i].from, cases[i].arch,
+                                          cases[i].goal, &hop) == cases[i].path);
                 assert_se(streq_ptr(hop, cases[i].hop));
         }
 }
@@ -142,7 +172,7 @@ static void test_canaries_are_drawn_across(void) {
                 f.members[i].traits[ROLLOUT_TRAIT_OS] = 0;
                 f.members[i].traits[ROLLOUT_TRAIT_KERNEL] = i < 7 ? (uint32_t) i + 1 : 0;
         }
-        f.views[3].online = false;   /* there is only one with this kernel, and it is not there */
+        f.views[3].online = false; /* there is only one with this kernel, and it is not there */
         f.spec.canary.amount.value = 10;
         assert_ok(fleet_plan(&f, NULL));
         for (size_t i = 0; i < 10; i++) {
@@ -194,7 +224,7 @@ static void test_a_canary_fails(void) {
         fleet_step(&f);
         fleet_fail_one(&f);
         expect_paused(&f, SUCCESS_THRESHOLD, 17, 2);
-        fleet_succeed(&f);           /* what is in flight ends all the same */
+        fleet_succeed(&f); /* what is in flight ends all the same */
         expect_paused(&f, SUCCESS_THRESHOLD, 17, 0);
         rollout_count(f.members, f.n, &counts);
         assert_ok(rollout_resume(&f.progress, &counts, f.now));
@@ -227,14 +257,15 @@ static void test_canaries_that_go(void) {
         fleet_step_at(&f, MORNING + 10 * MINUTE);
         expect_running(&f, WAITING_FOR_OFFLINE, 10, 0);
         fleet_step_at(&f, MORNING + 70 * MINUTE);
-        assert_se(f.members[0].state == MEMBER_STATE_SKIPPED && f.members[0].reason == MEMBER_REASON_OFFLINE);
+        assert_se(f.members[0].state == MEMBER_STATE_SKIPPED &&
+                  f.members[0].reason == MEMBER_REASON_OFFLINE);
         expect_paused(&f, SUCCESS_THRESHOLD, 9, 0);
 
         fleet_init(&g, 10);
         g.spec.canary.amount.value = 2;
         assert_ok(fleet_plan(&g, NULL));
         g.views[1].online = false;
-        fleet_step_at(&g, MORNING + MINUTE);         /* it may be restarting */
+        fleet_step_at(&g, MORNING + MINUTE); /* it may be restarting */
         expect_running(&g, UPDATING, 9, 1);
         fleet_step_at(&g, MORNING + 2 * MINUTE);
         expect_running(&g, BATCH_IN_FLIGHT, 8, 2);
@@ -243,7 +274,8 @@ static void test_canaries_that_go(void) {
         expect_running(&g, UPDATING, 1, 7);
 }
 
-/* With nobody there to take their place, drawn canaries stay canaries; and when everybody stays away, all are skipped. */
+/* With nobody there to take their place, drawn canaries stay canaries; and when everybody stays away, all
+ * are skipped. */
 static void test_everybody_is_away(void) {
         _cleanup_fleet_ TestFleet f;
 
@@ -273,11 +305,11 @@ static void test_soak(void) {
                 fleet_step(&f);
                 fleet_succeed(&f);
                 expect_running(&f, SOAKING, 8, 0);
-                if (how == 0)                        /* away for long */
+                if (how == 0) /* away for long */
                         f.views[0].online = false;
-                else if (how == 1)                   /* it went back by itself, later */
+                else if (how == 1) /* it went back by itself, later */
                         f.views[0].version = "1.0.0";
-                else {                               /* just restarting when the soak ends */
+                else { /* just restarting when the soak ends */
                         f.views[0].online = false;
                         f.views[0].last_seen = MORNING + 10 * MINUTE - SEC;
                 }
@@ -313,7 +345,7 @@ static void test_batches(void) {
         fleet_succeed(&f);
         expect_running(&f, NEXT_BATCH, 60, 9);
         assert_se(f.progress.next_look == MORNING + 10 * MINUTE);
-        fleet_step_at(&f, MORNING + 10 * MINUTE);     /* 41 of 50 are too few */
+        fleet_step_at(&f, MORNING + 10 * MINUTE); /* 41 of 50 are too few */
         expect_running(&f, BATCH_IN_FLIGHT, 60, 9);
         for (unsigned i = 0; i < 4; i++)
                 fleet_end(&f, fleet_first(&f, IN_FLIGHT), UPDATE_PHASE_SUCCEEDED, UPDATE_VERDICT_NONE);
@@ -365,7 +397,7 @@ static void test_period_slides(void) {
                 f.views[i].online = true;
         fleet_step_at(&f, MORNING + 9 * MINUTE);
         expect_running(&f, NEXT_BATCH, 16, 4);
-        fleet_step_at(&f, MORNING + 10 * MINUTE);     /* 3 of the last ten minutes leave room for one */
+        fleet_step_at(&f, MORNING + 10 * MINUTE); /* 3 of the last ten minutes leave room for one */
         expect_running(&f, NEXT_BATCH, 15, 5);
         assert_se(f.progress.next_look == MORNING + 19 * MINUTE);
         fleet_step_at(&f, MORNING + 19 * MINUTE);
@@ -389,7 +421,7 @@ static void test_gate_at_every_batch(void) {
         assert_ok(rollout_approve(&f.progress));
         fleet_step(&f);
         expect_running(&f, FINISHING, 0, 2);
-        assert_se(!f.progress.approved);     /* once */
+        assert_se(!f.progress.approved); /* once */
 }
 
 /* ---- thresholds ---- */
@@ -401,7 +433,7 @@ static void test_max_failures(void) {
         } cases[] = {
                 { { .value = 0 }, 1 },
                 { { .value = 2 }, 3 },
-                { { .is_share = true, .value = 500 }, 6 },   /* of the 100 that were admitted */
+                { { .is_share = true, .value = 500 }, 6 }, /* of the 100 that were admitted */
                 { { .is_share = true, .value = 0 }, 1 },
         };
 
@@ -410,9 +442,11 @@ static void test_max_failures(void) {
                 RolloutCounts counts;
 
                 fleet_init(&f, 200);
-                f.n_traits[ROLLOUT_TRAIT_KERNEL] = f.n_traits[ROLLOUT_TRAIT_OS] = 1; /* nothing to correlate */
+                f.n_traits[ROLLOUT_TRAIT_KERNEL] = f.n_traits[ROLLOUT_TRAIT_OS] =
+                                1; /* nothing to correlate */
                 for (size_t i = 0; i < f.n; i++)
-                        f.members[i].traits[ROLLOUT_TRAIT_KERNEL] = f.members[i].traits[ROLLOUT_TRAIT_OS] = 0;
+                        f.members[i].traits[ROLLOUT_TRAIT_KERNEL] = f.members[i].traits[ROLLOUT_TRAIT_OS] =
+                                        0;
                 f.spec.max_in_flight = 100;
                 f.spec.max_failures = cases[c].max;
                 assert_ok(fleet_plan(&f, NULL));
@@ -422,7 +456,8 @@ static void test_max_failures(void) {
                         assert_se(f.progress.state == ROLLOUT_STATE_RUNNING);
                 }
                 fleet_fail_one(&f);
-                assert_se(f.progress.state == ROLLOUT_STATE_PAUSED && f.progress.reason == ROLLOUT_REASON_MAX_FAILURES);
+                assert_se(f.progress.state == ROLLOUT_STATE_PAUSED &&
+                          f.progress.reason == ROLLOUT_REASON_MAX_FAILURES);
                 /* only new failures stop it again */
                 rollout_count(f.members, f.n, &counts);
                 assert_ok(rollout_resume(&f.progress, &counts, f.now));
@@ -480,7 +515,7 @@ static void test_small_batches(void) {
         fleet_fail_one(&g);
         fleet_fail_one(&g);
         expect_running(&g, UPDATING, 6, 1);
-        fleet_fail_one(&g);                /* three of at most four */
+        fleet_fail_one(&g); /* three of at most four */
         expect_paused(&g, SUCCESS_THRESHOLD, 6, 0);
 }
 

@@ -46,7 +46,8 @@ json_t *view_rollout(const RolloutRecord *rollout) {
         if (rollout->parent > 0)
                 SET(r, json_set_u64(o, "parent", rollout->parent));
         SET(r, json_set_string(o, "version", rollout->version));
-        SET(r, json_set_string(o, "description", isempty(rollout->description) ? NULL : rollout->description));
+        SET(r,
+            json_set_string(o, "description", isempty(rollout->description) ? NULL : rollout->description));
         SET(r, json_set_string(o, "state", rollout_state_to_string(p->state)));
         SET(r, json_set_bool(o, "terminal", rollout_state_is_terminal(p->state)));
         SET(r, json_set_string(o, "reason", rollout_reason_to_string(p->reason)));
@@ -129,7 +130,8 @@ static json_t *view_reason(const RolloutSet *set, MemberReason reason) {
         for (size_t i = 0; r >= 0 && i < set->n; i++) {
                 if (set->members[i].state != MEMBER_STATE_EXCLUDED || set->members[i].reason != reason)
                         continue;
-                if (n++ < EXAMPLES_MAX && json_array_append_new(examples, json_string(set->members[i].agent)) < 0)
+                if (n++ < EXAMPLES_MAX &&
+                    json_array_append_new(examples, json_string(set->members[i].agent)) < 0)
                         r = -ENOMEM;
         }
         if (r >= 0)

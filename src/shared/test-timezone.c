@@ -9,10 +9,28 @@
 #include "timezone.h"
 
 static const char *const zones[] = {
-        "UTC", "Europe/Berlin", "Europe/London", "Europe/Dublin", "Africa/Casablanca", "America/New_York",
-        "America/Sao_Paulo", "America/St_Johns", "America/Santiago", "Asia/Kolkata", "Asia/Kathmandu", "Asia/Tehran",
-        "Asia/Gaza", "Asia/Jerusalem", "Australia/Sydney", "Australia/Lord_Howe", "Pacific/Apia", "Pacific/Chatham",
-        "Pacific/Auckland", "America/Nuuk", "Antarctica/Troll", "Etc/GMT+5",
+        "UTC",
+        "Europe/Berlin",
+        "Europe/London",
+        "Europe/Dublin",
+        "Africa/Casablanca",
+        "America/New_York",
+        "America/Sao_Paulo",
+        "America/St_Johns",
+        "America/Santiago",
+        "Asia/Kolkata",
+        "Asia/Kathmandu",
+        "Asia/Tehran",
+        "Asia/Gaza",
+        "Asia/Jerusalem",
+        "Australia/Sydney",
+        "Australia/Lord_Howe",
+        "Pacific/Apia",
+        "Pacific/Chatham",
+        "Pacific/Auckland",
+        "America/Nuuk",
+        "Antarctica/Troll",
+        "Etc/GMT+5",
 };
 
 static uint64_t state = 1;
@@ -41,14 +59,16 @@ static void test_against_libc(void) {
                         int64_t t = draw(INT64_C(-2208988800), INT64_C(7258118400));
 
                         if (timezone_offset(z, t) != libc_offset(t)) {
-                                printf("%s at %" PRId64 ": %d, not %d\n", zones[i], t, timezone_offset(z, t), libc_offset(t));
+                                printf("%s at %" PRId64 ": %d, not %d\n", zones[i], t, timezone_offset(z, t),
+                                       libc_offset(t));
                                 abort();
                         }
                 }
         }
 }
 
-/* The first moment of the days around at which the clock shows the time or something later, by looking at each minute. */
+/* The first moment of the days around at which the clock shows the time or something later, by looking at
+ * each minute. */
 static int64_t from_local_slowly(const TimeZone *z, int64_t local) {
         int64_t t = local - 27 * 3600;
 
@@ -64,7 +84,9 @@ static void test_from_local(void) {
 
                 assert_ok(timezone_load(zones[i], &z));
                 for (unsigned n = 0; n < 300; n++) {
-                        int64_t local = draw(INT64_C(946684800), INT64_C(4102444800)); /* offsets of whole minutes since */
+                        int64_t local =
+                                        draw(INT64_C(946684800),
+                                             INT64_C(4102444800)); /* offsets of whole minutes since */
 
                         local -= local % 60;
                         assert_se(timezone_from_local(z, local) == from_local_slowly(z, local));
@@ -102,7 +124,9 @@ static void test_calendar(void) {
 }
 
 static void test_bad(void) {
-        static const char *const names[] = { "", "/etc/passwd", "../../etc/passwd", "Europe//Berlin", "Europe/", "a b", "." };
+        static const char *const names[] = {
+                "", "/etc/passwd", "../../etc/passwd", "Europe//Berlin", "Europe/", "a b", "."
+        };
         _cleanup_(timezone_freep) TimeZone *z = NULL;
         char data[200] = "TZif2";
 

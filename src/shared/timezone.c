@@ -12,26 +12,26 @@
 #define HEADER_SIZE 44U
 #define TRANSITIONS_MAX 4096U
 #define TYPES_MAX 256U
-#define OFFSET_MAX 93599              /* RFC 9636 §3.2: less than 26 hours */
+#define OFFSET_MAX 93599 /* RFC 9636 §3.2: less than 26 hours */
 #define SECONDS_PER_DAY INT64_C(86400)
 
 /* When in a year the clock changes, as the footer says it (RFC 9636 §3.3, POSIX TZ). */
 typedef struct Rule {
         enum { RULE_JULIAN, RULE_DAY, RULE_WEEKDAY } kind;
         unsigned month, week, day;
-        int32_t time;                 /* local, seconds after midnight; may be negative or beyond the day */
+        int32_t time; /* local, seconds after midnight; may be negative or beyond the day */
 } Rule;
 
 typedef struct Footer {
         bool present, has_dst;
-        int32_t standard, dst;        /* offsets */
-        Rule begin, end;              /* of DST */
+        int32_t standard, dst; /* offsets */
+        Rule begin, end;       /* of DST */
 } Footer;
 
 struct TimeZone {
         size_t n_transitions;
         int64_t *transitions;
-        uint8_t *types;               /* from each transition on */
+        uint8_t *types; /* from each transition on */
         size_t n_types;
         int32_t offsets[TYPES_MAX];
         Footer footer;
@@ -48,7 +48,7 @@ int64_t civil_to_days(int64_t year, unsigned month, unsigned day) {
 }
 
 unsigned weekday_of_days(int64_t days) {
-        int64_t w = (days + 4) % 7;   /* 1970-01-01 was a Thursday */
+        int64_t w = (days + 4) % 7; /* 1970-01-01 was a Thursday */
 
         return (unsigned) (w < 0 ? w + 7 : w);
 }
@@ -189,7 +189,7 @@ static int64_t rule_in_year(const Rule *rule, int64_t year) {
         int64_t days = civil_to_days(year, 1, 1);
 
         switch (rule->kind) {
-        case RULE_JULIAN:             /* February 29 is never counted */
+        case RULE_JULIAN: /* February 29 is never counted */
                 days += rule->day - 1 + (year_is_leap(year) && rule->day >= 60);
                 break;
         case RULE_DAY:
@@ -201,7 +201,7 @@ static int64_t rule_in_year(const Rule *rule, int64_t year) {
                                                    civil_to_days(year, rule->month + 1, 1);
 
                 days = first + (7 + rule->day - weekday_of_days(first)) % 7 + (rule->week - 1) * 7;
-                while (days >= next)  /* the fifth means the last */
+                while (days >= next) /* the fifth means the last */
                         days -= 7;
                 break;
         }
@@ -241,18 +241,23 @@ typedef struct Header {
 static int header_read(const uint8_t *p, size_t left, Header *h) {
         if (left < HEADER_SIZE || memcmp(p, "TZif", 4) != 0)
                 return -EBADMSG;
-        *h = (Header){ .version = p[4], .isut = get32(p + 20), .isstd = get32(p + 24), .leap = get32(p + 28),
-                       .time = get32(p + 32), .type = get32(p + 36), .chars = get32(p + 40) };
+        *h = (Header){ .version = p[4],
+                       .isut = get32(p + 20),
+                       .isstd = get32(p + 24),
+                       .leap = get32(p + 28),
+                       .time = get32(p + 32),
+                       .type = get32(p + 36),
+                       .chars = get32(p + 40) };
         return h->isut > TYPES_MAX || h->isstd > TYPES_MAX || h->leap > TRANSITIONS_MAX ||
-                               h->time > TRANSITIONS_MAX || h->type > TYPES_MAX || h->type < 1 ||
-                               h->chars > TIMEZONE_FILE_MAX ?
-                       -EBADMSG :
-                       0;
+                                               h->time > TRANSITIONS_MAX || h->type > TYPES_MAX ||
+                                               h->type < 1 || h->chars > TIMEZONE_FILE_MAX ?
+                               -EBADMSG :
+                               0;
 }
 
 static size_t block_size(const Header *h, size_t time_size) {
-        return h->time * time_size + h->time + h->type * 6 + h->chars + h->leap * (time_size + 4) + h->isstd +
-               h->isut;
+        return h->time * time_size + h->time + h->type * 6 + h->chars + h->leap * (time_size + 4) +
+               h->isstd + h->isut;
 }
 
 static int block_read(TimeZone *z, const uint8_t *p, const Header *h) {
@@ -350,7 +355,7 @@ int timezone_load(const char *name, TimeZone **ret) {
         if (fd < 0)
                 return errno == ENOTDIR ? -ENOENT : negative_errno();
         if (fd_verify_regular(fd) < 0)
-                return -ENOENT;       /* a folder of zones */
+                return -ENOENT; /* a folder of zones */
         r = fd_read_all(fd, TIMEZONE_FILE_MAX, &data, &size);
         return r < 0 ? r : timezone_parse(data, size, ret);
 }
@@ -361,10 +366,11 @@ int32_t timezone_offset(const TimeZone *z, int64_t t) {
         size_t low = 0, high = z->n_transitions;
 
         if (z->n_transitions == 0 || t < z->transitions[0])
-                return z->n_transitions == 0 && z->footer.present ? footer_offset(&z->footer, t) : z->offsets[0];
+                return z->n_transitions == 0 && z->footer.present ? footer_offset(&z->footer, t) :
+                                                                    z->offsets[0];
         if (t >= z->transitions[z->n_transitions - 1] && z->footer.present)
                 return footer_offset(&z->footer, t);
-        while (high - low > 1) {      /* transitions[low] <= t < transitions[high] */
+        while (high - low > 1) { /* transitions[low] <= t < transitions[high] */
                 size_t middle = low + (high - low) / 2;
 
                 if (z->transitions[middle] <= t)
@@ -376,7 +382,8 @@ int32_t timezone_offset(const TimeZone *z, int64_t t) {
 }
 
 int64_t timezone_from_local(const TimeZone *z, int64_t local) {
-        int32_t before = timezone_offset(z, local - SECONDS_PER_DAY), after = timezone_offset(z, local + SECONDS_PER_DAY);
+        int32_t before = timezone_offset(z, local - SECONDS_PER_DAY),
+                after = timezone_offset(z, local + SECONDS_PER_DAY);
         int64_t low, high, early = local - MAX(before, after), late = local - MIN(before, after);
 
         if (early + timezone_offset(z, early) == local)
