@@ -185,6 +185,8 @@ void api_events_end(HttpExchange *x, void *userdata);
 /* http-static.c */
 void http_static_tuf(HttpExchange *x, void *userdata);
 void http_static_ca(HttpExchange *x, void *userdata);
+/* http-console.c: of GETs that belong to nothing else */
+extern const HttpRoute http_console_route;
 /* api-health.c */
 void api_healthz(HttpExchange *x, void *userdata);
 void api_readyz(HttpExchange *x, void *userdata);
