@@ -77,6 +77,7 @@ typedef struct RolloutMemberFilter {
         bool has_batch;
         uint32_t batch;
         uint64_t from_position, limit;
+        uint64_t offset;             /* so many of them are left out */
 } RolloutMemberFilter;
 
 /* Each of the texts is NULL, a whole value, or the beginning of one and "*". Times: 0 and USEC_INFINITY: any. */

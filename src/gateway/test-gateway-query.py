@@ -127,6 +127,24 @@ def test_cursors(gateway):
     gateway.ask("DELETE", "/groups/moving", expect=204)
 
 
+def test_offset(gateway, fleet):
+    """Pages by their place, for a scroll bar: the same order, without what stands before."""
+    for query, some in (({}, fleet), ({"selector": "env=production"}, [a for a in fleet if a.matches("env=production")])):
+        for sort in ("hostname", "-last_seen", "version"):
+            expected = sorted(some, key=lambda a: (a.key(sort.lstrip("-")), a.id), reverse=sort.startswith("-"))
+            for offset in (0, 1, 37, len(some) - 1, len(some), len(some) + 5, 10_000_000):
+                text = urllib.parse.urlencode({**query, "sort": sort, "offset": offset, "limit": 10, "fields": "narrow"})
+                page = gateway.ask("GET", "/agents?" + text)
+                assert [a["id"] for a in page["agents"]] == [a.id for a in expected[offset:offset + 10]], (query, sort, offset)
+                assert page["total"] == len(some) and ("next_cursor" in page) == (offset + 10 < len(some))
+    cursor = gateway.ask("GET", "/agents?limit=3&offset=5&sort=id")["next_cursor"]
+    ids = [a["id"] for a in gateway.ask("GET", f"/agents?limit=3&sort=id&cursor={cursor}")["agents"]]
+    assert ids == sorted(a.id for a in fleet)[8:11]
+    gateway.problem(400, "bad-request", "?offset", "GET", f"/agents?limit=3&sort=id&offset=1&cursor={cursor}")
+    for bad in ("-1", "x", "10000001", ""):
+        gateway.problem(400, "bad-request", "?offset", "GET", f"/agents?offset={bad}")
+
+
 def test_summary(gateway, fleet):
     def tally(facet):
         return {v["value"]: v["count"] for v in facet["values"]} | ({"": facet["none"]} if "none" in facet else {})
@@ -217,4 +235,4 @@ def test_csv_broken_off(gateway):
 
 
 if __name__ == "__main__":
-    run(sys.argv[1], (test_filters, test_orders, test_forms, test_wrong, test_cursors, test_summary, test_csv, test_csv_broken_off))
+    run(sys.argv[1], (test_filters, test_orders, test_forms, test_wrong, test_cursors, test_offset, test_summary, test_csv, test_csv_broken_off))
