@@ -53,6 +53,8 @@ const HttpRoute api_routes[] = {
         { "POST", "/api/v1/updates", API_ROLE_OPERATOR, API_AREA_ROLLOUTS, HTTP_BODY_JSON,
           api_updates_create, .idempotency = HTTP_IDEMPOTENCY_KEPT },
         { "GET", "/api/v1/updates", API_ROLE_VIEWER, API_AREA_ROLLOUTS, HTTP_BODY_NONE, api_updates_list },
+        { "GET", "/api/v1/updates/durations", API_ROLE_VIEWER, API_AREA_ROLLOUTS, HTTP_BODY_NONE,
+          api_updates_durations },
         { "GET", "/api/v1/updates/{}", API_ROLE_VIEWER, API_AREA_ROLLOUTS, HTTP_BODY_NONE,
           api_updates_show },
         { "GET", "/api/v1/desired", API_ROLE_VIEWER, API_AREA_ROLLOUTS, HTTP_BODY_NONE, api_desired_list },

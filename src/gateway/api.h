@@ -131,6 +131,7 @@ void api_agents_delete(HttpExchange *x, void *userdata);
 void api_updates_create(HttpExchange *x, void *userdata);
 void api_updates_list(HttpExchange *x, void *userdata);
 void api_updates_show(HttpExchange *x, void *userdata);
+void api_updates_durations(HttpExchange *x, void *userdata);
 void api_desired_list(HttpExchange *x, void *userdata);
 void api_desired_delete(HttpExchange *x, void *userdata);
 /* api-rollouts.c */

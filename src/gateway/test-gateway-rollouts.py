@@ -145,6 +145,7 @@ def test_life(gateway, fleet):
 
     shown = gateway.ask("GET", f"/rollouts/{made['id']}")
     assert shown["batches"] == [{"batch": 0, "admitted": 3, "in_flight": 3, "succeeded": 0, "failed": 0}] and shown["causes"] == []
+    assert shown["counted"] == {"failures": 0, "admitted": 3}
     assert shown["preview"]["batches_total"] >= 2
     for query in ("state=flying", "reason=none", "batch=-1", "limit=0", "limit=1001", "cursor=x", "colour=red"):
         gateway.problem(400, "bad-request", "?" + query.split("=")[0], "GET", f"/rollouts/{made['id']}/members?{query}")

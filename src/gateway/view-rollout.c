@@ -34,6 +34,18 @@ static json_t *view_counts(const RolloutCounts *c) {
         return finish(o, r);
 }
 
+/* What max_failures is compared with: those since somebody resumed it. */
+static json_t *view_counted(const RolloutRecord *rollout) {
+        const RolloutProgress *p = &rollout->progress;
+        const RolloutCounts *c = &rollout->counts;
+        json_t *o = json_object();
+        int r = o ? 0 : -ENOMEM;
+
+        SET(r, json_set_u64(o, "failures", usec_sub(c->failures, p->failures_base)));
+        SET(r, json_set_u64(o, "admitted", usec_sub(c->admitted, p->admitted_base)));
+        return finish(o, r);
+}
+
 json_t *view_rollout(const RolloutRecord *rollout) {
         const RolloutProgress *p = &rollout->progress;
         json_t *o = json_object();
@@ -59,6 +71,7 @@ json_t *view_rollout(const RolloutRecord *rollout) {
         SET(r, json_set_u64(o, "cohort", rollout->counts.cohort));
         SET(r, json_set_u64(o, "admitted", rollout->counts.admitted));
         SET(r, json_set_u64(o, "failures", rollout->counts.failures));
+        SET(r, set_object(o, "counted", view_counted(rollout)));
         SET(r, set_object(o, "counts", view_counts(&rollout->counts)));
         SET(r, view_set_time(o, "created", rollout->created));
         SET(r, view_set_time(o, "updated", rollout->updated));

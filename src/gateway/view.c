@@ -121,6 +121,10 @@ json_t *view_instruction(const InstructionRecord *i) {
         SET(r, json_set_string(o, "id", i->id));
         SET(r, json_set_string(o, "agent", i->agent));
         SET(r, json_set_u64(o, "desired", i->desired));
+        if (i->rollout > 0)
+                SET(r, json_set_u64(o, "rollout", i->rollout));
+        if (i->back)
+                SET(r, json_set_bool(o, "back", true));
         SET(r, json_set_u64(o, "generation", i->generation));
         SET(r, json_set_u64(o, "attempt", i->attempt));
         SET(r, json_set_string(o, "version", i->version));
