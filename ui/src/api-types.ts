@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0
+// The shapes of docs/api.md, in the form that openapi-typescript gives.
+
+export interface components {
+  schemas: {
+    Problem: {
+      type: string;
+      title: string;
+      status: number;
+      detail: string;
+      request_id: string;
+      errors?: { pointer?: string; parameter?: string; detail: string }[];
+      count?: number;
+      digest?: string;
+    };
+    Me: {
+      kind: "user" | "token";
+      name: string;
+      display_name?: string;
+      session?: string;
+      role: "viewer" | "operator" | "admin";
+      revision?: number;
+      capabilities: string[];
+      csrf_token?: string;
+      expires?: string;
+    };
+    AgentRow: {
+      id: string;
+      hostname?: string;
+      state: "online" | "offline" | "never";
+      version?: string;
+      os?: string;
+      arch?: string;
+      kernel?: string;
+      labels: { [key: string]: string };
+      update_phase?: string;
+      update_version?: string;
+      pinned?: boolean;
+      clone_suspected?: boolean;
+      enrolled?: string;
+      connected?: string;
+      last_seen?: string;
+      revision: number;
+    };
+    AgentRowPage: { agents: components["schemas"]["AgentRow"][]; total: number; next_cursor?: string };
+    Facts: {
+      hostname?: string;
+      os?: string;
+      os_version?: string;
+      os_name?: string;
+      kernel?: string;
+      arch?: string;
+      boot_id?: string;
+      packaging?: number;
+    };
+    Agent: {
+      id: string;
+      state: "online" | "offline" | "never";
+      version?: string;
+      previous_version?: string;
+      desired?: { id: number; version: string; by: "agent" | "selector" | "all" | "rollout" };
+      reason?: string;
+      reason_text?: string;
+      next_attempt?: string;
+      update?: components["schemas"]["Update"];
+      updates?: components["schemas"]["Update"][];
+      labels: { [key: string]: string };
+      facts: components["schemas"]["Facts"];
+      pinned: boolean;
+      pinned_version?: string;
+      clone_suspected: boolean;
+      metadata_expires?: string;
+      enrolled?: string;
+      last_seen?: string;
+      connected?: string;
+      address?: string;
+      revision?: number;
+      change?: string;
+    };
+    Update: {
+      id: string;
+      agent: string;
+      desired: number;
+      rollout?: number;
+      generation: number;
+      attempt: number;
+      version: string;
+      from_version?: string;
+      phase: string;
+      title: string;
+      terminal: boolean;
+      bytes_done?: number;
+      bytes_total?: number;
+      verdict?: string;
+      verdict_text?: string;
+      failed_phase?: string;
+      message?: string;
+      retry: boolean;
+      phases?: { phase: string; entered: string; took_ms?: number }[];
+      created: string;
+      updated?: string;
+      deadline?: string;
+      finished?: string;
+    };
+    Durations: { updates: number; median_ms?: number; phases: { phase: string; median_ms: number; count: number }[] };
+    Counted: { values: { value: string; count: number }[]; none?: number; other?: number };
+    AgentSummary: {
+      total: number;
+      states: { never: number; offline: number; online: number };
+      versions: components["schemas"]["Counted"];
+      updates: components["schemas"]["Counted"];
+      os: components["schemas"]["Counted"];
+      arch: components["schemas"]["Counted"];
+      labels?: { [key: string]: components["schemas"]["Counted"] };
+    };
+    Match: { count: number; digest: string; selector?: string };
+    LabelKeys: {
+      labels: { key: string; count: number; values: { value: string; count: number }[]; more?: boolean }[];
+      more?: boolean;
+    };
+    Group: {
+      name: string;
+      selector: string;
+      description?: string;
+      created?: string;
+      updated?: string;
+      revision: number;
+      agents?: { total: number; online: number; versions?: components["schemas"]["Counted"] };
+    };
+    GroupPage: { groups: components["schemas"]["Group"][]; total: number; next_cursor?: string };
+    Desired: {
+      id: number;
+      by: "agent" | "selector" | "all";
+      agent?: string;
+      selector?: string;
+      version: string;
+      generation: number;
+      created: string;
+      updated?: string;
+      actor?: string;
+    };
+    Artifact: { path: string; arch: string; os: string; length: number; sha256: string };
+    Release: {
+      version: string;
+      product: string;
+      imported: string;
+      floor?: string;
+      requires?: string;
+      requires_packaging?: number;
+      severity?: string;
+      artifacts: components["schemas"]["Artifact"][];
+      failed_on?: { failed: number; rolled_back: number; timed_out: number };
+    };
+    MetadataRole: {
+      role: "root" | "targets" | "snapshot" | "timestamp";
+      version: number;
+      expires: string;
+      threshold: number;
+      keys: { keyid: string; signed: boolean }[];
+    };
+    Metadata: {
+      root: number;
+      timestamp: number;
+      snapshot: number;
+      targets: number;
+      expires: string;
+      roles?: components["schemas"]["MetadataRole"][];
+    };
+    Releases: { releases: components["schemas"]["Release"][]; metadata?: components["schemas"]["Metadata"] };
+    Import: { id: string; max_metadata_bytes: number; max_target_bytes: number };
+    Imported: { imported: string[]; releases: string[]; metadata: components["schemas"]["Metadata"] };
+    Strategy: {
+      canary?: {
+        count?: number;
+        percent?: number;
+        ids?: string[];
+        success_percent?: number;
+        soak_sec?: number;
+        approval?: boolean;
+      };
+      batch?: {
+        size?: number;
+        percent?: number;
+        ramp?: number[];
+        every_sec?: number;
+        success_percent?: number;
+        soak_sec?: number;
+        approval?: boolean;
+      };
+      max_in_flight?: number;
+      max_failures?: { count?: number; percent?: number };
+      attempts?: number;
+      retry_pause_sec?: number;
+      offline?: "wait" | "skip";
+      offline_wait_sec?: number;
+      include_new_agents?: boolean;
+      set_desired?: boolean;
+      emergency?: boolean;
+      windows?: { days: string[]; start: string; duration_sec: number; time_zone: string }[];
+    };
+    Target: { ids?: string[]; agent?: string; selector?: string; group?: string; all?: true };
+    MemberCounts: {
+      pending: number;
+      "in-flight": number;
+      succeeded: number;
+      failed: number;
+      "rolled-back": number;
+      "timed-out": number;
+      skipped: number;
+      cancelled: number;
+      excluded: number;
+    };
+    Preview: {
+      batches: { batch: number; begins: string; agents: number }[];
+      batches_total: number;
+      ends?: string;
+      waiting_offline: number;
+      approvals: boolean;
+      approximate: boolean;
+    };
+    Rollout: {
+      id: number;
+      kind: "update" | "rollback";
+      parent?: number;
+      version: string;
+      description?: string;
+      state: "running" | "paused" | "aborting" | "completed" | "aborted";
+      terminal: boolean;
+      reason: string;
+      reason_text?: string;
+      reason_detail?: string;
+      next_look?: string;
+      batch: number;
+      cohort: number;
+      admitted: number;
+      failures: number;
+      counted?: { failures: number; admitted: number };
+      counts: components["schemas"]["MemberCounts"];
+      created: string;
+      updated?: string;
+      finished?: string;
+      paused_since?: string;
+      actor?: string;
+      revision: number;
+    };
+    RolloutPage: { rollouts: components["schemas"]["Rollout"][]; total: number; next_cursor?: string };
+    RolloutWhole: components["schemas"]["Rollout"] & {
+      target: components["schemas"]["Target"];
+      strategy: components["schemas"]["Strategy"];
+      matched: number;
+      batches: { batch: number; admitted: number; in_flight: number; succeeded: number; failed: number }[];
+      causes: { state: string; reason?: string; reason_text?: string; count: number }[];
+      preview?: components["schemas"]["Preview"];
+    };
+    RolloutPlan: {
+      dry_run: true;
+      kind: "update" | "rollback";
+      version: string;
+      cohort: number;
+      target: components["schemas"]["Target"];
+      strategy: components["schemas"]["Strategy"];
+      matched: number;
+      digest?: string;
+      excluded: { reason: string; reason_text: string; count: number; examples: string[] }[];
+      canaries: { agent: string; hostname?: string; os?: string; kernel?: string; arch?: string }[];
+      preview: components["schemas"]["Preview"];
+      update_takes_sec: number;
+    };
+    RolloutMember: {
+      agent: string;
+      hostname?: string;
+      os?: string;
+      kernel?: string;
+      arch?: string;
+      state: string;
+      reason?: string;
+      reason_text?: string;
+      position: number;
+      canary: boolean;
+      batch?: number;
+      goal: string;
+      from?: string;
+      attempts: number;
+      update?: string;
+      phase?: string;
+      online: boolean;
+      version?: string;
+      not_before?: string;
+      updated?: string;
+    };
+    RolloutMemberPage: { members: components["schemas"]["RolloutMember"][]; total: number; next_cursor?: string };
+    JoinToken: {
+      id: string;
+      token?: string;
+      uses: number;
+      uses_left: number;
+      created: string;
+      expires: string;
+      agent?: string;
+      labels?: { [key: string]: string };
+      description?: string;
+    };
+    ApiToken: {
+      id: string;
+      token?: string;
+      role: "viewer" | "operator" | "admin";
+      scopes?: string[];
+      owner?: string;
+      created: string;
+      expires?: string;
+      last_used?: string;
+      description?: string;
+    };
+    User: {
+      name: string;
+      display_name?: string;
+      role: "viewer" | "operator" | "admin";
+      disabled: boolean;
+      created: string;
+      updated?: string;
+      last_login?: string;
+      revision: number;
+    };
+    AuditEntry: {
+      seq: number;
+      time: string;
+      actor: string;
+      method: string;
+      source?: string;
+      request_id?: string;
+      action: string;
+      target: string;
+      count: number;
+      detail: { [key: string]: unknown };
+      prev: string;
+    };
+    AuditPage: {
+      entries: {
+        seq: number;
+        entry?: components["schemas"]["AuditEntry"];
+        text: string;
+        hash: string;
+        damaged?: boolean;
+        mismatch?: boolean;
+      }[];
+      head?: { seq: number; hash: string };
+      next_cursor?: string;
+    };
+  };
+}
