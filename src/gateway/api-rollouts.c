@@ -124,7 +124,7 @@ static int take_rollout(RolloutRecord *r, void *userdata) {
                 j->more = true;
                 return 1;
         }
-        v = view_rollout(r);
+        v = view_rollout_listed(r);
         j->last = r->id;
         return v && json_array_append_new(j->list, v) >= 0 ? 0 : -ENOMEM;
 }
