@@ -82,6 +82,7 @@ export interface components {
       agent: string;
       desired: number;
       rollout?: number;
+      back?: boolean;
       generation: number;
       attempt: number;
       version: string;
@@ -102,7 +103,7 @@ export interface components {
       deadline?: string;
       finished?: string;
     };
-    Durations: { updates: number; median_ms?: number; phases: { phase: string; median_ms: number; count: number }[] };
+    Durations: { median_ms?: number; phases: { phase: string; median_ms: number; count: number }[] };
     Counted: { values: { value: string; count: number }[]; none?: number; other?: number };
     AgentSummary: {
       total: number;
@@ -223,6 +224,7 @@ export interface components {
       kind: "update" | "rollback";
       parent?: number;
       version: string;
+      target_text?: string;
       description?: string;
       state: "running" | "paused" | "aborting" | "completed" | "aborted";
       terminal: boolean;
