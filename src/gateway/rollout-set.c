@@ -107,7 +107,7 @@ int rollout_set_follow_order(RolloutSet *set) {
                 r = hashmap_put(places, set->members[i].agent, (void *) (i + 1));
         for (size_t i = 0; r >= 0 && i < set->n; i++)
                 sorted[(uintptr_t) hashmap_get(places, set->records[i].agent) - 1] = set->records[i];
-        if (r >= 0)
+        if (r >= 0 && set->n > 0)
                 memcpy(set->records, sorted, set->n * sizeof(*sorted));
         hashmap_free(places);
         return r < 0 ? r : 0;

@@ -10,6 +10,7 @@ from typing import Any
 from harness.product import Repository
 from harness.wait import wait_for
 
+from .api import Api
 from .loopback import Loopback, Program
 
 # All simulated agents come from one address.
@@ -135,6 +136,19 @@ def _files(folder: Path, size: int) -> tuple[Path, Path]:
     agent.write_bytes(os.urandom(size))
     updater.write_bytes(os.urandom(size // 4))
     return agent, updater
+
+
+def roll_out(loop: Loopback, version: str, **strategy: Any) -> int:
+    """To everybody at once, however many fail; the number of the rollout."""
+    all_at_once = {
+        "canary": {"count": 0},
+        "batch": {"percent": 100, "every_sec": 0, "success_percent": 0},
+        "max_in_flight": 10000,
+        "max_failures": {"percent": 100},
+        "retry_pause_sec": 1,
+    }
+    body = {"version": version, "target": {"all": True}, "strategy": {**all_at_once, **strategy}}
+    return int(Api(loop).ask("POST", "/rollouts", body, 201)["id"])
 
 
 def fleet(loop: Loopback) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from harness.command import execute
 from harness.wait import wait_for
 
 from .loopback import Loopback, stays
-from .simulation import FAST, LIMITS, Simulator, add_release, fleet, outcome, outcomes, release
+from .simulation import FAST, LIMITS, Simulator, add_release, fleet, outcome, outcomes, release, roll_out
 
 Outcomes = dict[str, tuple[str, ...]]
 
@@ -138,7 +138,7 @@ def _expected(machine: dict[str, Any]) -> tuple[str, ...]:
 def bad_release() -> None:
     """Each update ends where and how it was drawn to, as a real one would; the machines are fine afterwards."""
     with Loopback("bad") as loop:
-        loop.start_gateway(LIMITS + "[Gateway]\nRetryMax=1\n")
+        loop.start_gateway(LIMITS)
         release(loop, "1.2.0")
         sim = Simulator(loop)
         plan = sim.plan(60, "1.2.0", *_BAD)
@@ -146,7 +146,7 @@ def bad_release() -> None:
         assert len(ends) == 6, f"the seed does not serve: {ends}"
         sim.start(60, "--connect-rate=0", *_BAD, *FAST)
         sim.wait_online(60)
-        loop.ctl("update", "--all", "--yes", "--version", "1.2.0")
+        roll_out(loop, "1.2.0", attempts=1)
         report = _wait_ended(sim, 60)
         seen = fleet(loop)
         for machine in plan.values():
@@ -213,12 +213,12 @@ def power_cut() -> None:
     """SIGKILL is a power cut for all at once: nothing is lost, nothing is done twice but what was cut off."""
     slow = ("--time=staging:200ms..2s", "--time=restarting:200ms..2s", "--time=confirming:1s..2s")
     with Loopback("cut") as loop:
-        loop.start_gateway(LIMITS + "[Gateway]\nRetryPauseSec=1\n")
+        loop.start_gateway(LIMITS)
         release(loop, "1.1.0")
         sim = Simulator(loop)
         sim.start(30, "--connect-rate=0", *slow)
         sim.wait_online(30)
-        loop.ctl("update", "--all", "--yes", "--version", "1.1.0")
+        roll_out(loop, "1.1.0", attempts=5)
         for phase in ("staging", "confirming"):
             wait_for(lambda: sim.report()["phases"][phase] >= 4, 20, f"some to be {phase}", 0.05)
             sim.stop(kill=True)
@@ -260,14 +260,14 @@ def same_seed() -> None:
     results: list[Outcomes] = []
     for pace, parts in (("--connect-rate=0", [(0, 40)]), ("--connect-rate=30/s", [(25, 15), (0, 25)])):
         with Loopback("seed") as loop:
-            loop.start_gateway(LIMITS + "[Gateway]\nLeaseSec=10\nRetryMax=1\n")
+            loop.start_gateway(LIMITS + "[Gateway]\nLeaseSec=10\n")
             release(loop, "1.2.0")
             sims = [Simulator(loop, f"simulate{first}") for first, _ in parts]
             for sim, (first, n) in zip(sims, parts):
                 sim.start(n, pace, *options, first=first)
             for sim, (_, n) in zip(sims, parts):
                 sim.wait_online(n)
-            loop.ctl("update", "--all", "--yes", "--version", "1.2.0")
+            roll_out(loop, "1.2.0", attempts=1)
 
             def settled() -> Outcomes | None:
                 agents = fleet(loop)
