@@ -96,6 +96,15 @@ export function batchName(batch: number): string {
   return batch === 0 ? "Canaries" : `Batch ${batch}`;
 }
 
+/** "Batch 3; 4 of 48 have begun"; of one that stands still, nobody knows how many will. */
+export function describeStrip(r: RolloutWhole, strip: Batch[]): string {
+  const begun = strip.filter((b) => !b.begins).length;
+  const all = `${plural(strip.length, "batch", "batches")}${strip[0]?.batch === 0 ? ", canaries first" : ""}`;
+  if (r.terminal) return all;
+  if (r.preview) return `${batchName(r.batch)}; ${formatNumber(begun)} of ${formatNumber(Math.max(strip.length, r.preview.batches_total))} have begun`;
+  return r.counts.pending > 0 ? `${batchName(r.batch)}; ${plural(r.counts.pending, "agent")} would follow` : all;
+}
+
 /** What waits for a time, and until when. */
 export function waitsUntil(r: Pick<Rollout, "state" | "reason" | "next_look">): string | undefined {
   const timed = ["next-batch", "soaking", "outside-window", "retry-pause", "waiting-for-offline"];

@@ -3,7 +3,7 @@
 
 import type { Me } from "../types";
 import { get, request, setCsrfToken, setOnSignedOut } from "./api";
-import { Problem } from "./problem";
+import { Problem, asProblem } from "./problem";
 import { createStore } from "./store";
 
 export type Session =
@@ -16,30 +16,58 @@ export type Session =
 
 export const session = createStore<Session>({ phase: "loading" });
 
+// Whether there may be a session: its cookie is not for scripts to see, and asking in vain is an error in every log.
+const HINT = "fleet-session";
+
+function hint(): boolean {
+  try {
+    return localStorage.getItem(HINT) !== null;
+  } catch {
+    return true;
+  }
+}
+
+function setHint(there: boolean): void {
+  try {
+    if (there) localStorage.setItem(HINT, "");
+    else localStorage.removeItem(HINT);
+  } catch {
+    // a browser that keeps nothing is asked for a session each time
+  }
+}
+
 function signedIn(me: Me): void {
   setCsrfToken(me.csrf_token);
+  setHint(true);
   session.set({ phase: "signed-in", me });
 }
 
-setOnSignedOut(() => {
-  if (session.get().phase !== "signed-in") return;
+function signedOut(ended: boolean): void {
   setCsrfToken(undefined);
-  session.set({ phase: "signed-out", ended: true });
+  setHint(false);
+  session.set({ phase: "signed-out", ended });
+}
+
+setOnSignedOut(() => {
+  if (session.get().phase === "signed-in") signedOut(true);
 });
+
+/** Without a session: is there anybody yet who could have one? */
+async function loadDoor(): Promise<void> {
+  const { needed } = await get<{ needed: boolean }>("/setup");
+  const before = session.get();
+  if (needed) session.set({ phase: "setup" });
+  else signedOut(before.phase === "signed-out" && before.ended);
+}
 
 export async function loadSession(): Promise<void> {
   try {
-    signedIn(await get<Me>("/me"));
+    if (hint()) signedIn(await get<Me>("/me"));
+    else await loadDoor();
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    if (error.status !== 401) {
-      session.set({ phase: "unreachable", problem: error });
-      return;
-    }
-    const { needed } = await get<{ needed: boolean }>("/setup");
-    const before = session.get();
-    const ended = before.phase === "signed-out" && before.ended;
-    session.set(needed ? { phase: "setup" } : { phase: "signed-out", ended });
+    if (error.status !== 401) session.set({ phase: "unreachable", problem: error });
+    else await loadDoor().catch((e: unknown) => session.set({ phase: "unreachable", problem: asProblem(e) }));
   }
 }
 
@@ -49,8 +77,7 @@ export async function signIn(name: string, password: string): Promise<void> {
 
 export async function signOut(): Promise<void> {
   await request("DELETE", "/session");
-  setCsrfToken(undefined);
-  session.set({ phase: "signed-out", ended: false });
+  signedOut(false);
 }
 
 export async function makeFirstUser(code: string, name: string, password: string): Promise<void> {

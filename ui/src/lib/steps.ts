@@ -60,6 +60,13 @@ function tookIn(u: Update, phases: string[], now: number): number | undefined {
   return of.reduce((sum, p) => sum + (p.took_ms ?? (u.terminal ? 0 : Math.max(0, now - Date.parse(p.entered)))), 0);
 }
 
+/** Exact where the steps are known; times in lists are of whole seconds. */
+export function tookInAll(u: Update): number | undefined {
+  if (!u.finished) return undefined;
+  const exact = (u.phases ?? []).reduce((sum, p) => sum + (p.took_ms ?? 0), 0);
+  return exact || Math.max(0, Date.parse(u.finished) - Date.parse(u.created));
+}
+
 function medianOf(d: Durations | undefined, phases: string[]): number | undefined {
   const of = (d?.phases ?? []).filter((p) => phases.includes(p.phase));
   return of.length === 0 ? undefined : of.reduce((sum, p) => sum + p.median_ms, 0);
@@ -86,7 +93,7 @@ export function readSteps(u: Update, durations: Durations | undefined, now: numb
     title: ended ? (terminal[u.phase] ?? u.title) : "Back Online",
     state: good ? "done" : ended ? (u.phase === "cancelled" ? "done" : "failed") : "coming",
     detail: undefined,
-    took: ended && u.finished ? Math.max(0, Date.parse(u.finished) - Date.parse(u.created)) : undefined,
+    took: ended ? tookInAll(u) : undefined,
     median: durations?.median_ms,
   });
   return steps;

@@ -2,6 +2,7 @@
 // The words of the gateway, and how each is shown.
 
 import type { Tone } from "../parts/icon";
+import { shortId } from "./format";
 import type { MemberState, Rollout } from "../types";
 
 interface Word {
@@ -95,5 +96,6 @@ export function actorName(actor: string | undefined): string {
   if (!actor) return "–";
   if (actor.startsWith("user:")) return actor.slice(5);
   if (actor === "gateway") return "the gateway";
-  return actor.replace(":", " ");
+  const [kind = "", name = ""] = actor.split(":");
+  return `${kind.replace("-", " ")} ${shortId(name)}`;
 }

@@ -10,7 +10,7 @@ import { useEvents, useReloadOn } from "../lib/live";
 import { useAction, useResource } from "../lib/resource";
 import { navigate } from "../lib/router";
 import { can } from "../lib/session";
-import { mergeUpdate } from "../lib/steps";
+import { mergeUpdate, tookInAll } from "../lib/steps";
 import { agentState, phase } from "../lib/words";
 import { AgentLabelsDialog } from "../parts/agent-labels-dialog";
 import { Button, Copy, Empty, Fact, Facts, Labels, Link, Mono, Note, Page, Section, Shown, Time } from "../parts/basics";
@@ -65,9 +65,9 @@ function Wanted({ agent }: { agent: Agent }) {
           {d.version} {by}
         </>
       ) : (
-        "Nothing in particular"
+        (agent.reason_text ?? "Nothing in particular")
       )}
-      {agent.reason_text && <p class="muted">{agent.reason_text}</p>}
+      {d && agent.reason_text && <p class="muted">{agent.reason_text}</p>}
       {agent.next_attempt && (
         <p class="muted">
           Next attempt <Time at={agent.next_attempt} future />.
@@ -78,9 +78,8 @@ function Wanted({ agent }: { agent: Agent }) {
 }
 
 function took(u: Update): string {
-  if (!u.finished) return "";
-  const exact = (u.phases ?? []).reduce((sum, p) => sum + (p.took_ms ?? 0), 0);
-  return formatMilliseconds(exact || Math.max(0, Date.parse(u.finished) - Date.parse(u.created)));
+  const ms = tookInAll(u);
+  return ms === undefined ? "" : formatMilliseconds(ms);
 }
 
 function History({ updates }: { updates: Update[] }) {

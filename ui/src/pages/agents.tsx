@@ -20,6 +20,7 @@ import { PageCache } from "../lib/page-cache";
 import { useAction, useResource, useSettled } from "../lib/resource";
 import { changeQuery, formatPlace, navigate, usePlace } from "../lib/router";
 import { chosenValues, toggleValue } from "../lib/selector-text";
+import { setSearchField } from "../lib/search";
 import { can } from "../lib/session";
 import type { Selection } from "../lib/targets";
 import { agentState, phase } from "../lib/words";
@@ -116,28 +117,15 @@ function useRows(filter: AgentFilter, sort: string) {
 function SearchField({ filter, change }: { filter: AgentFilter; change: (f: Partial<AgentFilter>) => void }) {
   const [text, setText] = useState(filter.q);
   const settled = useSettled(text, 250);
-  const ref = useRef<HTMLInputElement>(null);
   useEffect(() => setText(filter.q), [filter.q]);
   useEffect(() => {
     if (tidyTerms(settled) !== filter.q && settled === text) change({ q: tidyTerms(settled) });
   }, [settled]);
-  useEffect(() => {
-    const onKey = (e: KeyboardEvent) => {
-      const t = e.target;
-      const typing = t instanceof HTMLElement && t.matches("input, textarea, select");
-      if (e.key !== "/" || typing || e.ctrlKey || e.metaKey || document.querySelector("dialog[open]")) return;
-      e.preventDefault();
-      ref.current?.focus();
-      ref.current?.select();
-    };
-    addEventListener("keydown", onKey);
-    return () => removeEventListener("keydown", onKey);
-  }, []);
   return (
     <div class="search">
       <Icon name="search" />
       <input
-        ref={ref}
+        ref={setSearchField}
         type="text"
         aria-label="Search by host name or id"
         aria-keyshortcuts="/"

@@ -154,7 +154,12 @@ function Planner() {
               onValue={t.setWhom}
               options={[
                 { value: "selector", text: "Those with some labels or facts" },
-                { value: "group", text: "A group", disabled: groups.data?.groups.length === 0 },
+                {
+                  value: "group",
+                  text: "A group",
+                  disabled: groups.data?.groups.length === 0,
+                  ...(groups.data?.groups.length === 0 ? { hint: "None has been made yet; fleet-gatewayctl group create makes one." } : {}),
+                },
                 ...(t.given?.ids
                   ? [{ value: "ids" as const, text: plural(t.given.ids.length, "agent that you selected", "agents that you selected") }]
                   : []),

@@ -156,7 +156,8 @@ function ReleaseRows({ release: r, running, newest }: { release: Release; runnin
         <td class="end p2">
           <Time at={r.imported} />
         </td>
-        <td class="end nowrap">
+        <td>
+          <span class="row-actions">
           {can("rollouts.operate") && (
             <Button kind="quiet" onClick={() => navigate(formatPlace("/rollouts/new", { version: r.version }))}>
               Roll out…
@@ -165,6 +166,7 @@ function ReleaseRows({ release: r, running, newest }: { release: Release; runnin
           <button type="button" class="button quiet bare" aria-expanded={open} aria-label={`Files of ${r.version}`} onClick={() => setOpen(!open)}>
             <Icon name={open ? "up" : "down"} />
           </button>
+          </span>
         </td>
       </tr>
       {open && (

@@ -10,7 +10,7 @@ import { useEvents, useReloadOn } from "../lib/live";
 import { PageCache } from "../lib/page-cache";
 import { useResource } from "../lib/resource";
 import { changeQuery, formatPlace, usePlace } from "../lib/router";
-import { type Batch, batchName, batchStrip, failureGauge, waitsUntil } from "../lib/rollout-progress";
+import { type Batch, batchName, batchStrip, describeStrip, failureGauge, waitsUntil } from "../lib/rollout-progress";
 import { can } from "../lib/session";
 import { describeBatches, describeCanaries, describeStop } from "../lib/strategy";
 import { MEMBER_STATES, actorName, memberState, phase, rolloutState } from "../lib/words";
@@ -98,9 +98,7 @@ function BatchBlock({ batch, current }: { batch: Batch; current: boolean }) {
 
 function Batches({ rollout }: { rollout: RolloutWhole }) {
   const strip = batchStrip(rollout);
-  if (strip.length < 2) return null;
-  const begun = strip.filter((b) => !b.begins);
-  const total = Math.max(strip.length, rollout.preview?.batches_total ?? 0);
+  if (strip.length < 2 && rollout.strategy.batch?.percent === 100) return null;
   return (
     <div>
       <ol class="strip" aria-label="Batches">
@@ -109,9 +107,7 @@ function Batches({ rollout }: { rollout: RolloutWhole }) {
         ))}
       </ol>
       <p class="muted strip-text">
-        {rollout.terminal || begun.length === strip.length
-          ? `${plural(strip.length, "batch", "batches")}${strip[0]?.batch === 0 ? ", canaries first" : ""}`
-          : `${batchName(rollout.batch)}; ${formatNumber(begun.length)} of ${formatNumber(total)} have begun`}
+        {describeStrip(rollout, strip)}
       </p>
     </div>
   );
@@ -212,7 +208,7 @@ const memberColumns: Column<RolloutMember>[] = [
   {
     key: "system",
     title: "System",
-    width: "90px",
+    width: "124px",
     priority: 4,
     render: (m) => m.os ?? <span class="muted">–</span>,
   },

@@ -109,7 +109,8 @@ function EntryRows({ line, brief }: { line: Line; brief: boolean }) {
         {!brief && <td class="end muted p2">{formatNumber(line.seq)}</td>}
         <td class="nowrap">{brief ? <Time at={e.time} /> : <time dateTime={e.time}>{formatTime(Date.parse(e.time))}</time>}</td>
         <td>
-          <strong class="actor">{actorName(e.actor)}</strong> {describe(e.action)} {e.target && <Target target={e.target} />}
+          <strong class="actor">{actorName(e.actor)}</strong> {describe(e.action)}{" "}
+          {e.target && e.target !== e.actor && <Target target={e.target} />}
           {line.mismatch && <span class="tag bad">columns differ</span>}
         </td>
         <td class="end p2">{e.count > 1 ? formatNumber(e.count) : ""}</td>

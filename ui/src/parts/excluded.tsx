@@ -8,7 +8,7 @@ import { Link } from "./basics";
 export function Excluded({ plan }: { plan: RolloutPlan }) {
   if (plan.excluded.length === 0) return null;
   return (
-    <table class="table small">
+    <table class="table small excluded">
       <caption>Left out</caption>
       <tbody>
         {plan.excluded.map((e) => (

@@ -9,6 +9,7 @@ import { formatSpan } from "../lib/format";
 import { live } from "../lib/live";
 import { useAction } from "../lib/resource";
 import { usePlace } from "../lib/router";
+import { searchAgents } from "../lib/search";
 import { can, signOut } from "../lib/session";
 import { useStore } from "../lib/store";
 import { type Theme, applyTheme, theme } from "../lib/theme";
@@ -34,6 +35,20 @@ const entries: Entry[] = [
   { to: "/people", text: "Users and tokens", icon: "people", needs: "tokens.view" },
   { to: "/audit", text: "Audit", icon: "audit", needs: "audit.administer" },
 ];
+
+/** "/" searches agents, from every page. */
+function useSearchKey(): void {
+  useEffect(() => {
+    const onKey = (e: KeyboardEvent) => {
+      const typing = e.target instanceof HTMLElement && e.target.matches("input:not([type=checkbox], [type=radio]), textarea, select");
+      if (e.key !== "/" || typing || e.ctrlKey || e.metaKey || e.altKey || document.querySelector("dialog[open]")) return;
+      e.preventDefault();
+      searchAgents();
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, []);
+}
 
 /** A short break is not worth a word. */
 const PATIENCE = 3000;
@@ -129,6 +144,7 @@ function UserMenu({ me }: { me: Me }) {
 export function Frame({ me, children }: { me: Me; children: ComponentChildren }) {
   const { path } = usePlace();
   const [open, setOpen] = useState(false);
+  useSearchKey();
   useEffect(() => setOpen(false), [path]);
   const shown = entries.filter((e) => can(e.needs) || (e.needs === "tokens.view" && can("users.administer")));
   return (
@@ -136,7 +152,7 @@ export function Frame({ me, children }: { me: Me; children: ComponentChildren })
       <a class="skip" href="#main">
         Skip to content
       </a>
-      <div class="side">
+      <header class="side">
         <div class="side-head">
           <Link to="/" class="brand">
             <svg width="20" height="20" viewBox="0 0 32 32" aria-hidden="true">
@@ -165,7 +181,7 @@ export function Frame({ me, children }: { me: Me; children: ComponentChildren })
             <UserMenu me={me} />
           </div>
         </nav>
-      </div>
+      </header>
       <main id="main" class="main">
         {children}
       </main>

@@ -133,7 +133,7 @@ export function VirtualTable<T>(props: Props<T>) {
               <th
                 key={c.key}
                 scope="col"
-                class={`p${c.priority ?? 1} ${c.align ?? ""}`}
+                class={`p${c.priority ?? 1} ${c.align ?? ""} c-${c.key}`}
                 style={c.width ? { width: c.width } : undefined}
                 aria-sort={sortState(c, sort)}
                 aria-label={c.name}
@@ -146,13 +146,13 @@ export function VirtualTable<T>(props: Props<T>) {
         <tbody>
           {first > 0 && (
             <tr class="gap" aria-hidden="true">
-              <td colSpan={columns.length} style={{ height: `${first * ROW_HEIGHT}px` }} />
+              <td style={{ height: `${first * ROW_HEIGHT}px` }} />
             </tr>
           )}
           {rows}
           {last < total - 1 && (
             <tr class="gap" aria-hidden="true">
-              <td colSpan={columns.length} style={{ height: `${(total - 1 - last) * ROW_HEIGHT}px` }} />
+              <td style={{ height: `${(total - 1 - last) * ROW_HEIGHT}px` }} />
             </tr>
           )}
         </tbody>
