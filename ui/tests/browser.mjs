@@ -10,7 +10,7 @@ import { chromium } from "playwright-core";
 
 const EXECUTABLE = process.env.FLEET_CHROMIUM ?? "/usr/bin/chromium";
 /** Nothing that a person waits for takes longer, on a busy machine either. */
-export const PATIENCE = 20_000;
+export const PATIENCE = 30_000;
 
 export const DESK = { width: 1440, height: 900 };
 export const PHONE = { width: 390, height: 844 };

@@ -29,6 +29,11 @@ export function sleep(milliseconds) {
   return new Promise((done) => setTimeout(done, milliseconds));
 }
 
+/** A day of the week on which nobody is just now. */
+export function notSoon() {
+  return ["sun", "mon", "tue", "wed", "thu", "fri", "sat"][(new Date().getUTCDay() + 3) % 7];
+}
+
 /** Waits until it gives something; says what it waited for when it does not. */
 export async function until(what, look, timeout = 30_000) {
   const end = Date.now() + timeout;
@@ -238,7 +243,7 @@ export class Lab {
     return this.spawn(name, argv);
   }
 
-  async waitOnline(agents, timeout = 60_000) {
+  async waitOnline(agents, timeout = 120_000) {
     await until(`${agents} agents to be online`, async () => (await this.ask("GET", "/agents/summary")).states.online >= agents, timeout);
   }
 

@@ -24,6 +24,5 @@ export function setSearchField(input: HTMLInputElement | null): void {
   field = input;
   if (!input || !wanted) return;
   wanted = false;
-  // a page that is come to gives the focus to its heading first
-  requestAnimationFrame(() => requestAnimationFrame(focusField));
+  queueMicrotask(focusField); // it is in the document then
 }

@@ -455,7 +455,7 @@ export default function AgentsPage() {
         onLook={look}
         sort={sort}
         onSort={(s) => changeQuery({ sort: s === SORT_DEFAULT ? undefined : s })}
-        memory={`agents ${entry}`}
+        memory={`agents ${entry} ${filterKey} ${sort}`}
         stale={stale || problem !== undefined}
         empty={
           isFiltered(filter) ? (

@@ -115,7 +115,7 @@ export function FirstRun() {
         />
         <Input label="Password" type="password" value={password} onValue={setPassword} autocomplete="new-password" hint={PASSWORD_HINT} error={action.problem?.of("/password")} />
         <Input label="Password, again" type="password" value={again} onValue={setAgain} autocomplete="new-password" error={differs ? "The two are not the same." : undefined} />
-        {action.problem && (
+        {action.problem && !action.problem.body.errors?.length && (
           <div role="alert">
             <Refused problem={action.problem} />
           </div>

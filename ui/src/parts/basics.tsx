@@ -156,7 +156,8 @@ export function Page({ title, heading, aside, children }: Children & {
     document.title = `${title} – Fleet`;
   }, [title]);
   useEffect(() => {
-    ref.current?.focus({ preventScroll: true });
+    // unless a field of the page was what one came for
+    if (!document.activeElement?.matches("main input")) ref.current?.focus({ preventScroll: true });
   }, []);
   return (
     <>

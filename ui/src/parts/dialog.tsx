@@ -2,7 +2,7 @@
 // Dialogs are the browser's own: focus stays inside, Escape closes, what had the focus gets it back.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { formatNumber } from "../lib/format";
 import type { Problem } from "../lib/problem";
 import { Button, ProblemNote } from "./basics";
@@ -15,7 +15,8 @@ export function Dialog({ title, onClose, children, wide }: {
 }) {
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
+  // at once, so that no key goes nowhere between the dialog and what is below it
+  useLayoutEffect(() => {
     const dialog = ref.current;
     const before = document.activeElement;
     dialog?.showModal();

@@ -78,13 +78,16 @@ export function VirtualTable<T>(props: Props<T>) {
   const scroller = useRef<HTMLDivElement>(null);
   const [view, setView] = useState({ top: 0, height: 800 });
 
+  // once there are rows to scroll
+  const restored = useRef<string | undefined>(undefined);
   useLayoutEffect(() => {
     const el = scroller.current;
-    if (!el) return;
-    const kept = props.memory ? remembered.get(props.memory) : undefined;
-    el.scrollTop = kept ?? 0;
+    const name = props.memory ?? "";
+    if (!el || total === 0 || restored.current === name) return;
+    restored.current = name;
+    el.scrollTop = remembered.get(name) ?? 0;
     setView({ top: el.scrollTop, height: el.clientHeight });
-  }, [props.memory]);
+  }, [props.memory, total]);
 
   useEffect(() => {
     const el = scroller.current;
@@ -92,7 +95,7 @@ export function VirtualTable<T>(props: Props<T>) {
     const measure = () => setView({ top: el.scrollTop, height: el.clientHeight });
     let frame = 0;
     const onScroll = () => {
-      if (props.memory) remembered.set(props.memory, el.scrollTop);
+      if (props.memory && restored.current === props.memory) remembered.set(props.memory, el.scrollTop);
       cancelAnimationFrame(frame);
       frame = requestAnimationFrame(measure);
     };
@@ -136,8 +139,8 @@ export function VirtualTable<T>(props: Props<T>) {
                 class={`p${c.priority ?? 1} ${c.align ?? ""} c-${c.key}`}
                 style={c.width ? { width: c.width } : undefined}
                 aria-sort={sortState(c, sort)}
-                aria-label={c.name}
               >
+                {c.name && <span class="visually-hidden">{c.name}</span>}
                 {c.sort && onSort ? <SortHead column={c} sort={sort ?? ""} onSort={onSort} /> : c.title}
               </th>
             ))}
