@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Sequence
@@ -20,11 +21,20 @@ from harness.progress import progress
 from harness.wait import wait_for
 
 
+_ports: set[int] = set()
+_ports_lock = threading.Lock()
+
+
 def free_port() -> int:
-    """A port that nobody used a moment ago. Loopback is ours alone, so that is good enough."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    """A port that nobody used a moment ago, and that no other test of this run gets."""
+    with _ports_lock:
+        while True:
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", 0))
+                port = int(s.getsockname()[1])
+            if port not in _ports:
+                _ports.add(port)
+                return port
 
 
 class Program:
