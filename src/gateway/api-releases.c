@@ -139,14 +139,17 @@ static void reply_oom(HttpExchange *x) {
 }
 
 static bool body_is_empty(HttpExchange *x) {
+        static const char *const known[] = { NULL };
         _cleanup_json_ json_t *body = NULL;
+        RequestError error = {};
+        int r;
 
         if (http_exchange_json(x, &body) < 0)
                 return false;
-        if (json_object_size(body) == 0)
-                return true;
-        http_reply_problem(x, HTTP_PROBLEM_BAD_REQUEST, NULL, "No members are expected here.");
-        return false;
+        r = request_check_members(body, known, &error);
+        if (r < 0)
+                api_reply_request_error(x, r, &error);
+        return r >= 0;
 }
 
 static Import *find_import(HttpExchange *x, Gateway *g) {

@@ -65,13 +65,14 @@ def test_refused(gateway):
     body = {"version": GOAL, "target": WEB, "strategy": SLOW}
     for wrong, status, kind, where in (
             ({"version": "9.9.9"}, 422, "unknown-version", "/version"), ({"version": "x"}, 400, "bad-request", "/version"),
-            ({"target": {}}, 400, "bad-request", "/target"), ({"target": "all"}, 400, "bad-request", "/target"),
+            ({"target": {}}, 400, "bad-request", "/target"), ({"target": {"selektor": "x"}}, 400, "bad-request", "/target/selektor"),
+            ({"target": "all"}, 400, "bad-request", "/target"),
             ({"target": {"ids": []}}, 400, "bad-request", "/target/ids"),
             ({"target": {"ids": ["nobody"]}}, 404, "not-found", "/target/ids"),
             ({"target": {"selector": "tier=("}}, 400, "bad-selector", "/target/selector"),
             ({"target": {"selector": "tier=none"}}, 409, "conflict", "/target"),
             ({"target": {"group": "none"}}, 404, "not-found", "/target/group"),
-            ({"target": {"all": False}}, 400, "bad-request", "/target"),
+            ({"target": {"all": False}}, 400, "bad-request", "/target/all"),
             ({"target": {"all": True, "selector": "x"}}, 400, "bad-request", "/target"),
             ({"expected_count": 1}, 409, "conflict", "/expected_count"),
             ({"strategy": {"canary": {"count": -1}}}, 400, "bad-request", "/strategy/canary/count"),
@@ -79,7 +80,7 @@ def test_refused(gateway):
             ({"strategy": {"max_failures": 0.5}}, 400, "bad-request", "/strategy/max_failures"),
             ({"strategy": {"windows": [{"days": ["mon"], "start": "25:00", "duration_sec": 60}]}}, 400, "bad-request", "/strategy/windows/0/start"),
             ({"strategy": {"canary": {"ids": ["nobody"]}}}, 409, "conflict", "/strategy/canary/ids"),
-            ({"strategy": {"bathc": {}}}, 400, "bad-request", "/strategy"), ({"strategie": {}}, 400, "bad-request", None)):
+            ({"strategy": {"bathc": {}}}, 400, "bad-request", "/strategy/bathc"), ({"strategie": {}}, 400, "bad-request", "/strategie")):
         gateway.problem(status, kind, where, "POST", "/rollouts", {**body, **wrong})
     gateway.problem(404, "not-found", None, "GET", "/rollouts/1")
     gateway.problem(404, "not-found", None, "GET", "/rollouts/x")
