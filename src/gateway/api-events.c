@@ -48,7 +48,6 @@ static void set_headers(HttpExchange *x) {
 }
 
 void api_events(HttpExchange *x, void *userdata) {
-        static const char *const known[] = { "topics", "agent", NULL };
         Gateway *g = userdata;
         const char *agent = http_exchange_parameter(x, "agent"),
                    *last = http_exchange_header(x, "Last-Event-ID");
@@ -57,8 +56,6 @@ void api_events(HttpExchange *x, void *userdata) {
         uint64_t last_id = 0;
         int r;
 
-        if (http_exchange_check_parameters(x, known) < 0)
-                return;
         r = events_topics(x, &topics);
         if (r < 0) {
                 if (!http_exchange_is_answered(x))

@@ -352,11 +352,8 @@ static int list_parameters(UpdatesJob *j, HttpExchange *x) {
 }
 
 void api_updates_list(HttpExchange *x, void *userdata) {
-        static const char *const known[] = { "agent", "desired", "active", "limit", NULL };
         UpdatesJob *j;
 
-        if (http_exchange_check_parameters(x, known) < 0)
-                return;
         j = updates_new(x, list_run);
         if (!j)
                 return;

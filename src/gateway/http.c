@@ -410,12 +410,16 @@ static void exchange_expect_body(HttpExchange *x) {
 }
 
 static void exchange_begin(HttpExchange *x, const char *method) {
+        static const char *const no_parameters[] = { NULL };
+
         x->state = EXCHANGE_BODY;
         exchange_find_route(x, method);
         if (x->state != EXCHANGE_ANSWERED && x->server->stopping && !x->route->while_stopping)
                 http_reply_problem(x, HTTP_PROBLEM_OVERLOADED, NULL, "The gateway is stopping.");
         if (x->state != EXCHANGE_ANSWERED)
                 http_auth_check(x, x->route, x->server->authenticate, x->server->userdata, &x->caller);
+        if (x->state != EXCHANGE_ANSWERED && !x->route->any_parameters)
+                (void) http_exchange_check_parameters(x, x->route->parameters ?: no_parameters);
         if (x->state != EXCHANGE_ANSWERED)
                 exchange_expect_body(x);
 }

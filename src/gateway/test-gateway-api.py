@@ -305,6 +305,19 @@ def test_requests(gateway):
     ]
     for method, path, body in bad:
         gateway.problem(400, "bad-request", method, path, body)
+    # a parameter that a route does not know may be meant to leave something out; each is named that is no good
+    for path in (
+        "/api/v1/me", "/api/v1/desired", "/api/v1/releases", "/api/v1/join-tokens", "/api/v1/api-tokens", "/api/v1/users",
+        "/api/v1/agents/x", "/api/v1/updates/x", "/api/v1/rollouts/1", "/api/v1/events", "/api/v1/audit", "/api/v1/setup",
+    ):
+        assert gateway.problem(400, "bad-request", "GET", f"{path}?selector=x")["errors"][0]["parameter"] == "selector"
+    gateway.problem(400, "bad-request", "POST", "/api/v1/updates?dry_run=true", {"all": True, "version": "1.0.0"})
+    gateway.problem(400, "bad-request", "DELETE", "/api/v1/desired/1?x=", token=gateway.token)
+    for path in ("updates?active=maybe", "updates?agent=a%20b", "events?topics=", "events?topics=agent,x", "events?agent=a%20b"):
+        key = path.split("?")[1].split("=")[0]
+        assert gateway.problem(400, "bad-request", "GET", f"/api/v1/{path}")["errors"][0]["parameter"] == key, path
+    assert gateway.ask("GET", "/healthz?from=a-balancer", token="")[0] == 200
+    assert gateway.problem(400, "bad-request", "POST", "/api/v1/imports", {"x": 1})["errors"][0]["pointer"] == "/x"
     gateway.problem(400, "bad-selector", "GET", "/api/v1/agents?selector=")
     gateway.problem(400, "bad-selector", "POST", "/api/v1/updates", {"selector": "a=b,", "version": "1.1.0"})
     gateway.problem(404, "not-found", "POST", "/api/v1/updates", {"agent": "nobody", "version": "1.1.0"})
