@@ -69,6 +69,7 @@ void api_events(HttpExchange *x, void *userdata) {
         if (!isempty(last) && parse_u64(last, &last_id) < 0)
                 last_id = UINT64_MAX;        /* of something else: reset */
         if (http_exchange_is_head(x)) {
+                set_headers(x);
                 http_reply_data(x, 200, "text/event-stream", NULL, 0);
                 return;
         }
@@ -79,8 +80,7 @@ void api_events(HttpExchange *x, void *userdata) {
                 return;
         }
         http_exchange_set_context(x, subscriber);
-        http_reply_header(x, "Cache-Control", "no-store");
-        http_reply_header(x, "X-Accel-Buffering", "no");
+        set_headers(x);
         http_reply_stream(x, "text/event-stream", events_pull, g);
 }
 

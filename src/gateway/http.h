@@ -164,3 +164,4 @@ void http_reply_problem(HttpExchange *x, HttpProblem p, const char *pointer, con
 void http_reply_problem_with(
                 HttpExchange *x, HttpProblem p, const char *pointer, json_t *members, const char *detail);
 unsigned http_problem_status(HttpProblem p);
+const char *http_problem_type(HttpProblem p);               /* what follows "urn:fleet-agent:problem:" */
