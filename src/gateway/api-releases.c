@@ -40,7 +40,9 @@ static int take_release(ReleaseRecord *rel, void *userdata) {
                 return r;
         j->items[j->n] = view_release(rel);
         j->versions[j->n] = TAKE_PTR(rel->version);
-        return j->items[j->n++] ? 0 : -ENOMEM;
+        if (!j->items[j->n++])
+                return -ENOMEM;
+        return json_set_take(j->items[j->n - 1], "artifacts", json_array());
 }
 
 static int take_artifact(ArtifactRecord *a, void *userdata) {

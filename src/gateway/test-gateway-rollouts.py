@@ -222,6 +222,7 @@ def test_gate(gateway):
     assert {(m["agent"], m["goal"]) for m in returning} == {(m["agent"], m["from"]) for m in updated}
     update = gateway.ask("GET", f"/updates/{returning[0]['update']}")
     assert update["version"] == returning[0]["goal"] and update["from_version"] == GOAL, update
+    assert update["rollout"] == back["id"] and "desired" not in update and "generation" not in update, update
     abort(gateway, back["id"])
     gateway.problem(409, "conflict", None, "POST", f"/rollouts/{back['id']}/roll-back", {})
 
