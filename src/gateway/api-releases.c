@@ -294,12 +294,14 @@ static void on_import_result(const ImportResult *result, void *userdata) {
                 http_reply_problem(x, HTTP_PROBLEM_IMPORT_REFUSED, NULL, "%s", result->refusal);
                 return;
         }
+        if (errno_is_disk_space(result->error)) {
+                http_reply_problem(x, HTTP_PROBLEM_OVERLOADED, NULL, "The gateway's disk is full.");
+                return;
+        }
         if (result->error < 0) {
                 http_reply_problem(
-                                x, HTTP_PROBLEM_INTERNAL, NULL, "%s",
-                                errno_is_disk_space(result->error) ?
-                                                "The gateway's disk is full." :
-                                                "The import failed; see the gateway's journal.");
+                                x, HTTP_PROBLEM_INTERNAL, NULL,
+                                "The import failed; see the gateway's journal.");
                 return;
         }
         o = json_object();
