@@ -368,6 +368,9 @@ static int roll_back_run(ApiJob *a, Store *s) {
                 r = s->ops->rollout_get(s, j->id, &parent.record);
         if (r == -ENOENT)
                 return refuse_unknown(j);
+        if (r >= 0 && j->if_match)
+                r = api_job_check_if_match(a, j->if_match, parent.record.created, parent.record.revision);
+        a->etag[0] = '\0'; /* the answer is about another rollout, if it is about one */
         if (r >= 0)
                 r = rollout_set_read_spec(&parent);
         if (r < 0)

@@ -197,6 +197,13 @@ def test_agent_revisions(gateway, fleet):
     gateway.problem(412, "precondition-failed", None, "PATCH", f"/agents/{a.id}", change, If_Match=etag)
     gateway.ask("PATCH", f"/agents/{a.id}", {"labels": {"note": ""}}, If_Match="*")
     gateway.problem(404, "not-found", None, "PATCH", "/agents/nobody", change, If_Match="*")
+    # who says which one is to be removed is taken at the word, too
+    last, etag = fleet[-1], gateway.raw("GET", f"/agents/{fleet[-1].id}")[1]["ETag"]
+    gateway.problem(412, "precondition-failed", None, "DELETE", f"/agents/{last.id}", If_Match='"x"')
+    status, headers, _ = gateway.raw("DELETE", f"/agents/{last.id}", If_Match=etag)
+    assert status == 204 and "ETag" not in headers
+    gateway.problem(404, "not-found", None, "GET", f"/agents/{last.id}")
+    fleet.remove(last)
 
 
 # ---- requests that are repeated ----

@@ -130,6 +130,11 @@ def test_setup(lab):
 
 def test_users(lab):
     g = lab.gateway
+    status, headers, _ = g.ask("POST", "/api/v1/users", {"name": "brief", "role": "viewer", "password": WORDS}, raw=True)
+    assert status == 201 and headers["ETag"] == lab.etag("brief")           # who made it can change it
+    g.problem(412, "precondition-failed", "DELETE", "/api/v1/users/brief", headers={"If-Match": '"x"'})
+    status, gone, _ = g.ask("DELETE", "/api/v1/users/brief", headers={"If-Match": headers["ETag"]}, raw=True)
+    assert status == 204 and "ETag" not in gone
     victor = g.ask("GET", "/api/v1/users/victor")[1]
     assert victor["display_name"] == "Victor" and "last_login" not in victor
     listed = g.ask("GET", "/api/v1/users")[1]["users"]

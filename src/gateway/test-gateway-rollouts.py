@@ -169,7 +169,8 @@ def test_verbs(gateway):
     made = create(gateway)
     path = f"/rollouts/{made['id']}"
     gateway.problem(404, "not-found", None, "POST", f"{path}/restart", {})
-    gateway.problem(400, "bad-request", None, "POST", f"{path}/pause", {"because": "x"})
+    gateway.problem(400, "bad-request", "/because", "POST", f"{path}/pause", {"because": "x"})
+    assert gateway.raw("PUT", f"{path}/pause")[1]["Allow"] == "POST"
     for verb in ("resume", "approve", "retry-failed"):
         gateway.problem(409, "conflict", None, "POST", f"{path}/{verb}", {})
     gateway.problem(409, "conflict", None, "POST", f"{path}/roll-back", {})
@@ -211,7 +212,11 @@ def test_gate(gateway):
 
     # back to what they ran: its members are those that it updated, all at once
     path = f"/rollouts/{made['id']}/roll-back"
-    gateway.problem(400, "bad-request", None, "POST", path, {"version": "1.0.0"})
+    gateway.problem(400, "bad-request", "/version", "POST", path, {"version": "1.0.0"})
+    gateway.problem(412, "precondition-failed", None, "POST", path, {"dry_run": True}, If_Match='"x"')
+    etag = gateway.raw("GET", f"/rollouts/{made['id']}")[1]["ETag"]
+    status, headers, _ = gateway.raw("POST", path, {"dry_run": True}, If_Match=etag)
+    assert status == 200 and "ETag" not in headers
     plan = gateway.ask("POST", path, {"dry_run": True})
     updated = members(gateway, made["id"], "&state=succeeded")
     assert plan["kind"] == "rollback" and plan["cohort"] == 2 and not plan["canaries"], plan
