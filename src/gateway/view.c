@@ -78,8 +78,7 @@ json_t *view_agent(const AgentRecord *a) {
         SET(r, view_set_time(o, "last_seen", a->last_seen));
         SET(r, view_set_time(o, "connected", a->connected));
         SET(r, set_text(o, "address", a->address));
-        if (a->revision > 0)
-                SET(r, json_set_u64(o, "revision", a->revision));
+        SET(r, json_set_u64(o, "revision", a->revision));
         return finish(o, r);
 }
 
