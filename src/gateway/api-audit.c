@@ -247,7 +247,8 @@ static int take_cursor(AuditJob *j, HttpExchange *x) {
                 decoded = memdup_suffix0(data, size);
         if (!decoded || strlen(decoded) != size || strncmp(decoded, j->tag, CURSOR_TAG_HEX) != 0 ||
             decoded[CURSOR_TAG_HEX] != '.' || parse_u64(decoded + CURSOR_TAG_HEX + 1, &seq) < 0) {
-                api_refuse_parameter(x, "cursor", "The cursor does not belong to this list; begin without one.");
+                api_refuse_parameter(
+                                x, "cursor", "The cursor does not belong to this list; begin without one.");
                 return -EINVAL;
         }
         *(j->filter.ascending ? &j->filter.after : &j->filter.before) = MIN(seq, (uint64_t) INT64_MAX);

@@ -31,13 +31,15 @@ static int events_topics(HttpExchange *x, char ***ret) {
                 return r;
         good = strv_length(topics) > 0; /* none would be all */
         STRV_FOREACH(t, topics)
-                good = good && strv_contains((char *const *) event_topics, *t);
+        good = good && strv_contains((char *const *) event_topics, *t);
         if (good) {
                 *ret = TAKE_PTR(topics);
                 return 0;
         }
         list = strv_join((char *const *) event_topics, ", ");
-        api_refuse_parameter(x, "topics", "topics= must name some of these, separated by commas: %s.", strempty(list));
+        api_refuse_parameter(
+                        x, "topics", "topics= must name some of these, separated by commas: %s.",
+                        strempty(list));
         return -EINVAL;
 }
 

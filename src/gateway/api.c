@@ -9,17 +9,22 @@
 #include "parse-util.h"
 #include "string-util.h"
 
-#define PARAMETERS(...) .parameters = (const char *const[]) { __VA_ARGS__, NULL }
+#define PARAMETERS(...)                                                                                     \
+        .parameters = (const char *const[]) {                                                               \
+                __VA_ARGS__, NULL                                                                           \
+        }
 
-/* Who may do what, at a glance: the role, and the area that a token must be made for. docs/openapi.yaml has the
- * same rows, which is tested. */
+/* Who may do what, at a glance: the role, and the area that a token must be made for. docs/openapi.yaml has
+ * the same rows, which is tested. */
 const HttpRoute api_routes[] = {
-        { "GET", "/healthz", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_healthz, .any_parameters = true,
-          .while_stopping = true },
-        { "GET", "/readyz", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_readyz, .any_parameters = true,
-          .while_stopping = true },
-        { "GET", "/ca.pem", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, http_static_ca, .any_parameters = true },
-        { "GET", "/tuf/*", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, http_static_tuf, .any_parameters = true },
+        { "GET", "/healthz", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_healthz,
+          .any_parameters = true, .while_stopping = true },
+        { "GET", "/readyz", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_readyz,
+          .any_parameters = true, .while_stopping = true },
+        { "GET", "/ca.pem", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, http_static_ca,
+          .any_parameters = true },
+        { "GET", "/tuf/*", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, http_static_tuf,
+          .any_parameters = true },
 
         { "GET", "/api/v1/setup", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_setup_show },
         { "POST", "/api/v1/setup", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_JSON, api_setup_create },
@@ -35,11 +40,12 @@ const HttpRoute api_routes[] = {
           api_own_tokens_delete },
 
         { "GET", "/api/v1/agents", API_ROLE_VIEWER, API_AREA_AGENTS, HTTP_BODY_NONE, api_agents_list,
-          .end = api_agents_list_end, PARAMETERS(AGENT_FILTER_PARAMETERS, "sort", "limit", "cursor", "fields") },
+          .end = api_agents_list_end,
+          PARAMETERS(AGENT_FILTER_PARAMETERS, "sort", "limit", "cursor", "fields") },
         { "GET", "/api/v1/agents/summary", API_ROLE_VIEWER, API_AREA_AGENTS, HTTP_BODY_NONE,
           api_agents_summary, PARAMETERS(AGENT_FILTER_PARAMETERS, "facet") },
-        { "POST", "/api/v1/agents/match", API_ROLE_VIEWER, API_AREA_AGENTS, HTTP_BODY_JSON,
-          api_agents_match, .json_max = TARGET_BODY_MAX },
+        { "POST", "/api/v1/agents/match", API_ROLE_VIEWER, API_AREA_AGENTS, HTTP_BODY_JSON, api_agents_match,
+          .json_max = TARGET_BODY_MAX },
         { "POST", "/api/v1/agents/labels", API_ROLE_OPERATOR, API_AREA_AGENTS, HTTP_BODY_JSON,
           api_agents_relabel, .json_max = TARGET_BODY_MAX, .idempotency = HTTP_IDEMPOTENCY_KEPT },
         { "GET", "/api/v1/agents/{}", API_ROLE_VIEWER, API_AREA_AGENTS, HTTP_BODY_NONE, api_agents_show },
@@ -128,9 +134,12 @@ const HttpRoute api_routes[] = {
 };
 
 const HttpRoute api_admin_routes[] = {
-        { "GET", "/metrics", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_metrics, .any_parameters = true },
-        { "GET", "/healthz", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_healthz, .any_parameters = true },
-        { "GET", "/readyz", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_readyz, .any_parameters = true },
+        { "GET", "/metrics", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_metrics,
+          .any_parameters = true },
+        { "GET", "/healthz", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_healthz,
+          .any_parameters = true },
+        { "GET", "/readyz", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_readyz,
+          .any_parameters = true },
         {},
 };
 

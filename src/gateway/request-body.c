@@ -79,9 +79,10 @@ int request_check_members(json_t *body, const char *const *known, RequestError *
                 pointer = json_pointer_append("", key);
                 if (!list || !shown || !pointer)
                         return -ENOMEM;
-                r = request_refuse(
-                                e, HTTP_PROBLEM_BAD_REQUEST, pointer,
-                                "There is no member \"%.64s\" here; known are: %s.", shown, isempty(list) ? "none" : list);
+                r =
+                                request_refuse(e, HTTP_PROBLEM_BAD_REQUEST, pointer,
+                                               "There is no member \"%.64s\" here; known are: %s.", shown,
+                                               isempty(list) ? "none" : list);
                 if (r == -EINVAL)
                         e->pointer_buffer = TAKE_PTR(pointer);
                 return r;

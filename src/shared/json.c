@@ -110,7 +110,8 @@ char *json_pointer_append(const char *pointer, const char *member) {
         size_t n = strlen(pointer), size;
         char *ret, *p;
 
-        if (__builtin_mul_overflow(strlen(member), (size_t) 2, &size) || __builtin_add_overflow(size, n + 2, &size))
+        if (__builtin_mul_overflow(strlen(member), (size_t) 2, &size) ||
+            __builtin_add_overflow(size, n + 2, &size))
                 return NULL;
         ret = malloc(size);
         if (!ret)
