@@ -18,6 +18,10 @@ import threading
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+
+from contract import exchanges  # noqa: E402
+
 
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as s:
@@ -76,6 +80,7 @@ class Gateway:
         self.process = None
 
     def start(self):
+        exchanges.begin(self.program)
         log = (self.folder / "log").open("ab")
         argv = [self.program, f"--config={self.config}", f"--state-directory={self.state}"]
         self.process = subprocess.Popen(argv, stdout=log, stderr=log)
@@ -97,7 +102,7 @@ class Gateway:
         assert sig != signal.SIGTERM or status == 0, f"ended with {status}:\n{(self.folder / 'log').read_text()[-4000:]}"
 
     def connect(self):
-        return http.client.HTTPSConnection("localhost", self.port, context=self.tls, timeout=30)
+        return exchanges.HTTPSConnection("localhost", self.port, context=self.tls, timeout=30)
 
     def ask(self, method, path, body=None, token=None, headers=None, raw=False):
         connection = self.connect()
@@ -258,6 +263,8 @@ def test_static(gateway, repository):
     assert get(Range="bytes=5-", If_Range=etag)[::2] == (206, data[5:])
     assert get(Range="bytes=5-", If_Range='"other"')[::2] == (200, data)
     assert get(If_None_Match=etag)[::2] == (304, b"")
+    status, headers, body = gateway.ask("GET", "/tuf/metadata/1.root.json", token="", headers={"Range": "bytes=1-9"}, raw=True)
+    assert status == 206 and body == repository.files()["metadata/1.root.json"][1:10] and headers["Content-Type"] == "application/json"
     assert gateway.ask("GET", "/tuf/metadata/timestamp.json", token="", raw=True)[1]["Cache-Control"] == "no-cache"
     for path in ("/tuf/metadata", "/tuf/targets/agent", "/tuf/metadata/absent.json", "/tuf/gateway.db"):
         gateway.problem(404, "not-found", "GET", path, token="")
@@ -409,21 +416,8 @@ def test_greedy_host(gateway):
     assert 14 < took < 20, f"its connection lasted {took:.1f} s"
 
 
-class Local(http.client.HTTPConnection):
-    """HTTP over the admin socket."""
-
-    def __init__(self, path):
-        super().__init__("localhost", timeout=30)
-        self.path = str(path)
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(30)
-        self.sock.connect(self.path)
-
-
 def scrape(gateway, path="/metrics", accept=None):
-    connection = Local(gateway.folder / "admin.sock")
+    connection = exchanges.LocalConnection(gateway.folder / "admin.sock")
     connection.request("GET", path, headers={"Accept": accept} if accept else {})
     answer = connection.getresponse()
     text = answer.read().decode()
