@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Records as the JSON of docs/api.md, for answers and for events. Pure; may run on the worker's thread. All
- * of them return a new reference, or NULL for lack of memory. */
+/* Records as the JSON of docs/openapi.yaml, for answers and for events. Pure; may run on the worker's
+ * thread. All of them return a new reference, or NULL for lack of memory. */
 
 #include "desired-state.h"
 #include "json.h"
