@@ -114,7 +114,7 @@ CliStyle update_style(json_t *update);
 /* RFC 3339, or a span before now. */
 int audit_parse_when(const char *text, usec_t *ret);
 /* Whom an action is for: the agent with this id (NULL: none), --selector=, --group= or --all; exactly one.
- * Into a body of docs/api.md. */
+ * Into a body of docs/openapi.yaml. */
 CliExit target_add(const GatewayCtl *c, const char *agent, json_t *body);
 /* Asks, unless --yes; the number and digest that the person agreed to go along, so that the gateway refuses
  * when it is somebody else meanwhile. doing: "Update", what: "to version 1.1.0"; nothing is asked for one

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The routes of docs/api.md. A handler takes the request apart on the loop and hands a job to the store; the
- * job makes the answer on the worker's thread; back on the loop it is sent. Handlers hold no rules: those
- * are in desired-state, instruction and registry. */
+/* The routes of docs/openapi.yaml. A handler takes the request apart on the loop and hands a job to the
+ * store; the job makes the answer on the worker's thread; back on the loop it is sent. Handlers hold no
+ * rules: those are in desired-state, instruction and registry. */
 
 #include "api-request.h"
 #include "audit.h"
