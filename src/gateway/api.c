@@ -102,6 +102,8 @@ const HttpRoute api_routes[] = {
           api_users_password },
 
         { "GET", "/api/v1/audit", API_ROLE_ADMIN, API_AREA_AUDIT, HTTP_BODY_NONE, api_audit_list },
+        { "GET", "/api/v1/backup", API_ROLE_ADMIN, API_AREA_BACKUP, HTTP_BODY_NONE, api_backup,
+          .end = api_backup_end },
         { "GET", "/api/v1/events", API_ROLE_VIEWER, API_AREA_EVENTS, HTTP_BODY_NONE, api_events,
           .end = api_events_end },
         {},
