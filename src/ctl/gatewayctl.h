@@ -103,8 +103,8 @@ CliExit list_show(GatewayCtl *c, const ListForm *f);
 CliExit confirm_or_fail(const GatewayCtl *c, const char *format, ...) _printf_(2, 3);
 
 /* All pages of those that the options --selector=, --group= and so on name, in the order of --sort=. narrow:
- * what a table of names needs. *ret is an array. */
-CliExit agents_read(GatewayCtl *c, bool narrow, json_t **ret);
+ * what a table of names needs. ids: of these alone, joined by commas; NULL: of all. *ret is an array. */
+CliExit agents_read(GatewayCtl *c, bool narrow, const char *ids, json_t **ret);
 char *labels_text(json_t *labels);     /* "env=staging,role=web"; NULL on lack of memory */
 const char *agent_name(json_t *agent); /* host name, or the id */
 /* "1.0.0 -> 1.1.0  Downloading 12%" */
@@ -120,6 +120,10 @@ CliExit target_add(const GatewayCtl *c, const char *agent, json_t *body);
  * when it is somebody else meanwhile. doing: "Update", what: "to version 1.1.0"; nothing is asked for one
  * agent. */
 CliExit target_confirm(GatewayCtl *c, const char *agent, json_t *body, const char *doing, const char *what);
+
+/* gatewayctl-update-wait.c: until what was asked for (desired is its id) has ended on every agent, or on this
+ * one. */
+CliExit update_wait(GatewayCtl *c, const char *agent, uint64_t desired);
 
 /* ---- verbs ---- */
 
