@@ -57,7 +57,7 @@ CliExit gatewayctl_update(char *const *arguments, void *userdata) {
                 code = target_confirm(c, arguments[0], body, "Update", strempty(what));
         }
         if (code == CLI_OK)
-                code = api_call(c, "POST", "/api/v1/updates", body, &answer);
+                code = api_post(c, "/api/v1/updates", body, &answer);
         if (code != CLI_OK)
                 return code;
 
