@@ -54,6 +54,9 @@ enum {
         OPTION_PASSWORD_FILE,
         OPTION_SCOPE,
         OPTION_OWN,
+        OPTION_FORCE,
+        OPTION_DATABASE_ONLY,
+        OPTION_STATE_DIRECTORY,
 };
 
 static int set_output(GatewayCtl *c, const char *value, const char **reterr_why) {
@@ -211,6 +214,14 @@ static int on_option(unsigned id, const char *value, void *userdata, const char 
         case OPTION_OWN:
                 c->own = true;
                 return 0;
+        case OPTION_FORCE:
+                c->backup.force = true;
+                return 0;
+        case OPTION_DATABASE_ONLY:
+                c->backup.database_only = true;
+                return 0;
+        case OPTION_STATE_DIRECTORY:
+                return set_text(&c->backup.state_directory, value, reterr_why);
         case OPTION_HEAD:
                 *reterr_why = "64 hexadecimal digits are expected";
                 c->audit.head = value;
@@ -307,6 +318,8 @@ static const CliVerb verbs[] = {
         { "audit verify", NULL, 0, 0, BIT(FROM_FILE) | BIT(HEAD), gatewayctl_audit_verify,
           "Was anything changed in the audit log, or taken out of it?" },
         { "audit export", NULL, 0, 0, 0, gatewayctl_audit_export, "The whole audit log, an entry a line" },
+        { "backup", "FILE", 1, 1, BIT(FORCE) | BIT(DATABASE_ONLY) | BIT(STATE_DIRECTORY), gatewayctl_backup,
+          "Save what the gateway alone has; - for standard output" },
         { "watch", "[AGENT]", 0, 1, 0, gatewayctl_watch, "A line for each event, until interrupted" },
         { 0 },
 };
@@ -351,6 +364,9 @@ static const CliOption options[] = {
         { OPTION_FROM_FILE, 0, "from-file", "FILE", "Verify what audit export wrote" },
         { OPTION_HEAD, 0, "head", "HASH", "There must be an entry with this hash" },
         { OPTION_DESCRIPTION, 0, "description", "TEXT", "What it is for" },
+        { OPTION_FORCE, 0, "force", NULL, "Replace the file if it is there" },
+        { OPTION_DATABASE_ONLY, 0, "database-only", NULL, "Without the CA and its key" },
+        { OPTION_STATE_DIRECTORY, 0, "state-directory", "DIR", "Of the gateway (/var/lib/fleet-gateway)" },
         { OPTION_RELEASE, 0, "release", "VERSION", "The release of the rollout" },
         { OPTION_CANARY, 0, "canary", "N|N%", "So many agents first, drawn across systems (10%, at most 10)" },
         { OPTION_CANARY_AGENT, 0, "canary-agent", "ID,...", "These agents first; repeatable" },

@@ -42,6 +42,10 @@ struct GatewayCtl {
                 const char *release, *strategy_file, *reason, *why, *batch;
                 bool dry_run, active;
         } rollout;
+        struct {
+                bool force, database_only;
+                const char *state_directory;
+        } backup;
 
         /* What option (as it is shown) the member of a request came from; NULL, or of no option: NULL. */
         const char *(*blame)(const GatewayCtl *c, const char *pointer);
@@ -186,5 +190,6 @@ CliExit gatewayctl_rollout_abort(char *const *arguments, void *userdata);
 CliExit gatewayctl_rollout_approve(char *const *arguments, void *userdata);
 CliExit gatewayctl_rollout_retry_failed(char *const *arguments, void *userdata);
 CliExit gatewayctl_rollout_roll_back(char *const *arguments, void *userdata);
+CliExit gatewayctl_backup(char *const *arguments, void *userdata);
 CliExit gatewayctl_update(char *const *arguments, void *userdata);
 CliExit gatewayctl_watch(char *const *arguments, void *userdata);

@@ -9,6 +9,7 @@ from harness.progress import progress
 
 from . import (
     test_abuse,
+    test_backup,
     test_clock,
     test_ctl,
     test_ctl_rollout,
@@ -30,6 +31,7 @@ def main() -> int:
         test_abuse,
         test_ctl,
         test_ctl_rollout,
+        test_backup,
         test_metrics,
         test_rollout,
         test_simulate,
