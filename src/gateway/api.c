@@ -128,6 +128,8 @@ const HttpRoute api_routes[] = {
 
         { "GET", "/api/v1/audit", API_ROLE_ADMIN, API_AREA_AUDIT, HTTP_BODY_NONE, api_audit_list,
           PARAMETERS("actor", "action", "target", "since", "until", "order", "after", "limit", "cursor") },
+        { "GET", "/api/v1/backup", API_ROLE_ADMIN, API_AREA_BACKUP, HTTP_BODY_NONE, api_backup,
+          .end = api_backup_end },
         { "GET", "/api/v1/events", API_ROLE_VIEWER, API_AREA_EVENTS, HTTP_BODY_NONE, api_events,
           .end = api_events_end, PARAMETERS("topics", "agent") },
         {},

@@ -179,6 +179,10 @@ void api_setup_show(HttpExchange *x, void *userdata);
 void api_setup_create(HttpExchange *x, void *userdata);
 /* api-audit.c */
 void api_audit_list(HttpExchange *x, void *userdata);
+/* api-backup.c */
+void api_backup(HttpExchange *x, void *userdata);
+void api_backup_end(HttpExchange *x, void *userdata);
+Backup *backup_free(Backup *b);                      /* when neither worker nor ports are there any more */
 /* api-events.c */
 void api_events(HttpExchange *x, void *userdata);
 void api_events_end(HttpExchange *x, void *userdata);

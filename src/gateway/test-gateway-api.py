@@ -168,7 +168,7 @@ def test_imports(gateway, repository):
     def changed(name, data):
         return {**new, name: data}
 
-    gateway.refused(changed(target, new[target][:-1] + b"X"), target, "SHA-256")
+    gateway.refused(changed(target, new[target][:-1] + bytes([new[target][-1] ^ 1])), target, "SHA-256")
     gateway.refused(changed(target, new[target] + b"X"), target, "bytes")
     gateway.refused({k: v for k, v in new.items() if k != target}, target, "not sent")
     gateway.refused(changed(latest, new[latest].replace(b"1.1.0", b"6.6.6")), "metadata")

@@ -11,8 +11,10 @@ from harness.progress import progress
 
 from . import (
     test_abuse,
+    test_backup,
     test_clock,
     test_ctl,
+    test_ctl_rollout,
     test_download,
     test_enrolment,
     test_metrics,
@@ -34,6 +36,8 @@ def main() -> int:
         test_download,
         test_abuse,
         test_ctl,
+        test_ctl_rollout,
+        test_backup,
         test_metrics,
         test_rollout,
         test_simulate,
