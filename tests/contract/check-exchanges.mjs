@@ -150,15 +150,15 @@ export class Checker {
       const at = this.contract.resolve(`${pointer}/content/application~1json`).at;
       this.contract.validate(`${at}/schema`, JSON.parse(x.body)).forEach((error) => say(`the request was accepted: ${error}`));
       const others = DEFAULTS[matched.operation.id];
-      if (others && !("strategy" in JSON.parse(x.body))) this.#checkDefaults(matched.operation.id, this.contract.resolve(others).value, JSON.parse(x.answer).strategy, say);
+      if (others && !("strategy" in JSON.parse(x.body))) this.#checkDefaults(matched.operation.id, this.contract.resolve(others).value, JSON.parse(x.answer), say);
     }
   }
 
   /** Who says nothing about the strategy of a rollout gets what the contract calls the default. */
-  #checkDefaults(id, { "x-fleet-defaults": others }, strategy, say) {
+  #checkDefaults(id, { "x-fleet-defaults": others }, { strategy, cohort }, say) {
     const compare = (pointer, other, value, name) => {
       const { value: schema, at } = this.contract.resolve(pointer);
-      const meant = other === undefined || schema.type === "object" ? schema.default : other;
+      const meant = other === "cohort" ? cohort : other === undefined || schema.type === "object" ? schema.default : other;
       if (meant !== undefined && JSON.stringify(value) !== JSON.stringify(meant)) say(`${name} is ${JSON.stringify(value)} by default`);
       else if (meant === undefined && schema.type === "object")
         for (const key of Object.keys(schema.properties)) compare(`${at}/properties/${key}`, other?.[key], value?.[key], `${name}/${key}`);
