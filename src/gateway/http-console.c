@@ -77,5 +77,5 @@ static void console_handle(HttpExchange *x, void *userdata) {
 }
 
 const HttpRoute http_console_route = {
-        "GET", "/*", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, console_handle,
+        "GET", "/*", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, console_handle, .any_parameters = true,
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who is signed in, and what they may do. The gateway decides; this decides what is shown.
 
-import type { Me } from "../types";
+import type { Capability, Me } from "../types";
 import { get, request, setCsrfToken, setOnSignedOut } from "./api";
 import { Problem, asProblem } from "./problem";
 import { createStore } from "./store";
@@ -86,7 +86,7 @@ export async function makeFirstUser(code: string, name: string, password: string
 }
 
 /** "rollouts.operate" and so on, as /me lists them. */
-export function can(capability: string): boolean {
+export function can(capability: Capability): boolean {
   const s = session.get();
   return s.phase === "signed-in" && s.me.capabilities.includes(capability);
 }

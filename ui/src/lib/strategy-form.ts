@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is written into the form of a strategy, and the strategy that it says. Pure.
 
-import type { Strategy } from "../types";
+import type { Strategy, Weekday } from "../types";
 
 export interface WindowForm {
-  days: string[];
+  days: Weekday[];
   start: string;
   hours: string;
   zone: string;

@@ -16,6 +16,11 @@ export function atOnce(count: number): Strategy {
   };
 }
 
+/** There are no batches, so that none need be shown. */
+export function isAtOnce(s: Strategy): boolean {
+  return s.batch?.percent === 100;
+}
+
 function amount(a: { count?: number; size?: number; percent?: number } | undefined): string | undefined {
   const n = a?.count ?? a?.size;
   if (n !== undefined) return formatNumber(n);

@@ -2,7 +2,7 @@
 // All agents: found, filtered, sorted, selected, and acted upon.
 
 import { useCallback, useEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
-import type { AgentRow, AgentRowPage, AgentSummary } from "../types";
+import type { AgentRow, AgentRowPage, AgentSummary, Update } from "../types";
 import {
   type AgentFilter,
   type ListName,
@@ -55,7 +55,7 @@ function patchRow(row: AgentRow, batch: Map<string, FleetEvent[]>): AgentRow | u
           kernel: facts["kernel"] ?? kernel,
         }),
       };
-    } else next = { ...next, update_phase: String(d["phase"]), update_version: String(d["version"]) };
+    } else next = { ...next, update_phase: (d as unknown as Update).phase, update_version: (d as unknown as Update).version };
   }
   return next;
 }

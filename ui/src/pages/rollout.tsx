@@ -12,7 +12,7 @@ import { useResource } from "../lib/resource";
 import { changeQuery, formatPlace, usePlace } from "../lib/router";
 import { type Batch, batchName, batchStrip, describeStrip, failureGauge, waitsUntil } from "../lib/rollout-progress";
 import { can } from "../lib/session";
-import { describeBatches, describeCanaries, describeStop } from "../lib/strategy";
+import { describeBatches, describeCanaries, describeStop, isAtOnce } from "../lib/strategy";
 import { MEMBER_STATES, actorName, memberState, phase, rolloutState } from "../lib/words";
 import { Button, Empty, Fact, Facts, Link, Page, ProblemNote, Section, Shown, Time } from "../parts/basics";
 import { Status } from "../parts/icon";
@@ -98,7 +98,7 @@ function BatchBlock({ batch, current }: { batch: Batch; current: boolean }) {
 
 function Batches({ rollout }: { rollout: RolloutWhole }) {
   const strip = batchStrip(rollout);
-  if (strip.length < 2 && rollout.strategy.batch?.percent === 100) return null;
+  if (strip.length < 2 && isAtOnce(rollout.strategy)) return null;
   return (
     <div>
       <ol class="strip" aria-label="Batches">

@@ -63,7 +63,7 @@ function Detail({ line }: { line: Line }) {
   const e = line.entry;
   return (
     <div class="audit-detail">
-      {e && Object.keys(e.detail).length > 0 && <pre>{JSON.stringify(e.detail, null, 2)}</pre>}
+      {e?.detail && Object.keys(e.detail).length > 0 && <pre>{JSON.stringify(e.detail, null, 2)}</pre>}
       <dl class="facts">
         <dt>Action</dt>
         <dd class="mono">{e?.action}</dd>

@@ -3,7 +3,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { Me } from "../types";
+import type { Capability, Me } from "../types";
 import { useNow } from "../lib/clock";
 import { formatSpan } from "../lib/format";
 import { live } from "../lib/live";
@@ -23,7 +23,7 @@ interface Entry {
   to: string;
   text: string;
   icon: IconName;
-  needs: string;
+  needs: Capability;
 }
 
 const entries: Entry[] = [

@@ -2,6 +2,7 @@
 // The form of a strategy.
 
 import { useId } from "preact/hooks";
+import type { Weekday } from "../types";
 import type { Problem } from "../lib/problem";
 import type { StrategyForm, WindowForm } from "../lib/strategy-form";
 import { Button } from "./basics";
@@ -207,7 +208,7 @@ function Limits({ form, set, problem }: Props) {
   );
 }
 
-const days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+const days: Weekday[] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 function Window({ value, index, set, remove, problem, zones }: {
   value: WindowForm;

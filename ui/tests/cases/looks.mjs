@@ -89,7 +89,7 @@ async function looks(t) {
   const p = await t.signedIn(lab);
   await p.open(`/rollouts/${ids.stopped}`);
   await p.page.locator("h1").getByText("Stopped itself").waitFor({ timeout: 60_000 });
-  const back = (await lab.ask("GET", `/rollouts/${ids.stopped}/members?state=rolled-back`)).members[0].agent;
+  const back = (await lab.agents("&update=rolled-back"))[0].id;
   const plain = (await lab.agents("&selector=tier=keys&update=succeeded"))[0] ?? (await lab.agents())[0];
   const where = places(lab, ids, { back, plain: plain.id });
   for (const [name, place] of where) {
