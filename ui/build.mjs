@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // node build.mjs --out FOLDER [--depfile FILE]
+// node build.mjs --install
 //
 // Makes types of docs/openapi.yaml, checks all types, builds the console into FOLDER, compresses it, and writes console.json, by which the gateway serves
 // it. Installs what package-lock.json names if node_modules does not hold it yet; with it there, needs no network.
@@ -56,7 +57,7 @@ function locked(run) {
   }
 }
 
-export function install() {
+function install() {
   const mark = path.join("node_modules", ".installed-from");
   const wanted = sha256(fs.readFileSync("package-lock.json"));
   const have = () => fs.existsSync(mark) && fs.readFileSync(mark, "utf8") === wanted;
@@ -154,10 +155,12 @@ async function build(out, depfile) {
   }
 }
 
-const { values } = parseArgs({ options: { out: { type: "string" }, depfile: { type: "string" } } });
-if (!values.out) fail("usage: node build.mjs --out FOLDER [--depfile FILE]");
+const { values } = parseArgs({ options: { out: { type: "string" }, depfile: { type: "string" }, install: { type: "boolean" } } });
+if (!values.out && !values.install) fail("usage: node build.mjs --out FOLDER [--depfile FILE], or --install");
 install();
-await build(
-  path.resolve(start, values.out),
-  values.depfile && { file: path.resolve(start, values.depfile), target: values.out },
-);
+if (values.out) {
+  await build(
+    path.resolve(start, values.out),
+    values.depfile && { file: path.resolve(start, values.depfile), target: values.out },
+  );
+}
