@@ -3,7 +3,10 @@
 // phone, where nothing may be wider than the screen.
 
 import assert from "node:assert/strict";
+import * as fs from "node:fs";
+import * as path from "node:path";
 import { BAD } from "../fleet.mjs";
+import { FAST } from "../lab.mjs";
 import { PHONE } from "../browser.mjs";
 
 async function scenery(lab) {
@@ -122,4 +125,31 @@ async function looks(t) {
   assert.deepEqual(wrong, [], wrong.join("\n"));
 }
 
-export default [{ name: "looks: axe and pictures, both themes, and a phone", run: looks, max: 420_000 }];
+/** docs/console.png is one of these: node ui/tests/run.mjs readme, and copy pictures/readme.png. */
+async function readme(t) {
+  const lab = await t.lab("readme").startGateway();
+  await lab.release("1.0.0");
+  await lab.release("1.1.0");
+  await lab.simulate(96, { name: "production", labels: ["env=production"], options: [...FAST, "--fail=staging:3%"] });
+  await lab.simulate(24, { name: "staging", first: 96, labels: ["env=staging"] });
+  await lab.waitOnline(120);
+  await lab.makeUser("alice", "operator");
+  const p = await t.signedIn(lab, "alice", { viewport: { width: 1180, height: 690 } });
+  const made = await p.api("POST", "/rollouts", {
+    version: "1.1.0",
+    target: { selector: "env=production" },
+    description: "CVE-2026-1234, production",
+    strategy: { canary: { count: 8, soak_sec: 1 }, batch: { size: 8, every_sec: 3, success_percent: 70 }, max_failures: { percent: 10 }, attempts: 1 },
+  });
+  await p.open(`/rollouts/${JSON.parse(made.text).id}`);
+  await p.page.getByText(/^Batch 6; 7 of \d+ have begun/).waitFor({ timeout: 60_000 });
+  await p.page.evaluate(() => document.activeElement?.blur());
+  await p.picture(t.pictures, "readme");
+  const { size } = fs.statSync(path.join(t.pictures, "readme.png"));
+  assert.ok(size < 150_000, `the picture for the README has ${size} bytes`);
+}
+
+export default [
+  { name: "readme: its picture", run: readme },
+  { name: "looks: axe and pictures, both themes, and a phone", run: looks, max: 420_000 },
+];
