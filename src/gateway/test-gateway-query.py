@@ -156,7 +156,7 @@ def test_steps(gateway):
             number = db.execute(
                 "INSERT INTO instructions (id, agent, desired, generation, attempt, version, phase, terminal, retry, cancel_requested,"
                 " sequence, bytes_done, bytes_total, created, updated, deadline, finished, rollout, kind) SELECT ?, id, 0, 0, 1, '3.0.0',"
-                " 'succeeded', 1, 0, 0, 0, 0, 0, 1000000, 1, 9e17, ?, 7, 'rollback' FROM agents LIMIT 1",
+                " 'succeeded', 1, 0, 0, 0, 0, 0, 1000000, 1, 4e15, ?, 7, 'rollback' FROM agents LIMIT 1",
                 (f"{i:032x}", 10**6 + seconds * 4 * 10**6)).lastrowid
             db.executemany("INSERT INTO instruction_phases VALUES (?, ?, ?)",
                            [(number, p, 10**6 + k * seconds * 10**6 + 500 * k) for k, p in enumerate(phases)])
@@ -165,7 +165,7 @@ def test_steps(gateway):
     # the state that it ends in takes no time
     assert {p["phase"]: (p["median_ms"], p["count"]) for p in durations["phases"]} == {p: (20_000, 3) for p in phases[:-1]}, durations
     update = gateway.ask("GET", f"/updates/{0:032x}")
-    assert update["rollout"] == 7 and update["back"] is True and update["desired"] == 0
+    assert update["rollout"] == 7 and update["back"] is True and "desired" not in update
     assert [p["phase"] for p in update["phases"]] == list(phases)
     assert [p.get("took_ms") for p in update["phases"]] == [10_000] * 4 + [None]
     assert update["phases"][0]["entered"] == "1970-01-01T00:00:01Z"
