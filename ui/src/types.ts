@@ -35,6 +35,7 @@ export type RolloutWhole = S["RolloutDetail"];
 export type RolloutPlan = Omit<S["RolloutPlan"], "target"> & { target: OneOf<S["TargetShown"]> };
 export type RolloutMember = S["RolloutMember"];
 export type RolloutMemberPage = S["RolloutMemberPage"];
+export type Scope = S["Scope"];
 export type Weekday = S["Weekday"];
 export type Capability = S["Capability"];
 export type MemberState = S["MemberState"];

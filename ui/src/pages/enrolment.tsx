@@ -181,7 +181,9 @@ export default function EnrolmentPage() {
                   <thead>
                     <tr>
                       <th scope="col">Token</th>
-                      <th scope="col">Description</th>
+                      <th scope="col" class="p2">
+                        Description
+                      </th>
                       <th scope="col" class="end">
                         Uses left
                       </th>
@@ -205,7 +207,7 @@ export default function EnrolmentPage() {
                     {list.map((t) => (
                       <tr key={t.id}>
                         <td class="mono">{t.id}</td>
-                        <td>{t.description ?? (t.agent ? `for agent ${t.agent.slice(0, 8)}` : <span class="muted">–</span>)}</td>
+                        <td class="p2">{t.description ?? (t.agent ? `for agent ${t.agent.slice(0, 8)}` : <span class="muted">–</span>)}</td>
                         <td class="end">
                           {formatNumber(t.uses_left)} <span class="muted">of {formatNumber(t.uses)}</span>
                         </td>

@@ -2,7 +2,7 @@
 // Who may sign in, and the tokens of programs.
 
 import { useState } from "preact/hooks";
-import type { ApiToken, User } from "../types";
+import type { ApiToken, Scope, User } from "../types";
 import { get, request } from "../lib/api";
 import { useAction, useResource } from "../lib/resource";
 import { can, session } from "../lib/session";
@@ -213,7 +213,7 @@ function Users({ me }: { me: string }) {
 
 // ---- API tokens ----
 
-const areas = ["agents", "rollouts", "releases", "enrolment", "tokens", "users", "audit", "events"];
+const areas: Scope[] = ["agents", "rollouts", "releases", "enrolment", "tokens", "users", "audit", "backup", "events"];
 const lifetimes = [
   { value: "86400", text: "1 day" },
   { value: "2592000", text: "30 days" },
@@ -225,7 +225,7 @@ function NewTokenDialog({ path, myRole, onClose, onDone }: { path: string; myRol
   const [description, setDescription] = useState("");
   const [role, setRole] = useState<Role>("viewer");
   const [life, setLife] = useState("7776000");
-  const [scopes, setScopes] = useState<string[]>([]);
+  const [scopes, setScopes] = useState<Scope[]>([]);
   const [made, setMade] = useState<ApiToken>();
   const action = useAction();
   const rank: Role[] = ["viewer", "operator", "admin"];

@@ -45,7 +45,7 @@ function Explanation({ verb, rollout: r }: { verb: Verb; rollout: RolloutWhole }
             It stopped by itself. <strong>{r.reason_text}</strong> {r.reason_detail}
           </p>
           <p>
-            If you resume it, the {plural(r.failures, "failure")} so far are taken as seen: from now on only new ones count against the
+            If you resume it, what failed so far ({formatNumber(r.failures)}) is taken as seen: from now on only new failures count against the
             threshold. {plural(r.counts.pending, "agent")} still wait for their turn.
           </p>
         </>

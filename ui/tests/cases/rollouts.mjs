@@ -66,7 +66,7 @@ async function stopsItself(t) {
 
   // resumed: what failed so far was seen, it goes on
   await p.button("Resume").click();
-  await p.dialog.getByText("are taken as seen").waitFor();
+  await p.dialog.getByText("is taken as seen").waitFor();
   await p.dialog.getByLabel("Why").fill("Half of them is what the test wants");
   await p.dialog.getByRole("button", { name: "Resume" }).click();
   await p.dialog.waitFor({ state: "hidden" });
