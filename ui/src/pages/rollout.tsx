@@ -20,6 +20,7 @@ import { Menu } from "../parts/menu";
 import { GaugeBar, RolloutBar, RolloutLegend } from "../parts/progress-bar";
 import { RolloutVerbs } from "../parts/rollout-verbs";
 import { type Column, VirtualTable } from "../parts/virtual-table";
+import { Whom } from "../parts/whom";
 
 function Eta({ rollout }: { rollout: RolloutWhole }) {
   const now = useNow();
@@ -149,7 +150,7 @@ function StrategyFacts({ strategy: s, rollout }: { strategy: Strategy; rollout: 
   return (
     <Facts>
       <Fact name="For">
-        <span class="mono">{rollout.target_text}</span>
+        <Whom text={rollout.target_text} />
       </Fact>
       <Fact name="Canaries">{describeCanaries(s)}</Fact>
       <Fact name="Batches">{describeBatches(s)}</Fact>
