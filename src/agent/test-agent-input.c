@@ -309,6 +309,33 @@ static void test_pause(void) {
         assert_se(widest > 60 * USEC_PER_SEC);
 }
 
+/* 20, 40, 80 s, then two minutes: three attempts and their pauses fit into the three minutes of a trial. */
+static void test_patience(void) {
+        const usec_t first = 20 * USEC_PER_SEC;
+        static const unsigned seconds[] = { 20, 40, 80, 120, 120, 120 };
+        usec_t trial = 0;
+        unsigned late = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(seconds); i++) {
+                usec_t patience = agent_stream_patience(first, late);
+                assert_se(patience == seconds[i] * USEC_PER_SEC);
+                if (i < 3)
+                        trial += patience + (USEC_PER_SEC << i); /* the pause at its widest */
+                assert_se(agent_stream_late(late, first, 0) == late); /* refused */
+                late = agent_stream_late(late, first, patience);
+                assert_se(late == i + 1);
+        }
+        assert_se(trial <= 3 * USEC_PER_MINUTE);
+        for (unsigned i = 0; i < 100; i++)
+                late = agent_stream_late(late, first, USEC_PER_HOUR);
+        assert_se(agent_stream_patience(first, late) == AGENT_STREAM_PATIENCE_MAX);
+        assert_se(agent_stream_patience(first, UINT32_MAX) == AGENT_STREAM_PATIENCE_MAX);
+        /* who has set more than that keeps it */
+        assert_se(agent_stream_patience(5 * USEC_PER_MINUTE, 7) == 5 * USEC_PER_MINUTE);
+        /* the gateway's clock ran out a little before ours */
+        assert_se(agent_stream_late(0, first, 19 * USEC_PER_SEC) == 1);
+}
+
 int main(void) {
         log_set_max_level(LOG_ERR);
         assert_ok(crypto_init());
@@ -322,5 +349,6 @@ int main(void) {
         test_instruction();
         test_verdicts();
         test_pause();
+        test_patience();
         return EXIT_SUCCESS;
 }
