@@ -89,8 +89,7 @@ def _measure(agents: int) -> Figures:
         seconds = REST if agents >= SMALL else 1
         for version in versions[1:]:
             add_release(fleet.loop, fleet.repository, version)
-        fleet.start("--passive", rate=120)
-        fleet.wait_online(60 + agents / 10)
+        fleet.enrol("--passive")
         fleet.stop()
         fleet.restart_gateway()
         bare = fleet.gateway.resident_kib()

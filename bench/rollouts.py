@@ -65,10 +65,7 @@ def measure(agents: int = 2400, *, waits: bool = True) -> Figures:
     figures: Figures = {"agents": agents, "waits": waits, "failures": FAILURES}
     with Fleet("bench-fleet", agents) as fleet:
         figures["healthy"] = _healthy(fleet)
-        watch = Stopwatch(fleet)
-        fleet.start(f"--fail=staging:{FAILURES}", *(() if waits else FAST))
-        fleet.wait_online(300 + agents / 10)
-        figures["enrol"] = watch.stop()
+        fleet.enrol(f"--fail=staging:{FAILURES}", *(() if waits else FAST))
         before = fleet.gateway.resident_kib()
 
         watch = Stopwatch(fleet)

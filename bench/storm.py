@@ -49,10 +49,7 @@ def _return(fleet: Fleet, *, kill: bool, timeout: float) -> Figures:
 def measure(agents: int = 10000) -> Figures:
     figures: Figures = {"agents": agents}
     with Fleet("bench-storm", agents) as fleet:
-        watch = Stopwatch(fleet)
-        fleet.start("--passive", rate=100)
-        fleet.wait_online(60 + agents / 10)
-        figures["enrol"] = watch.stop()
+        fleet.enrol("--passive")
         for name, kill in (("stopped", False), ("killed", True)):
             figures[name] = _return(fleet, kill=kill, timeout=120 + agents / 10)
             if name == "stopped":

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-stream.h"
 
+#include "agent-patience.h"
 #include "alloc-util.h"
 #include "event-util.h"
 #include "log.h"
@@ -46,20 +47,8 @@ usec_t agent_stream_pause(usec_t min, usec_t max, bool urgent, unsigned attempt,
         return backoff_full_jitter(MIN(min, max), max, attempt, random);
 }
 
-usec_t agent_stream_patience(usec_t first, unsigned late) {
-        usec_t max = MAX(first, AGENT_STREAM_PATIENCE_MAX), patience = first;
-        for (unsigned i = 0; i < late && patience < max; i++)
-                patience = MIN(patience * 2, max);
-        return patience;
-}
-
-unsigned agent_stream_late(unsigned late, usec_t first, usec_t took) {
-        /* half: the gateway gives up handshakes, too, and its clock began at another time */
-        return took >= first / 2 && late < 32 ? late + 1 : late;
-}
-
 static usec_t stream_patience(const AgentStream *s) {
-        return agent_stream_patience(s->options.connect_timeout, s->late);
+        return agent_patience(s->options.connect_timeout, s->late);
 }
 
 static void stream_set_state(AgentStream *s, AgentStreamState state) {
@@ -110,7 +99,7 @@ static void stream_failed(AgentStream *s, RpcStatus status, RpcFailure failure, 
         if (welcomed && usec_sub(now(CLOCK_BOOTTIME), s->welcome_time) >= STABLE_SESSION)
                 s->attempt = 0;
         if (!welcomed)
-                s->late = agent_stream_late(
+                s->late = agent_patience_late(
                                 s->late, s->options.connect_timeout,
                                 usec_sub(now(CLOCK_BOOTTIME), s->attempt_time));
         usec_t pause = s->stopping ? USEC_INFINITY : stream_next_pause(s);

@@ -55,12 +55,11 @@ typedef struct AgentStreamOptions {
         const char *address;
         const char *user_agent;
         usec_t reconnect_min, reconnect_max;
-        usec_t connect_timeout; /* of the first attempt: see agent_stream_patience() */
+        usec_t connect_timeout; /* of the first attempt: see agent-patience.h */
         usec_t keepalive;
 } AgentStreamOptions;
 
 #define AGENT_STREAM_URGENT_MAX (15 * USEC_PER_SEC)
-#define AGENT_STREAM_PATIENCE_MAX (2 * USEC_PER_MINUTE)
 
 /* options are copied; handlers are static; event and queue outlive the stream. */
 int agent_stream_new(
@@ -97,10 +96,3 @@ uint64_t agent_stream_sessions(const AgentStream *s); /* Welcomes so far */
 /* The pause before attempt number `attempt` (from 0) after a failure. Pure. max: the gateway's hint or one's
  * own. */
 usec_t agent_stream_pause(usec_t min, usec_t max, bool urgent, unsigned attempt, uint64_t random);
-
-/* The time that an attempt has for connecting after `late` attempts in a row whose time ran out: doubled for
- * each, up to AGENT_STREAM_PATIENCE_MAX or `first`, whichever is longer. Pure. */
-usec_t agent_stream_patience(usec_t first, unsigned late);
-/* What `late` is after an attempt that failed when it had taken so long. One that was answered, even with a
- * refusal, found somebody who has time for it; it neither adds to the patience nor takes from it. Pure. */
-unsigned agent_stream_late(unsigned late, usec_t first, usec_t took);

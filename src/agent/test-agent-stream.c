@@ -4,9 +4,6 @@
 
 #include "agent-stream.h"
 
-#include <netinet/in.h>
-#include <sys/socket.h>
-
 #include "event-util.h"
 #include "fd-util.h"
 #include "rpc-fixture.h"
@@ -359,15 +356,11 @@ static void test_no_welcome(Fixture *f) {
  * handshakes before this one. */
 static void test_patience(Fixture *f) {
         const usec_t first = 300 * USEC_PER_MSEC;
-        struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        socklen_t size = sizeof(a);
-        _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        uint16_t port;
+        _cleanup_close_ int fd = silent_listener(&port);
         Client c;
 
-        assert_ok(fd);
-        assert_se(bind(fd, (struct sockaddr *) &a, size) == 0 && listen(fd, 16) == 0);
-        assert_se(getsockname(fd, (struct sockaddr *) &a, &size) == 0);
-        AgentStream *s = stream_start_with(&c, f, ntohs(a.sin_port), 20 * USEC_PER_MSEC, first);
+        AgentStream *s = stream_start_with(&c, f, port, 20 * USEC_PER_MSEC, first);
         usec_t start = now(CLOCK_MONOTONIC);
         run_until_at_least(f, &c.ends, 3, 10);
         assert_se(c.failure == RPC_FAILURE_UNREACHABLE && c.patience == 8 * first);
