@@ -37,7 +37,7 @@ _INSTRUCTION = (
 )
 
 
-def fill(gateway: Gateway, count: int) -> None:
+def fill(gateway: Gateway, count: int = AGENTS) -> None:
     draw = random.Random(1)
     agents, labels, instructions = [], [], []
     for i in range(count):

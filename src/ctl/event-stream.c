@@ -52,7 +52,9 @@ static void stream_retry(EventStream *s, const char *why) {
         usec_t pause = MAX(sse_parser_retry(s->parser) ?: RETRY_DEFAULT, RETRY_MIN);
         int r;
 
-        if (s->open)
+        if (s->open && s->handlers->on_lost)
+                s->handlers->on_lost(why, s->userdata);
+        else if (s->open)
                 cli_note("Connection to the gateway lost (%s), connecting again.", why);
         s->open = false;
         s->request = http_request_free(s->request);

@@ -13,6 +13,8 @@ typedef struct EventStreamHandlers {
         /* Connected, for the first time or again. resumed: nothing was missed. */
         void (*on_open)(bool resumed, void *userdata);
         void (*on_event)(const char *event, const char *id, json_t *data, void *userdata);
+        /* It broke, and is made again. NULL: that is said on standard error. */
+        void (*on_lost)(const char *why, void *userdata);
         /* The end: it was never reached, or it refuses. What is wrong has been printed. */
         void (*on_fatal)(CliExit code, void *userdata);
 } EventStreamHandlers;

@@ -21,7 +21,7 @@ static int add_parameter(char ***parts, const char *key, const char *value) {
         return escaped ? strv_consume(parts, strjoinf("&%s=%s", key, escaped)) : -ENOMEM;
 }
 
-static char *agents_path(const GatewayCtl *c, bool narrow, const char *cursor) {
+static char *agents_path(const GatewayCtl *c, bool narrow, const char *ids, const char *cursor) {
         _cleanup_strv_free_ char **parts = NULL;
         int r;
 
@@ -41,13 +41,15 @@ static char *agents_path(const GatewayCtl *c, bool narrow, const char *cursor) {
         if (r >= 0)
                 r = add_parameter(&parts, "q", c->match);
         if (r >= 0)
+                r = add_parameter(&parts, "id", ids);
+        if (r >= 0)
                 r = add_parameter(&parts, "sort", c->sort);
         if (r >= 0)
                 r = add_parameter(&parts, "cursor", cursor);
         return r < 0 ? NULL : strv_join(parts, "");
 }
 
-CliExit agents_read(GatewayCtl *c, bool narrow, json_t **ret) {
+CliExit agents_read(GatewayCtl *c, bool narrow, const char *ids, json_t **ret) {
         _cleanup_json_ json_t *all = json_array();
         _cleanup_free_ char *cursor = NULL;
 
@@ -58,7 +60,7 @@ CliExit agents_read(GatewayCtl *c, bool narrow, json_t **ret) {
                 const char *next;
                 CliExit code;
 
-                path = agents_path(c, narrow, cursor);
+                path = agents_path(c, narrow, ids, cursor);
                 if (!path || !all)
                         return cli_fail(CLI_ERROR, "Out of memory.");
                 code = api_call(c, "GET", path, NULL, &page);
@@ -127,7 +129,8 @@ static const char *agent_note(json_t *agent, CliStyle *ret_style) {
         if (isempty(reason) || streq(reason, "none-desired"))
                 return NULL;
         *ret_style = streq(reason, "up-to-date") ? CLI_GOOD :
-                     streq(reason, "failed") || streq(reason, "gave-up") || streq(reason, "conflict") ?
+                     streq(reason, "failed") || streq(reason, "gave-up") || streq(reason, "held") ||
+                                     streq(reason, "conflict") ?
                                                    CLI_BAD :
                                                    CLI_BUSY;
         return reason;
@@ -195,7 +198,7 @@ CliExit gatewayctl_agent_list(char *const *arguments, void *userdata) {
         _cleanup_json_ json_t *agents = NULL, *answer = NULL;
         CliExit code;
 
-        code = agents_read(c, /* narrow= */ c->output == OUTPUT_NAME, &agents);
+        code = agents_read(c, /* narrow= */ c->output == OUTPUT_NAME, /* ids= */ NULL, &agents);
         if (code != CLI_OK)
                 return code;
         if (c->output != OUTPUT_JSON)

@@ -3,6 +3,7 @@
 /* Requests to the gateway's REST interface, one at a time, and what its errors mean for an exit status. */
 
 #include <ctype.h>
+#include <signal.h>
 
 #include "alloc-util.h"
 #include "cli-table.h"
@@ -10,11 +11,15 @@
 #include "crypto.h"
 #include "event-util.h"
 #include "gatewayctl.h"
+#include "hex.h"
 #include "string-util.h"
 
 #define CALL_TIMEOUT (5 * USEC_PER_MINUTE) /* an import is verified within this */
 #define CONNECT_TIMEOUT (10 * USEC_PER_SEC)
 #define ANSWER_MAX MIB(64)
+#define REPEAT_PAUSE USEC_PER_SEC
+#define REPEATS_MAX 5U      /* of a request whose answer was lost */
+#define REPEATS_BUSY_MAX 60U /* while the gateway still works on it */
 
 char *url_escape(const char *s) {
         static const char digits[] = "0123456789ABCDEF";
@@ -60,6 +65,26 @@ CliExit api_open(GatewayCtl *c) {
         if (r >= 0)
                 r = http_client_new(&c->http, c->event, "fleet-gatewayctl");
         return r < 0 ? cli_fail(CLI_ERROR, "Cannot start: %s", strerror(-r)) : CLI_OK;
+}
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        GatewayCtl *c = userdata;
+
+        c->signal = (int) info->ssi_signo;
+        return 0;
+}
+
+int api_catch_signals(GatewayCtl *c) {
+        sigset_t mask;
+        int r;
+
+        (void) sigemptyset(&mask);
+        (void) sigaddset(&mask, SIGINT);
+        (void) sigaddset(&mask, SIGTERM);
+        if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
+                return -errno;
+        r = sd_event_add_signal(c->event, NULL, SIGINT, on_signal, c);
+        return r < 0 ? r : sd_event_add_signal(c->event, NULL, SIGTERM, on_signal, c);
 }
 
 int api_url(const GatewayCtl *c, const char *path, char **ret) {
@@ -122,6 +147,13 @@ static CliExit fail_network(const GatewayCtl *c, int error, const char *message)
         }
 }
 
+/* The option that the member of the request came from which is to blame; NULL: none. */
+static const char *blame(const GatewayCtl *c, json_t *problem) {
+        const char *pointer = json_text(json_array_get(json_object_get(problem, "errors"), 0), "pointer");
+
+        return c->blame && !isempty(pointer) ? c->blame(c, pointer) : NULL;
+}
+
 CliExit
 api_fail(const GatewayCtl *c,
          int error,
@@ -130,7 +162,7 @@ api_fail(const GatewayCtl *c,
          const void *body,
          size_t size) {
         _cleanup_json_ json_t *problem = NULL;
-        const char *detail, *title, *id;
+        const char *detail, *title, *id, *blamed;
         CliExit code;
 
         if (error < 0)
@@ -140,6 +172,9 @@ api_fail(const GatewayCtl *c,
         title = json_text(problem, "title");
         detail = json_text(problem, "detail");
         id = json_text(problem, "request_id");
+        blamed = blame(c, problem);
+        if (blamed && !isempty(detail))
+                return cli_fail(code, "%s: %s", blamed, detail);
         if (isempty(title) && isempty(detail))
                 return cli_fail(code, "The gateway at %s answered %u. Is that fleet-agent's gateway?",
                                 c->gateway, status);
@@ -200,13 +235,13 @@ static CliExit api_run(GatewayCtl *c, HttpOptions *o, const char *path, char *co
                 o->userdata = ret;
                 r = http_request_start(c->http, o, &ret->request);
         }
-        while (r >= 0 && !ret->finished)
+        while (r >= 0 && !ret->finished && !c->signal)
                 r = sd_event_run(c->event, UINT64_MAX);
         if (headers)
                 memory_wipe(headers[0], strlen(headers[0]));
         if (r < 0)
                 return cli_fail(CLI_ERROR, "The request to %s cannot be made: %s", c->gateway, strerror(-r));
-        return CLI_OK;
+        return ret->finished ? CLI_OK : CLI_ERROR;
 }
 
 static CliExit api_check(GatewayCtl *c, const Answer *a) {
@@ -217,6 +252,19 @@ static CliExit api_check(GatewayCtl *c, const Answer *a) {
                 return CLI_OK;
         body = http_request_body(a->request, &size);
         return api_fail(c, a->error, a->status, strempty(a->message), body, size);
+}
+
+static CliExit answer_parse(const Answer *a, json_t **ret) {
+        _cleanup_free_ char *why = NULL;
+        const void *body;
+        size_t size;
+        int r;
+
+        body = http_request_body(a->request, &size);
+        r = json_parse(body, size, ANSWER_MAX, ret, &why);
+        if (r < 0)
+                return cli_fail(CLI_ERROR, "The gateway's answer is no JSON: %s", why ?: strerror(-r));
+        return CLI_OK;
 }
 
 CliExit api_call(GatewayCtl *c, const char *method, const char *path, json_t *body, json_t **ret) {
@@ -244,13 +292,10 @@ api_call_with(GatewayCtl *c,
               char **ret_etag) {
 
         _cleanup_strv_free_ char **headers = NULL;
-        _cleanup_free_ char *text = NULL, *why = NULL;
+        _cleanup_free_ char *text = NULL;
         _cleanup_(answer_done) Answer a = { 0 };
         HttpOptions o = { .method = method };
-        const void *answer;
         CliExit code;
-        size_t size;
-        int r;
 
         if (body) {
                 text = json_format(body, false);
@@ -271,14 +316,93 @@ api_call_with(GatewayCtl *c,
 
                 *ret_etag = etag ? strdup(etag) : NULL;
         }
-        if (code != CLI_OK || !ret)
-                return code;
+        return code == CLI_OK && ret ? answer_parse(&a, ret) : code;
+}
 
-        answer = http_request_body(a.request, &size);
-        r = json_parse(answer, size, ANSWER_MAX, ret, &why);
-        if (r < 0)
-                return cli_fail(CLI_ERROR, "The gateway's answer is no JSON: %s", why ?: strerror(-r));
-        return CLI_OK;
+/* ---- one that may be repeated ---- */
+
+static bool answer_is_busy(const Answer *a) {
+        _cleanup_json_ json_t *problem = NULL;
+        const void *body;
+        size_t size;
+
+        if (a->error < 0 || a->status != 409)
+                return false;
+        body = http_request_body(a->request, &size);
+        (void) json_parse(body, size, KIB(64), &problem, NULL);
+        return endswith(json_text(problem, "type"), ":idempotency-busy");
+}
+
+static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata) {
+        *(bool *) userdata = true;
+        return 0;
+}
+
+static CliExit pause_before_repeat(GatewayCtl *c) {
+        sd_event_source *timer = NULL;
+        bool over = false;
+        int r;
+
+        r = event_timer_arm(c->event, &timer, REPEAT_PAUSE, on_pause_over, &over, "repeat");
+        while (r >= 0 && !over && !c->signal)
+                r = sd_event_run(c->event, UINT64_MAX);
+        sd_event_source_disable_unref(timer);
+        return r < 0 ? cli_fail(CLI_ERROR, "Cannot wait: %s", strerror(-r)) : c->signal ? CLI_ERROR : CLI_OK;
+}
+
+/* Was it sent, and is nothing known of what became of it? */
+static bool answer_is_lost(const Answer *a) {
+        return IN_SET(a->error, -ECONNRESET, -ETIMEDOUT, -EPIPE, -EIO);
+}
+
+/* Is there anything to wait for? n: requests so far. */
+static bool may_repeat(const Answer *a, bool lost, unsigned n) {
+        if (!lost || n >= REPEATS_BUSY_MAX)
+                return false;
+        /* it may be away for a moment, to be started again */
+        return a->error < 0 ? n <= REPEATS_MAX : answer_is_busy(a);
+}
+
+static CliExit post_repeatedly(
+                GatewayCtl *c, const char *path, char *const *headers, const char *text, json_t **ret) {
+        bool lost = false;
+
+        for (unsigned n = 1;; n++) {
+                HttpOptions o = { .method = "POST", .body = text, .body_size = strlen(text) };
+                _cleanup_(answer_done) Answer a = { 0 };
+                CliExit code;
+
+                code = api_run(c, &o, path, headers, &a);
+                if (code != CLI_OK)
+                        return code;
+                if (!lost && answer_is_lost(&a))
+                        cli_note("The connection broke before the answer came; asking again, which does "
+                                 "nothing twice.");
+                lost = lost || answer_is_lost(&a);
+                if (!may_repeat(&a, lost, n)) {
+                        code = api_check(c, &a);
+                        if (a.error < 0 && lost)
+                                cli_note("Whether it was done is not known: look before you ask again.");
+                        return code == CLI_OK && ret ? answer_parse(&a, ret) : code;
+                }
+                code = pause_before_repeat(c);
+                if (code != CLI_OK)
+                        return code;
+        }
+}
+
+CliExit api_post(GatewayCtl *c, const char *path, json_t *body, json_t **ret) {
+        _cleanup_strv_free_ char **headers = NULL;
+        _cleanup_free_ char *text = json_format(body, false), *key = NULL;
+        uint8_t random[16];
+        char hex[2 * sizeof(random) + 1];
+
+        random_bytes(random, sizeof(random));
+        hex_encode(random, sizeof(random), hex);
+        key = strjoinf("Idempotency-Key: %s", hex);
+        if (!text || !key || more_headers(key, /* has_body= */ true, &headers) < 0)
+                return cli_fail(CLI_ERROR, "Out of memory.");
+        return post_repeatedly(c, path, headers, text, ret);
 }
 
 CliExit api_get_text(GatewayCtl *c, const char *path, const char *header, char **ret, size_t *ret_size) {

@@ -138,4 +138,6 @@ void gatewayctl_done(GatewayCtl *c) {
         free(c->token_path);
         strv_free(c->labels);
         strv_free(c->scopes);
+        strv_free(c->agents);
+        json_decref(c->rollout.said);
 }

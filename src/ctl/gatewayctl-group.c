@@ -197,7 +197,7 @@ CliExit gatewayctl_group_create(char *const *arguments, void *userdata) {
             json_set_string(body, "selector", c->selector) < 0 ||
             json_set_string(body, "description", c->description) < 0)
                 return cli_fail(CLI_ERROR, "Out of memory.");
-        code = api_call(c, "POST", "/api/v1/groups", body, &g);
+        code = api_post(c, "/api/v1/groups", body, &g);
         return code == CLI_OK ? show_group(c, g) : code;
 }
 

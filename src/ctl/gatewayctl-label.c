@@ -84,7 +84,7 @@ CliExit gatewayctl_agent_label(char *const *arguments, void *userdata) {
                 return cli_fail(CLI_ERROR, "Out of memory.");
         code = target_confirm(c, agent, body, "Label", what);
         if (code == CLI_OK)
-                code = api_call(c, "POST", "/api/v1/agents/labels", body, &answer);
+                code = api_post(c, "/api/v1/agents/labels", body, &answer);
         return code == CLI_OK ? print_changed(c, answer) : code;
 }
 

@@ -75,7 +75,7 @@ static CliExit read_names(Watch *w) {
         w->read_names = false;
         if (w->c->output == OUTPUT_JSON)
                 return CLI_OK;
-        code = agents_read(w->c, NULL, &agents);
+        code = agents_read(w->c, /* narrow= */ false, /* ids= */ NULL, &agents);
         if (code == CLI_OK)
                 progress_learn(w->progress, agents);
         return code;

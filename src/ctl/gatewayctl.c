@@ -5,8 +5,11 @@
 
 #include "gatewayctl.h"
 
+#include <signal.h>
+
 #include "crypto.h"
 #include "daemon.h"
+#include "gatewayctl-rollout.h"
 #include "hex.h"
 #include "parse-util.h"
 #include "string-util.h"
@@ -51,6 +54,9 @@ enum {
         OPTION_PASSWORD_FILE,
         OPTION_SCOPE,
         OPTION_OWN,
+        OPTION_FORCE,
+        OPTION_DATABASE_ONLY,
+        OPTION_STATE_DIRECTORY,
 };
 
 static int set_output(GatewayCtl *c, const char *value, const char **reterr_why) {
@@ -109,6 +115,8 @@ static int set_when(usec_t *target, const char *value, const char **reterr_why) 
 static int on_option(unsigned id, const char *value, void *userdata, const char **reterr_why) {
         GatewayCtl *c = userdata;
 
+        if (id >= OPTION_RELEASE)
+                return rollout_option(c, id, value, reterr_why);
         switch (id) {
         case OPTION_GATEWAY:
                 return set_copy(&c->gateway, value, reterr_why);
@@ -138,6 +146,7 @@ static int on_option(unsigned id, const char *value, void *userdata, const char 
                 return 0;
         case OPTION_TIMEOUT:
                 *reterr_why = "not a time span such as 90, 30s or 5min";
+                c->has_timeout = true;
                 return parse_sec(value, &c->timeout);
         case OPTION_YES:
                 c->yes = true;
@@ -161,7 +170,7 @@ static int on_option(unsigned id, const char *value, void *userdata, const char 
                 return streq(value, "viewer") || streq(value, "operator") || streq(value, "admin") ? 0 :
                                                                                                      -EINVAL;
         case OPTION_AGENT:
-                return set_text(&c->agent, value, reterr_why);
+                return set_text(&c->agent, value, reterr_why) < 0 ? -EINVAL : strv_extend(&c->agents, value);
         case OPTION_GROUP:
                 return set_text(&c->group, value, reterr_why);
         case OPTION_STATE:
@@ -205,6 +214,14 @@ static int on_option(unsigned id, const char *value, void *userdata, const char 
         case OPTION_OWN:
                 c->own = true;
                 return 0;
+        case OPTION_FORCE:
+                c->backup.force = true;
+                return 0;
+        case OPTION_DATABASE_ONLY:
+                c->backup.database_only = true;
+                return 0;
+        case OPTION_STATE_DIRECTORY:
+                return set_text(&c->backup.state_directory, value, reterr_why);
         case OPTION_HEAD:
                 *reterr_why = "64 hexadecimal digits are expected";
                 c->audit.head = value;
@@ -215,6 +232,7 @@ static int on_option(unsigned id, const char *value, void *userdata, const char 
 }
 
 #define BIT(o) CLI_BIT(OPTION_##o)
+#define MORE(o) CLI_MORE(OPTION_##o)
 
 static const CliVerb verbs[] = {
         { "agent list", NULL, 0, 0,
@@ -268,6 +286,30 @@ static const CliVerb verbs[] = {
           BIT(SELECTOR) | BIT(GROUP) | BIT(ALL) | BIT(VERSION) | BIT(RETRY) | BIT(WAIT) | BIT(TIMEOUT) | BIT(YES) |
                           BIT(ALLOW_EMPTY),
           gatewayctl_update, "Set the desired version of an agent, a selection, or all" },
+        { "rollout create", NULL, 0, 0,
+          BIT(SELECTOR) | BIT(GROUP) | BIT(AGENT) | BIT(ALL) | BIT(DESCRIPTION) | BIT(WAIT) | BIT(TIMEOUT) | BIT(YES) |
+                          BIT(NO_LEGEND),
+          gatewayctl_rollout_create, "Bring agents to a release, step by step",
+          ROLLOUT_STRATEGY_OPTIONS | MORE(RELEASE) | MORE(INCLUDE_NEW_AGENTS) | MORE(SET_DESIRED) },
+        { "rollout list", NULL, 0, 0, BIT(STATE) | BIT(NO_LEGEND), gatewayctl_rollout_list, "Rollouts, newest first",
+          MORE(ACTIVE) | MORE(RELEASE) },
+        { "rollout show", "ID", 1, 1, BIT(NO_LEGEND), gatewayctl_rollout_show,
+          "One rollout: how far it is, and what happens next" },
+        { "rollout members", "ID", 1, 1, BIT(STATE) | BIT(NO_LEGEND), gatewayctl_rollout_members,
+          "The agents of a rollout, and how it went with each", MORE(REASON) | MORE(BATCH) },
+        { "rollout watch", "ID", 1, 1, BIT(TIMEOUT), gatewayctl_rollout_watch, "Show how it goes, until it ends" },
+        { "rollout pause", "ID", 1, 1, 0, gatewayctl_rollout_pause, "Admit nobody for now; who is in flight goes on",
+          MORE(WHY) },
+        { "rollout resume", "ID", 1, 1, BIT(WAIT) | BIT(TIMEOUT), gatewayctl_rollout_resume, "Let it go on", MORE(WHY) },
+        { "rollout abort", "ID", 1, 1, BIT(WAIT) | BIT(TIMEOUT), gatewayctl_rollout_abort,
+          "End it once who is in flight has ended", MORE(WHY) },
+        { "rollout approve", "ID", 1, 1, BIT(WAIT) | BIT(TIMEOUT), gatewayctl_rollout_approve,
+          "Let the next batch begin", MORE(WHY) },
+        { "rollout retry-failed", "ID", 1, 1, BIT(WAIT) | BIT(TIMEOUT), gatewayctl_rollout_retry_failed,
+          "Another turn for the agents that failed", MORE(WHY) },
+        { "rollout roll-back", "ID", 1, 1, BIT(DESCRIPTION) | BIT(WAIT) | BIT(TIMEOUT) | BIT(YES) | BIT(NO_LEGEND),
+          gatewayctl_rollout_roll_back, "Bring the agents that it updated back to what they ran",
+          ROLLOUT_STRATEGY_OPTIONS | MORE(WHY) },
         { "audit list", NULL, 0, 0,
           BIT(ACTOR) | BIT(ACTION) | BIT(TARGET) | BIT(SINCE) | BIT(UNTIL) | BIT(LINES) | BIT(NO_LEGEND),
           gatewayctl_audit_list, "What was changed, by whom, newest first" },
@@ -276,6 +318,8 @@ static const CliVerb verbs[] = {
         { "audit verify", NULL, 0, 0, BIT(FROM_FILE) | BIT(HEAD), gatewayctl_audit_verify,
           "Was anything changed in the audit log, or taken out of it?" },
         { "audit export", NULL, 0, 0, 0, gatewayctl_audit_export, "The whole audit log, an entry a line" },
+        { "backup", "FILE", 1, 1, BIT(FORCE) | BIT(DATABASE_ONLY) | BIT(STATE_DIRECTORY), gatewayctl_backup,
+          "Save what the gateway alone has; - for standard output" },
         { "watch", "[AGENT]", 0, 1, 0, gatewayctl_watch, "A line for each event, until interrupted" },
         { 0 },
 };
@@ -289,7 +333,7 @@ static const CliOption options[] = {
         { OPTION_NO_LEGEND, 0, "no-legend", NULL, "No titles above tables" },
         { OPTION_SELECTOR, 'l', "selector", "SELECTOR", "Agents with these labels: env=staging,!legacy" },
         { OPTION_GROUP, 0, "group", "NAME", "Agents of this group" },
-        { OPTION_STATE, 0, "state", "STATES", "Agents that are online, offline or never (seen)" },
+        { OPTION_STATE, 0, "state", "STATES", "Agents that are online, offline or never (seen); rollouts or members in it" },
         { OPTION_VERSION_IS, 0, "version-is", "VERSIONS", "Agents that run one of these versions, or none" },
         { OPTION_UPDATE_IS, 0, "update-is", "PHASES", "Agents whose newest update is there, or none" },
         { OPTION_MATCH, 'm', "match", "NAMES", "Agents whose host name or id begins like one of these" },
@@ -298,7 +342,7 @@ static const CliOption options[] = {
         { OPTION_VERSION, 0, "version", "VERSION", "The version that shall run" },
         { OPTION_RETRY, 0, "retry", NULL, "Also where this version has failed before" },
         { OPTION_WAIT, 'w', "wait", NULL, "Show how it goes, until all have ended" },
-        { OPTION_TIMEOUT, 0, "timeout", "TIME", "Stop waiting after this time (30min)" },
+        { OPTION_TIMEOUT, 0, "timeout", "TIME", "Stop waiting after this time (update: 30min)" },
         { OPTION_YES, 'y', "yes", NULL, "Do not ask" },
         { OPTION_ALLOW_EMPTY, 0, "allow-empty", NULL, "Also when no agent matches the selector now" },
         { OPTION_USES, 0, "uses", "N", "For so many machines (1)" },
@@ -309,7 +353,7 @@ static const CliOption options[] = {
         { OPTION_OWN, 0, "own", NULL, "Your own API tokens, without being an admin" },
         { OPTION_DISPLAY_NAME, 0, "display-name", "TEXT", "How the user is called" },
         { OPTION_PASSWORD_FILE, 0, "password-file", "FILE", "The password is its first line; - for standard input" },
-        { OPTION_AGENT, 0, "agent", "ID", "For the machine with this id alone" },
+        { OPTION_AGENT, 0, "agent", "ID", "For the machine with this id alone; rollout create: ID,..., repeatable" },
         { OPTION_ACTOR, 0, "actor", "NAME", "By this actor: user:alice, token:*" },
         { OPTION_ACTION, 0, "action", "NAME", "This action: desired.set, user.*" },
         { OPTION_TARGET, 0, "target", "NAME", "On this target: agent:ID, user:*" },
@@ -320,6 +364,36 @@ static const CliOption options[] = {
         { OPTION_FROM_FILE, 0, "from-file", "FILE", "Verify what audit export wrote" },
         { OPTION_HEAD, 0, "head", "HASH", "There must be an entry with this hash" },
         { OPTION_DESCRIPTION, 0, "description", "TEXT", "What it is for" },
+        { OPTION_FORCE, 0, "force", NULL, "Replace the file if it is there" },
+        { OPTION_DATABASE_ONLY, 0, "database-only", NULL, "Without the CA and its key" },
+        { OPTION_STATE_DIRECTORY, 0, "state-directory", "DIR", "Of the gateway (/var/lib/fleet-gateway)" },
+        { OPTION_RELEASE, 0, "release", "VERSION", "The release of the rollout" },
+        { OPTION_CANARY, 0, "canary", "N|N%", "So many agents first, drawn across systems (10%, at most 10)" },
+        { OPTION_CANARY_AGENT, 0, "canary-agent", "ID,...", "These agents first; repeatable" },
+        { OPTION_CANARY_SUCCESS, 0, "canary-success", "P%", "Share of the canaries that must succeed (100%)" },
+        { OPTION_CANARY_SOAK, 0, "canary-soak", "TIME", "Watch the canaries for so long (1min)" },
+        { OPTION_CANARY_APPROVAL, 0, "canary-approval", NULL, "Somebody must approve after the canaries" },
+        { OPTION_BATCH, 0, "batch", "N|N%", "So many in each period (50); members: of this batch, 0 for canaries" },
+        { OPTION_RAMP, 0, "ramp", "N,...", "Sizes of the first batches instead" },
+        { OPTION_EVERY, 0, "every", "TIME", "The period (10min)" },
+        { OPTION_BATCH_SUCCESS, 0, "batch-success", "P%", "Share of a batch that must succeed before the next (90%)" },
+        { OPTION_BATCH_SOAK, 0, "batch-soak", "TIME", "Watch each batch for so long (0)" },
+        { OPTION_APPROVAL, 0, "approval", NULL, "Somebody must approve each batch" },
+        { OPTION_MAX_IN_FLIGHT, 0, "max-in-flight", "N", "At most so many at once (the size of a batch)" },
+        { OPTION_MAX_FAILURES, 0, "max-failures", "N|N%", "It stops itself at more than these (5%)" },
+        { OPTION_ATTEMPTS, 0, "attempts", "N", "Of one agent, where the reason may pass (3)" },
+        { OPTION_RETRY_PAUSE, 0, "retry-pause", "TIME", "Before the second attempt (1min)" },
+        { OPTION_OFFLINE, 0, "offline", "wait|skip", "What becomes of agents that are offline (wait)" },
+        { OPTION_OFFLINE_WAIT, 0, "offline-wait", "TIME", "How long they are waited for in the end (7d)" },
+        { OPTION_INCLUDE_NEW_AGENTS, 0, "include-new-agents", NULL, "Agents that match later take part" },
+        { OPTION_SET_DESIRED, 0, "set-desired", NULL, "At its end the version becomes what the target shall run" },
+        { OPTION_EMERGENCY, 0, "emergency", NULL, "No windows, no watching, no approvals" },
+        { OPTION_WINDOW, 0, "window", "WINDOW", "Only then: \"Mon..Fri 22:00 6h Europe/Berlin\"; repeatable" },
+        { OPTION_STRATEGY_FILE, 0, "strategy-file", "FILE", "All of that as JSON; - for standard input" },
+        { OPTION_DRY_RUN, 0, "dry-run", NULL, "Show what would happen, and do nothing" },
+        { OPTION_ACTIVE, 0, "active", NULL, "Rollouts that have not ended" },
+        { OPTION_REASON, 0, "reason", "REASON", "Members for which it went so: crashed, pinned, ..." },
+        { OPTION_WHY, 0, "why", "TEXT", "What the audit log shall say about it" },
         { 0 },
 };
 
@@ -336,11 +410,20 @@ static const CliProgram program = {
 
 int main(int argc, char *argv[]) {
         GatewayCtl c = { .timeout = 30 * USEC_PER_MINUTE };
+        sigset_t mask;
         int code;
 
         if (daemon_protect_memory() < 0 || crypto_init() < 0)
                 return CLI_ERROR;
         code = cli_main(&program, argc, argv, &c);
         gatewayctl_done(&c);
+        if (c.signal) {              /* so that who started us sees that it was interrupted */
+                (void) fflush(NULL);
+                (void) signal(c.signal, SIG_DFL);
+                (void) raise(c.signal);
+                (void) sigemptyset(&mask);
+                (void) sigaddset(&mask, c.signal);
+                (void) sigprocmask(SIG_UNBLOCK, &mask, NULL);
+        }
         return code;
 }

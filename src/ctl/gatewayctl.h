@@ -17,7 +17,8 @@ typedef enum Output {
         OUTPUT_NAME,
 } Output;
 
-typedef struct GatewayCtl {
+typedef struct GatewayCtl GatewayCtl;
+struct GatewayCtl {
         /* options */
         Output output;
         CliJson json; /* with OUTPUT_JSON */
@@ -26,8 +27,8 @@ typedef struct GatewayCtl {
         const char *group, *state, *version_is, *update_is, *match, *sort;
         char *gateway, *ca_path, *token_path; /* then environment, ctl.conf, defaults */
         const char *role, *selector, *version, *description, *agent, *display_name, *password_file;
-        char **labels, **scopes;
-        bool own, has_expires_in;
+        char **labels, **scopes, **agents; /* agents: each that --agent= named */
+        bool own, has_expires_in, has_timeout;
         unsigned uses;
         usec_t expires_in, timeout;
         struct {
@@ -36,12 +37,25 @@ typedef struct GatewayCtl {
                 unsigned lines;              /* 0: all */
                 bool has_lines, follow;
         } audit;
+        struct {
+                json_t *said; /* what single options say of the strategy, as the API has it; NULL: nothing */
+                const char *release, *strategy_file, *reason, *why, *batch;
+                bool dry_run, active;
+        } rollout;
+        struct {
+                bool force, database_only;
+                const char *state_directory;
+        } backup;
+
+        /* What option (as it is shown) the member of a request came from; NULL, or of no option: NULL. */
+        const char *(*blame)(const GatewayCtl *c, const char *pointer);
+        int signal; /* that ends what is waited for; 0: none came */
 
         /* by api_open() */
         char *token, *ca_pem;
         sd_event *event;
         HttpClient *http;
-} GatewayCtl;
+};
 
 void gatewayctl_done(GatewayCtl *c);
 
@@ -56,6 +70,9 @@ CliExit api_open(GatewayCtl *c);
 /* One JSON call. path: from "/api/..." on, arguments escaped. body and ret may be NULL. What goes wrong is
  * printed. */
 CliExit api_call(GatewayCtl *c, const char *method, const char *path, json_t *body, json_t **ret);
+/* A POST that takes an Idempotency-Key: when the connection breaks it is sent again under the same key, so
+ * that nothing is done twice. */
+CliExit api_post(GatewayCtl *c, const char *path, json_t *body, json_t **ret);
 /* GET as text, with another header. */
 CliExit api_get_text(GatewayCtl *c, const char *path, const char *header, char **ret, size_t *ret_size);
 /* The same with a header ("Name: value" or NULL), and with the ETag of the answer (allocated; NULL if there
@@ -70,6 +87,9 @@ api_call_with(GatewayCtl *c,
               char **ret_etag);
 CliExit api_put(GatewayCtl *c, const char *path, const void *data, size_t size);
 CliExit api_exists(GatewayCtl *c, const char *path, bool *ret);
+
+/* SIGINT and SIGTERM end what is waited for, instead of the process: GatewayCtl.signal. */
+int api_catch_signals(GatewayCtl *c);
 
 /* The parts of that, for event streams. headers: of a request that is authorized. */
 int api_url(const GatewayCtl *c, const char *path, char **ret);
@@ -103,8 +123,8 @@ CliExit list_show(GatewayCtl *c, const ListForm *f);
 CliExit confirm_or_fail(const GatewayCtl *c, const char *format, ...) _printf_(2, 3);
 
 /* All pages of those that the options --selector=, --group= and so on name, in the order of --sort=. narrow:
- * what a table of names needs. *ret is an array. */
-CliExit agents_read(GatewayCtl *c, bool narrow, json_t **ret);
+ * what a table of names needs. ids: of these alone, joined by commas; NULL: of all. *ret is an array. */
+CliExit agents_read(GatewayCtl *c, bool narrow, const char *ids, json_t **ret);
 char *labels_text(json_t *labels);     /* "env=staging,role=web"; NULL on lack of memory */
 const char *agent_name(json_t *agent); /* host name, or the id */
 /* "1.0.0 -> 1.1.0  Downloading 12%" */
@@ -114,12 +134,16 @@ CliStyle update_style(json_t *update);
 /* RFC 3339, or a span before now. */
 int audit_parse_when(const char *text, usec_t *ret);
 /* Whom an action is for: the agent with this id (NULL: none), --selector=, --group= or --all; exactly one.
- * Into a body of docs/api.md. */
+ * Into a body of docs/openapi.yaml. */
 CliExit target_add(const GatewayCtl *c, const char *agent, json_t *body);
 /* Asks, unless --yes; the number and digest that the person agreed to go along, so that the gateway refuses
  * when it is somebody else meanwhile. doing: "Update", what: "to version 1.1.0"; nothing is asked for one
  * agent. */
 CliExit target_confirm(GatewayCtl *c, const char *agent, json_t *body, const char *doing, const char *what);
+
+/* gatewayctl-update-wait.c: until what was asked for (desired is its id) has ended on every agent, or on this
+ * one. */
+CliExit update_wait(GatewayCtl *c, const char *agent, uint64_t desired);
 
 /* ---- verbs ---- */
 
@@ -155,5 +179,17 @@ CliExit gatewayctl_audit_list(char *const *arguments, void *userdata);
 CliExit gatewayctl_audit_tail(char *const *arguments, void *userdata);
 CliExit gatewayctl_audit_verify(char *const *arguments, void *userdata);
 CliExit gatewayctl_audit_export(char *const *arguments, void *userdata);
+CliExit gatewayctl_rollout_create(char *const *arguments, void *userdata);
+CliExit gatewayctl_rollout_list(char *const *arguments, void *userdata);
+CliExit gatewayctl_rollout_show(char *const *arguments, void *userdata);
+CliExit gatewayctl_rollout_members(char *const *arguments, void *userdata);
+CliExit gatewayctl_rollout_watch(char *const *arguments, void *userdata);
+CliExit gatewayctl_rollout_pause(char *const *arguments, void *userdata);
+CliExit gatewayctl_rollout_resume(char *const *arguments, void *userdata);
+CliExit gatewayctl_rollout_abort(char *const *arguments, void *userdata);
+CliExit gatewayctl_rollout_approve(char *const *arguments, void *userdata);
+CliExit gatewayctl_rollout_retry_failed(char *const *arguments, void *userdata);
+CliExit gatewayctl_rollout_roll_back(char *const *arguments, void *userdata);
+CliExit gatewayctl_backup(char *const *arguments, void *userdata);
 CliExit gatewayctl_update(char *const *arguments, void *userdata);
 CliExit gatewayctl_watch(char *const *arguments, void *userdata);

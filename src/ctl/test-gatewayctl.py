@@ -89,8 +89,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if query.get("selector", "") not in ("", "env=staging,!a b", "env=x"):
                 return self.problem(400, "bad-selector", "at character 3")
             start, limit = int(query.get("cursor", "c0")[1:]), int(query["limit"])
-            page = {"agents": s.agents[start : start + limit], "total": len(s.agents)}
-            if start + limit < len(s.agents):
+            found = [a for a in s.agents if a["id"] in query["id"].split(",")] if "id" in query else s.agents
+            page = {"agents": found[start : start + limit], "total": len(found)}
+            if start + limit < len(found):
                 page["next_cursor"] = f"c{start + limit}"
             return self.answer(200, page)
         if (method, path) == ("POST", "/api/v1/agents/match"):
@@ -180,9 +181,11 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class Bench:
+    handler = Handler
+
     def __init__(self, program, folder):
         self.program, self.folder, self.state = program, Path(folder), State()
-        Handler.state = self.state
+        self.handler.state = self.state
         key, pem = str(self.folder / "key.pem"), str(self.folder / "ca.pem")
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
@@ -190,7 +193,7 @@ class Bench:
             check=True, capture_output=True)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pem, key)
-        server = Server(("127.0.0.1", 0), Handler)
+        server = Server(("127.0.0.1", 0), self.handler)
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.token = self.folder / "token"
@@ -422,9 +425,29 @@ def test_wait(b):
     reason("due", "up-to-date")
     b.state.streams = [[b"retry: 500\n\n", update_event(1, "restarting", "Restarting"), lambda: reason("up-to-date", "up-to-date"),
                         update_event(2, "succeeded", "Back Online", terminal=True), b": x\n\n"]]
+    b.state.requests.clear()
     result = b.ctl("update", "--all", "--yes", "--version=1.1.0", "--wait")
     assert "2 up to date, 0 failed" in result.stdout
+    # all of them once, then the one of which something was heard
+    assert b.state.requests.count("GET /api/v1/agents") == 2 and b.state.query["id"] == AGENTS[0]["id"], b.state.query
     assert "Restarting" in result.stderr and "Back Online" in result.stderr and "web0" in result.stderr
+    # one that does not match any more is not waited for; what concerns many has all of them read anew
+    reason("due", "up-to-date")
+    b.state.streams = [[b": x\n\n", lambda: time.sleep(0.5), lambda: b.state.agents.pop(0),
+                        event(1, "agent", AGENTS[0] | {"change": "labels"}), b": x\n\n", lambda: time.sleep(1)]]
+    assert "1 up to date, 0 failed" in b.ctl("update", "-l", "env=x", "--yes", "--version=1.1.0", "--wait").stdout
+    reason("due", "up-to-date")
+    b.state.streams = [[b": x\n\n", lambda: time.sleep(0.5), lambda: reason("up-to-date", "up-to-date"),
+                        event(1, "desired", {"id": 8, "by": "all", "version": "1.2.0"}), b": x\n\n", lambda: time.sleep(1)]]
+    assert "2 up to date" in b.ctl("update", "--all", "--yes", "--version=1.1.0", "--wait").stdout and "id" not in b.state.query
+    for pending in ("limit", "in-rollout", "waiting", "offline", "updating"):
+        reason(pending)
+        b.state.streams = [[b": x\n\n", lambda: time.sleep(0.3), lambda: reason("up-to-date"),
+                            update_event(2, "succeeded", "Back Online", terminal=True), lambda: time.sleep(1)]]
+        assert "1 up to date" in b.ctl("update", "--all", "--yes", "--version=1.1.0", "--wait").stdout
+    reason("held", "up-to-date")
+    b.state.streams = [[b": x\n\n"]]
+    assert "1 failed" in b.ctl("update", "--all", "--yes", "--version=1.1.0", "--wait", code=7).stdout
     reason("failed", "up-to-date")
     b.state.streams = [[b": x\n\n"]]
     assert "1 failed" in b.ctl("update", "--all", "--yes", "--version=1.1.0", "--wait", code=7).stdout

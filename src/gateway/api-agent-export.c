@@ -182,13 +182,17 @@ static ssize_t export_pull(HttpExchange *x, char *buffer, size_t size, void *use
         return (ssize_t) n;
 }
 
+static void set_headers(HttpExchange *x) {
+        http_reply_header(x, "Cache-Control", "no-store");
+        http_reply_header(x, "Content-Disposition", "attachment; filename=\"agents.csv\"");
+}
+
 static void export_begin(Export *e, int r) {
         HttpExchange *x = e->exchange;
 
         if (r >= 0) {
                 http_exchange_set_context(x, e);
-                http_reply_header(x, "Cache-Control", "no-store");
-                http_reply_header(x, "Content-Disposition", "attachment; filename=\"agents.csv\"");
+                set_headers(x);
                 http_reply_pieces(x, CSV_TYPE, export_pull, NULL);
                 return;
         }
@@ -256,6 +260,7 @@ void api_agents_export(HttpExchange *x, void *userdata) {
                 return;
         }
         if (http_exchange_is_head(x)) {
+                set_headers(x);
                 http_reply_data(x, 200, CSV_TYPE, NULL, 0);
                 export_free(e);
         } else if (export_submit(e) < 0) {

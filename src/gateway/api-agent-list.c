@@ -203,17 +203,12 @@ static int take_parameters(ListJob *j, HttpExchange *x) {
 }
 
 void api_agents_list(HttpExchange *x, void *userdata) {
-        static const char *const known[] = {
-                AGENT_FILTER_PARAMETERS, "sort", "limit", "cursor", "fields", NULL
-        };
         ListJob *j;
 
         if (http_prefers(http_exchange_header(x, "Accept"), "text/csv", "application/json")) {
                 api_agents_export(x, userdata);
                 return;
         }
-        if (http_exchange_check_parameters(x, known) < 0)
-                return;
         j = new0(ListJob, 1);
         if (!j) {
                 http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "Out of memory.");

@@ -172,12 +172,9 @@ static int take_facets(SummaryJob *j, HttpExchange *x) {
 }
 
 void api_agents_summary(HttpExchange *x, void *userdata) {
-        static const char *const known[] = { AGENT_FILTER_PARAMETERS, "facet", NULL };
         SummaryJob *j;
         int r;
 
-        if (http_exchange_check_parameters(x, known) < 0)
-                return;
         j = new0(SummaryJob, 1);
         if (!j) {
                 http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "Out of memory.");

@@ -291,6 +291,9 @@ static int delete_run(ApiJob *a, Store *s) {
         int r;
 
         r = get_agent(j, s, &agent);
+        if (r >= 0 && j->if_match)
+                r = api_job_check_if_match(a, j->if_match, agent.enrolled, agent.revision);
+        a->etag[0] = '\0';
         if (r >= 0)
                 r = s->ops->agent_delete(s, j->id);
         if (r < 0)
@@ -322,5 +325,10 @@ void api_agents_delete(HttpExchange *x, void *userdata) {
         if (!j)
                 return;
         j->api.after = delete_after;
+        /* who says which revision is meant is taken at the word */
+        if (http_exchange_header(x, "If-Match") && api_check_if_match(x, &j->if_match) < 0) {
+                agents_free(&j->api);
+                return;
+        }
         api_submit(&j->api, userdata, x);
 }

@@ -5,7 +5,7 @@
 
 #include "api.h"
 
-/* AGENT of docs/api.md: with what is desired, why it is or is not updated, and the newest update. */
+/* Agent of docs/openapi.yaml: with what is desired, why it is or is not updated, and the newest update. */
 int agent_full_view(Fleet *f, Store *s, const FleetRules *rules, AgentRecord *a, json_t **ret);
 
 /* The event of an agent that changed. */

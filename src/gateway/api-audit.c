@@ -193,9 +193,7 @@ static int take_pattern(HttpExchange *x, const char *key, char **ret) {
         if (!text)
                 return 0;
         if (isempty(text) || strlen(text) > PATTERN_MAX) {
-                http_reply_problem(
-                                x, HTTP_PROBLEM_BAD_REQUEST, NULL,
-                                "%s= must be a name, or the beginning of one and \"*\".", key);
+                api_refuse_parameter(x, key, "%s= must be a name, or the beginning of one and \"*\".", key);
                 return -EINVAL;
         }
         *ret = strdup(text);
@@ -207,20 +205,18 @@ static int take_time(HttpExchange *x, const char *key, usec_t *ret) {
 
         if (!text || rfc3339_parse(text, ret) >= 0)
                 return 0;
-        http_reply_problem(
-                        x, HTTP_PROBLEM_BAD_REQUEST, NULL,
-                        "%s= must be a time such as 2026-11-24T12:34:56Z.", key);
+        api_refuse_parameter(x, key, "%s= must be a time such as 2026-11-24T12:34:56Z.", key);
         return -EINVAL;
 }
 
 static int take_order(HttpExchange *x, bool *ret_ascending) {
-        const char *text = http_exchange_parameter(x, "order");
+        static const char *const orders[] = { "desc", "asc", NULL };
+        size_t order;
+        int r;
 
-        *ret_ascending = text && streq(text, "asc");
-        if (!text || *ret_ascending || streq(text, "desc"))
-                return 0;
-        http_reply_problem(x, HTTP_PROBLEM_BAD_REQUEST, NULL, "order= must be asc or desc.");
-        return -EINVAL;
+        r = api_parameter_choice(x, "order", orders, &order);
+        *ret_ascending = order == 1;
+        return r;
 }
 
 static int make_tag(AuditJob *j) {
@@ -251,9 +247,8 @@ static int take_cursor(AuditJob *j, HttpExchange *x) {
                 decoded = memdup_suffix0(data, size);
         if (!decoded || strlen(decoded) != size || strncmp(decoded, j->tag, CURSOR_TAG_HEX) != 0 ||
             decoded[CURSOR_TAG_HEX] != '.' || parse_u64(decoded + CURSOR_TAG_HEX + 1, &seq) < 0) {
-                http_reply_problem(
-                                x, HTTP_PROBLEM_BAD_REQUEST, NULL,
-                                "The cursor does not belong to this list; begin without one.");
+                api_refuse_parameter(
+                                x, "cursor", "The cursor does not belong to this list; begin without one.");
                 return -EINVAL;
         }
         *(j->filter.ascending ? &j->filter.after : &j->filter.before) = MIN(seq, (uint64_t) INT64_MAX);
@@ -261,9 +256,7 @@ static int take_cursor(AuditJob *j, HttpExchange *x) {
 }
 
 static bool wants_lines(HttpExchange *x) {
-        const char *accept = http_exchange_header(x, "Accept");
-
-        return accept && strstr(accept, NDJSON);
+        return http_prefers(http_exchange_header(x, "Accept"), NDJSON, "application/json");
 }
 
 static int take_parameters(AuditJob *j, HttpExchange *x) {
@@ -295,12 +288,8 @@ static int take_parameters(AuditJob *j, HttpExchange *x) {
 }
 
 void api_audit_list(HttpExchange *x, void *userdata) {
-        static const char *const known[] = { "actor", "action", "target", "since",  "until",
-                                             "order", "after",  "limit",  "cursor", NULL };
         AuditJob *j;
 
-        if (http_exchange_check_parameters(x, known) < 0)
-                return;
         j = new0(AuditJob, 1);
         if (!j) {
                 http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "Out of memory.");

@@ -18,11 +18,10 @@ static ssize_t events_pull(HttpExchange *x, char *buffer, size_t size, void *use
 }
 
 static int events_topics(HttpExchange *x, char ***ret) {
-        static const char *const known[] = {
-                "agent", "update", "desired", "release", "labels", "group", "rollout", NULL
-        };
         const char *text = http_exchange_parameter(x, "topics");
         _cleanup_strv_free_ char **topics = NULL;
+        _cleanup_free_ char *list = NULL;
+        bool good;
         int r;
 
         if (!text)
@@ -30,19 +29,27 @@ static int events_topics(HttpExchange *x, char ***ret) {
         r = strv_split(text, ",", &topics);
         if (r < 0)
                 return r;
+        good = strv_length(topics) > 0; /* none would be all */
         STRV_FOREACH(t, topics)
-                if (!strv_contains((char *const *) known, *t)) {
-                        http_reply_problem(
-                                        x, HTTP_PROBLEM_BAD_REQUEST, NULL,
-                                        "topics= may name agent, update, desired, release, labels, group and rollout.");
-                        return -EINVAL;
-                }
-        *ret = TAKE_PTR(topics);
-        return 0;
+        good = good && strv_contains((char *const *) event_topics, *t);
+        if (good) {
+                *ret = TAKE_PTR(topics);
+                return 0;
+        }
+        list = strv_join((char *const *) event_topics, ", ");
+        api_refuse_parameter(
+                        x, "topics", "topics= must name some of these, separated by commas: %s.",
+                        strempty(list));
+        return -EINVAL;
+}
+
+/* A proxy must hold nothing back. */
+static void set_headers(HttpExchange *x) {
+        http_reply_header(x, "Cache-Control", "no-store");
+        http_reply_header(x, "X-Accel-Buffering", "no");
 }
 
 void api_events(HttpExchange *x, void *userdata) {
-        static const char *const known[] = { "topics", "agent", NULL };
         Gateway *g = userdata;
         const char *agent = http_exchange_parameter(x, "agent"),
                    *last = http_exchange_header(x, "Last-Event-ID");
@@ -51,8 +58,6 @@ void api_events(HttpExchange *x, void *userdata) {
         uint64_t last_id = 0;
         int r;
 
-        if (http_exchange_check_parameters(x, known) < 0)
-                return;
         r = events_topics(x, &topics);
         if (r < 0) {
                 if (!http_exchange_is_answered(x))
@@ -60,12 +65,13 @@ void api_events(HttpExchange *x, void *userdata) {
                 return;
         }
         if (agent && !pki_agent_id_is_valid(agent)) {
-                http_reply_problem(x, HTTP_PROBLEM_BAD_REQUEST, NULL, "agent= is no agent id.");
+                api_refuse_parameter(x, "agent", "agent= is no agent id.");
                 return;
         }
         if (!isempty(last) && parse_u64(last, &last_id) < 0)
                 last_id = UINT64_MAX;        /* of something else: reset */
         if (http_exchange_is_head(x)) {
+                set_headers(x);
                 http_reply_data(x, 200, "text/event-stream", NULL, 0);
                 return;
         }
@@ -76,8 +82,7 @@ void api_events(HttpExchange *x, void *userdata) {
                 return;
         }
         http_exchange_set_context(x, subscriber);
-        http_reply_header(x, "Cache-Control", "no-store");
-        http_reply_header(x, "X-Accel-Buffering", "no");
+        set_headers(x);
         http_reply_stream(x, "text/event-stream", events_pull, g);
 }
 

@@ -277,12 +277,9 @@ static int labels_run(ApiJob *a, Store *s) {
 }
 
 void api_labels_list(HttpExchange *x, void *userdata) {
-        static const char *const known[] = { "key", NULL };
         const char *key = http_exchange_parameter(x, "key");
         LabelsJob *j;
 
-        if (http_exchange_check_parameters(x, known) < 0)
-                return;
         if (key && !label_key_is_valid(key)) {
                 api_refuse_parameter(x, "key", "key= is no label key.");
                 return;

@@ -40,7 +40,9 @@ static int take_release(ReleaseRecord *rel, void *userdata) {
                 return r;
         j->items[j->n] = view_release(rel);
         j->versions[j->n] = TAKE_PTR(rel->version);
-        return j->items[j->n++] ? 0 : -ENOMEM;
+        if (!j->items[j->n++])
+                return -ENOMEM;
+        return json_set_take(j->items[j->n - 1], "artifacts", json_array());
 }
 
 static int take_artifact(ArtifactRecord *a, void *userdata) {
@@ -139,14 +141,17 @@ static void reply_oom(HttpExchange *x) {
 }
 
 static bool body_is_empty(HttpExchange *x) {
+        static const char *const known[] = { NULL };
         _cleanup_json_ json_t *body = NULL;
+        RequestError error = {};
+        int r;
 
         if (http_exchange_json(x, &body) < 0)
                 return false;
-        if (json_object_size(body) == 0)
-                return true;
-        http_reply_problem(x, HTTP_PROBLEM_BAD_REQUEST, NULL, "No members are expected here.");
-        return false;
+        r = request_check_members(body, known, &error);
+        if (r < 0)
+                api_reply_request_error(x, r, &error);
+        return r >= 0;
 }
 
 static Import *find_import(HttpExchange *x, Gateway *g) {
@@ -289,12 +294,14 @@ static void on_import_result(const ImportResult *result, void *userdata) {
                 http_reply_problem(x, HTTP_PROBLEM_IMPORT_REFUSED, NULL, "%s", result->refusal);
                 return;
         }
+        if (errno_is_disk_space(result->error)) {
+                http_reply_problem(x, HTTP_PROBLEM_OVERLOADED, NULL, "The gateway's disk is full.");
+                return;
+        }
         if (result->error < 0) {
                 http_reply_problem(
-                                x, HTTP_PROBLEM_INTERNAL, NULL, "%s",
-                                errno_is_disk_space(result->error) ?
-                                                "The gateway's disk is full." :
-                                                "The import failed; see the gateway's journal.");
+                                x, HTTP_PROBLEM_INTERNAL, NULL,
+                                "The import failed; see the gateway's journal.");
                 return;
         }
         o = json_object();

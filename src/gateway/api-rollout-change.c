@@ -368,6 +368,9 @@ static int roll_back_run(ApiJob *a, Store *s) {
                 r = s->ops->rollout_get(s, j->id, &parent.record);
         if (r == -ENOENT)
                 return refuse_unknown(j);
+        if (r >= 0 && j->if_match)
+                r = api_job_check_if_match(a, j->if_match, parent.record.created, parent.record.revision);
+        a->etag[0] = '\0'; /* the answer is about another rollout, if it is about one */
         if (r >= 0)
                 r = rollout_set_read_spec(&parent);
         if (r < 0)
@@ -487,22 +490,17 @@ static int verb_run(ApiJob *a, Store *s) {
         return a->answer ? 0 : -ENOMEM;
 }
 
+/* Which verb it is, the last part of the path says: the table has a row for each. */
 void api_rollouts_verb(HttpExchange *x, void *userdata) {
         static const char *const known[] = { "why", NULL };
+        RolloutVerb verb = rollout_verb_from_string(http_exchange_argument(x, 1));
         _cleanup_json_ json_t *body = NULL;
         RequestError error = {};
         const char *why = NULL;
-        RolloutVerb verb;
         ChangeJob *j;
         int r;
 
-        verb = rollout_verb_from_string(http_exchange_argument(x, 1));
-        if (verb < 0) {
-                http_reply_problem(
-                                x, HTTP_PROBLEM_NOT_FOUND, NULL,
-                                "A rollout knows: pause, resume, abort, approve, retry-failed, roll-back.");
-                return;
-        }
+        assert(verb >= 0);
         if (http_exchange_json(x, &body) < 0)
                 return;
         j = change_new_for_one(x, userdata, verb_run);

@@ -183,11 +183,8 @@ static int list_parameters(RolloutsJob *j, HttpExchange *x) {
 }
 
 void api_rollouts_list(HttpExchange *x, void *userdata) {
-        static const char *const known[] = { "state", "active", "version", "limit", "cursor", NULL };
         RolloutsJob *j;
 
-        if (http_exchange_check_parameters(x, known) < 0)
-                return;
         j = rollouts_new(x, list_run);
         if (!j)
                 return;
@@ -424,11 +421,8 @@ static int members_parameters(RolloutsJob *j, HttpExchange *x) {
 }
 
 void api_rollouts_members(HttpExchange *x, void *userdata) {
-        static const char *const known[] = { "state", "reason", "batch", "limit", "cursor", NULL };
         RolloutsJob *j;
 
-        if (http_exchange_check_parameters(x, known) < 0)
-                return;
         j = rollouts_new_for_one(x, members_run);
         if (!j)
                 return;

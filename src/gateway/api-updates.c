@@ -333,22 +333,18 @@ static int list_run(ApiJob *a, Store *s) {
 }
 
 static int list_parameters(UpdatesJob *j, HttpExchange *x) {
-        const char *agent = http_exchange_parameter(x, "agent"),
-                   *active = http_exchange_parameter(x, "active");
+        const char *agent = http_exchange_parameter(x, "agent");
         int r;
 
         r = api_parameter_u64(x, "limit", 1, 1000, 100, &j->limit);
         if (r >= 0)
                 r = api_parameter_u64(x, "desired", 1, INT64_MAX, 0, &j->desired);
+        if (r >= 0)
+                r = api_parameter_flag(x, "active", &j->active);
         if (r < 0)
                 return r;
-        if (active && !streq(active, "true") && !streq(active, "false")) {
-                http_reply_problem(x, HTTP_PROBLEM_BAD_REQUEST, NULL, "active= must be true or false.");
-                return -EINVAL;
-        }
-        j->active = active && streq(active, "true");
         if (agent && !pki_agent_id_is_valid(agent)) {
-                http_reply_problem(x, HTTP_PROBLEM_BAD_REQUEST, NULL, "agent= is no agent id.");
+                api_refuse_parameter(x, "agent", "agent= is no agent id.");
                 return -EINVAL;
         }
         j->id = agent ? strdup(agent) : NULL;
@@ -356,11 +352,8 @@ static int list_parameters(UpdatesJob *j, HttpExchange *x) {
 }
 
 void api_updates_list(HttpExchange *x, void *userdata) {
-        static const char *const known[] = { "agent", "desired", "active", "limit", NULL };
         UpdatesJob *j;
 
-        if (http_exchange_check_parameters(x, known) < 0)
-                return;
         j = updates_new(x, list_run);
         if (!j)
                 return;

@@ -290,6 +290,9 @@ static int delete_run(ApiJob *a, Store *s) {
         int r;
 
         r = get_user(j, s);
+        if (r >= 0 && j->if_match)
+                r = api_job_check_if_match(a, j->if_match, j->user.created, j->user.revision);
+        a->etag[0] = '\0';
         if (r >= 0 && j->user.role == API_ROLE_ADMIN && !j->user.disabled)
                 r = people_check_other_admin(a, s, j->name);
         if (r >= 0)

@@ -4,16 +4,27 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "api-agent-filter.h"
 #include "log.h"
 #include "parse-util.h"
 #include "string-util.h"
 
-/* Who may do what, at a glance: the role, and the area that a token must be made for. */
+#define PARAMETERS(...)                                                                                     \
+        .parameters = (const char *const[]) {                                                               \
+                __VA_ARGS__, NULL                                                                           \
+        }
+
+/* Who may do what, at a glance: the role, and the area that a token must be made for. docs/openapi.yaml has
+ * the same rows, which is tested. */
 const HttpRoute api_routes[] = {
-        { "GET", "/healthz", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_healthz, .while_stopping = true },
-        { "GET", "/readyz", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_readyz, .while_stopping = true },
-        { "GET", "/ca.pem", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, http_static_ca },
-        { "GET", "/tuf/*", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, http_static_tuf },
+        { "GET", "/healthz", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_healthz,
+          .any_parameters = true, .while_stopping = true },
+        { "GET", "/readyz", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_readyz,
+          .any_parameters = true, .while_stopping = true },
+        { "GET", "/ca.pem", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, http_static_ca,
+          .any_parameters = true },
+        { "GET", "/tuf/*", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, http_static_tuf,
+          .any_parameters = true },
 
         { "GET", "/api/v1/setup", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_setup_show },
         { "POST", "/api/v1/setup", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_JSON, api_setup_create },
@@ -29,11 +40,12 @@ const HttpRoute api_routes[] = {
           api_own_tokens_delete },
 
         { "GET", "/api/v1/agents", API_ROLE_VIEWER, API_AREA_AGENTS, HTTP_BODY_NONE, api_agents_list,
-          .end = api_agents_list_end },
+          .end = api_agents_list_end,
+          PARAMETERS(AGENT_FILTER_PARAMETERS, "sort", "limit", "cursor", "fields") },
         { "GET", "/api/v1/agents/summary", API_ROLE_VIEWER, API_AREA_AGENTS, HTTP_BODY_NONE,
-          api_agents_summary },
-        { "POST", "/api/v1/agents/match", API_ROLE_VIEWER, API_AREA_AGENTS, HTTP_BODY_JSON,
-          api_agents_match, .json_max = TARGET_BODY_MAX },
+          api_agents_summary, PARAMETERS(AGENT_FILTER_PARAMETERS, "facet") },
+        { "POST", "/api/v1/agents/match", API_ROLE_VIEWER, API_AREA_AGENTS, HTTP_BODY_JSON, api_agents_match,
+          .json_max = TARGET_BODY_MAX },
         { "POST", "/api/v1/agents/labels", API_ROLE_OPERATOR, API_AREA_AGENTS, HTTP_BODY_JSON,
           api_agents_relabel, .json_max = TARGET_BODY_MAX, .idempotency = HTTP_IDEMPOTENCY_KEPT },
         { "GET", "/api/v1/agents/{}", API_ROLE_VIEWER, API_AREA_AGENTS, HTTP_BODY_NONE, api_agents_show },
@@ -41,33 +53,46 @@ const HttpRoute api_routes[] = {
           api_agents_patch },
         { "DELETE", "/api/v1/agents/{}", API_ROLE_ADMIN, API_AREA_AGENTS, HTTP_BODY_NONE,
           api_agents_delete },
-        { "GET", "/api/v1/labels", API_ROLE_VIEWER, API_AREA_AGENTS, HTTP_BODY_NONE, api_labels_list },
-        { "GET", "/api/v1/groups", API_ROLE_VIEWER, API_AREA_AGENTS, HTTP_BODY_NONE, api_groups_list },
+        { "GET", "/api/v1/labels", API_ROLE_VIEWER, API_AREA_AGENTS, HTTP_BODY_NONE, api_labels_list,
+          PARAMETERS("key") },
+        { "GET", "/api/v1/groups", API_ROLE_VIEWER, API_AREA_AGENTS, HTTP_BODY_NONE, api_groups_list,
+          PARAMETERS("counts", "limit", "cursor") },
         { "POST", "/api/v1/groups", API_ROLE_OPERATOR, API_AREA_AGENTS, HTTP_BODY_JSON, api_groups_create,
           .idempotency = HTTP_IDEMPOTENCY_KEPT },
-        { "GET", "/api/v1/groups/{}", API_ROLE_VIEWER, API_AREA_AGENTS, HTTP_BODY_NONE, api_groups_show },
+        { "GET", "/api/v1/groups/{}", API_ROLE_VIEWER, API_AREA_AGENTS, HTTP_BODY_NONE, api_groups_show,
+          PARAMETERS("fields") },
         { "PUT", "/api/v1/groups/{}", API_ROLE_OPERATOR, API_AREA_AGENTS, HTTP_BODY_JSON, api_groups_put },
         { "DELETE", "/api/v1/groups/{}", API_ROLE_OPERATOR, API_AREA_AGENTS, HTTP_BODY_NONE,
           api_groups_delete },
 
         { "POST", "/api/v1/updates", API_ROLE_OPERATOR, API_AREA_ROLLOUTS, HTTP_BODY_JSON,
           api_updates_create, .idempotency = HTTP_IDEMPOTENCY_KEPT },
-        { "GET", "/api/v1/updates", API_ROLE_VIEWER, API_AREA_ROLLOUTS, HTTP_BODY_NONE, api_updates_list },
+        { "GET", "/api/v1/updates", API_ROLE_VIEWER, API_AREA_ROLLOUTS, HTTP_BODY_NONE, api_updates_list,
+          PARAMETERS("agent", "desired", "active", "limit") },
         { "GET", "/api/v1/updates/{}", API_ROLE_VIEWER, API_AREA_ROLLOUTS, HTTP_BODY_NONE,
           api_updates_show },
         { "GET", "/api/v1/desired", API_ROLE_VIEWER, API_AREA_ROLLOUTS, HTTP_BODY_NONE, api_desired_list },
         { "DELETE", "/api/v1/desired/{}", API_ROLE_OPERATOR, API_AREA_ROLLOUTS, HTTP_BODY_NONE,
           api_desired_delete },
-        { "GET", "/api/v1/rollouts", API_ROLE_VIEWER, API_AREA_ROLLOUTS, HTTP_BODY_NONE, api_rollouts_list },
+        { "GET", "/api/v1/rollouts", API_ROLE_VIEWER, API_AREA_ROLLOUTS, HTTP_BODY_NONE, api_rollouts_list,
+          PARAMETERS("state", "active", "version", "limit", "cursor") },
         { "POST", "/api/v1/rollouts", API_ROLE_OPERATOR, API_AREA_ROLLOUTS, HTTP_BODY_JSON,
           api_rollouts_create, .json_max = TARGET_BODY_MAX, .idempotency = HTTP_IDEMPOTENCY_KEPT },
         { "GET", "/api/v1/rollouts/{}", API_ROLE_VIEWER, API_AREA_ROLLOUTS, HTTP_BODY_NONE,
           api_rollouts_show },
         { "GET", "/api/v1/rollouts/{}/members", API_ROLE_VIEWER, API_AREA_ROLLOUTS, HTTP_BODY_NONE,
-          api_rollouts_members },
+          api_rollouts_members, PARAMETERS("state", "reason", "batch", "limit", "cursor") },
         { "POST", "/api/v1/rollouts/{}/roll-back", API_ROLE_OPERATOR, API_AREA_ROLLOUTS, HTTP_BODY_JSON,
           api_rollouts_roll_back, .idempotency = HTTP_IDEMPOTENCY_KEPT },
-        { "POST", "/api/v1/rollouts/{}/{}", API_ROLE_OPERATOR, API_AREA_ROLLOUTS, HTTP_BODY_JSON,
+        { "POST", "/api/v1/rollouts/{}/pause", API_ROLE_OPERATOR, API_AREA_ROLLOUTS, HTTP_BODY_JSON,
+          api_rollouts_verb, .idempotency = HTTP_IDEMPOTENCY_KEPT },
+        { "POST", "/api/v1/rollouts/{}/resume", API_ROLE_OPERATOR, API_AREA_ROLLOUTS, HTTP_BODY_JSON,
+          api_rollouts_verb, .idempotency = HTTP_IDEMPOTENCY_KEPT },
+        { "POST", "/api/v1/rollouts/{}/abort", API_ROLE_OPERATOR, API_AREA_ROLLOUTS, HTTP_BODY_JSON,
+          api_rollouts_verb, .idempotency = HTTP_IDEMPOTENCY_KEPT },
+        { "POST", "/api/v1/rollouts/{}/approve", API_ROLE_OPERATOR, API_AREA_ROLLOUTS, HTTP_BODY_JSON,
+          api_rollouts_verb, .idempotency = HTTP_IDEMPOTENCY_KEPT },
+        { "POST", "/api/v1/rollouts/{}/retry-failed", API_ROLE_OPERATOR, API_AREA_ROLLOUTS, HTTP_BODY_JSON,
           api_rollouts_verb, .idempotency = HTTP_IDEMPOTENCY_KEPT },
 
         { "GET", "/api/v1/releases", API_ROLE_VIEWER, API_AREA_RELEASES, HTTP_BODY_NONE, api_releases_list },
@@ -101,16 +126,22 @@ const HttpRoute api_routes[] = {
         { "PUT", "/api/v1/users/{}/password", API_ROLE_ADMIN, API_AREA_USERS, HTTP_BODY_JSON,
           api_users_password },
 
-        { "GET", "/api/v1/audit", API_ROLE_ADMIN, API_AREA_AUDIT, HTTP_BODY_NONE, api_audit_list },
+        { "GET", "/api/v1/audit", API_ROLE_ADMIN, API_AREA_AUDIT, HTTP_BODY_NONE, api_audit_list,
+          PARAMETERS("actor", "action", "target", "since", "until", "order", "after", "limit", "cursor") },
+        { "GET", "/api/v1/backup", API_ROLE_ADMIN, API_AREA_BACKUP, HTTP_BODY_NONE, api_backup,
+          .end = api_backup_end },
         { "GET", "/api/v1/events", API_ROLE_VIEWER, API_AREA_EVENTS, HTTP_BODY_NONE, api_events,
-          .end = api_events_end },
+          .end = api_events_end, PARAMETERS("topics", "agent") },
         {},
 };
 
 const HttpRoute api_admin_routes[] = {
-        { "GET", "/metrics", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_metrics },
-        { "GET", "/healthz", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_healthz },
-        { "GET", "/readyz", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_readyz },
+        { "GET", "/metrics", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_metrics,
+          .any_parameters = true },
+        { "GET", "/healthz", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_healthz,
+          .any_parameters = true },
+        { "GET", "/readyz", API_ROLE_PUBLIC, API_AREA_NONE, HTTP_BODY_NONE, api_readyz,
+          .any_parameters = true },
         {},
 };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The routes of docs/api.md. A handler takes the request apart on the loop and hands a job to the store; the
- * job makes the answer on the worker's thread; back on the loop it is sent. Handlers hold no rules: those
- * are in desired-state, instruction and registry. */
+/* The routes of docs/openapi.yaml. A handler takes the request apart on the loop and hands a job to the
+ * store; the job makes the answer on the worker's thread; back on the loop it is sent. Handlers hold no
+ * rules: those are in desired-state, instruction and registry. */
 
 #include "api-request.h"
 #include "audit.h"
@@ -179,6 +179,10 @@ void api_setup_show(HttpExchange *x, void *userdata);
 void api_setup_create(HttpExchange *x, void *userdata);
 /* api-audit.c */
 void api_audit_list(HttpExchange *x, void *userdata);
+/* api-backup.c */
+void api_backup(HttpExchange *x, void *userdata);
+void api_backup_end(HttpExchange *x, void *userdata);
+Backup *backup_free(Backup *b);                      /* when neither worker nor ports are there any more */
 /* api-events.c */
 void api_events(HttpExchange *x, void *userdata);
 void api_events_end(HttpExchange *x, void *userdata);

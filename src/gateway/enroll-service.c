@@ -103,6 +103,7 @@ static int agent_check(EnrollJob *j, Store *s, const JoinToken *t) {
 static int agent_begin(EnrollJob *j, Store *s, const JoinToken *t, usec_t time) {
         AgentRecord a = { .id = j->agent, .state = AGENT_STATE_NEVER, .enrolled = time,
                           .key_hash = j->key_hash };
+        _cleanup_(agent_record_done) AgentRecord stored = {};
         json_t *o;
         int r;
 
@@ -112,10 +113,11 @@ static int agent_begin(EnrollJob *j, Store *s, const JoinToken *t, usec_t time) 
         r = s->ops->agent_put(s, &a);
         if (r >= 0)
                 r = s->ops->agent_put_labels(s, j->agent, &t->labels);
+        if (r >= 0)
+                r = s->ops->agent_get(s, j->agent, &stored);
         if (r < 0)
                 return r;
-        a.labels = t->labels;
-        o = view_agent(&a);
+        o = view_agent(&stored);
         if (o && json_set_string(o, "change", "enrolled") < 0) {
                 json_decref(o);
                 o = NULL;

@@ -9,6 +9,10 @@
 #include "log.h"
 #include "string-util.h"
 
+const char *const event_topics[] = {
+        "agent", "update", "desired", "release", "labels", "group", "rollout", NULL,
+};
+
 struct EventRing {
         sd_event *event;
         EventRecord *slots[EVENT_RING_MAX];

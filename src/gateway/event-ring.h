@@ -13,6 +13,9 @@
 #define EVENTS_KEPT 100000U                  /* in the store */
 #define EVENT_HEARTBEAT (15 * USEC_PER_SEC)
 
+/* What events can be about, besides "reset"; NULL-terminated. */
+extern const char *const event_topics[];
+
 typedef struct EventRing EventRing;
 typedef struct EventSubscriber EventSubscriber;
 

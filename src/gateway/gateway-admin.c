@@ -62,7 +62,7 @@ static int make_socket(Gateway *g, int *ret) {
 
 int gateway_admin_open(Gateway *g, http_on_answer_t on_answer) {
         uint16_t port;
-        int fd, r;
+        int fd = -EBADF, r;
 
         r = take_socket(&fd);
         if (r == 0)
@@ -75,16 +75,15 @@ int gateway_admin_open(Gateway *g, http_on_answer_t on_answer) {
         else
                 log_info("Listening for metrics and health on %s.",
                          g->admin_path ?: "a socket of the service manager");
-        r =
-                        http_server_new(&g->admin, g->event,
-                                        &(HttpServerOptions){
-                                                        .listen_fd = fd,
-                                                        .connections_max = CONNECTIONS_MAX,
-                                                        .connections_per_address_max = CONNECTIONS_MAX,
-                                                        .routes = api_admin_routes,
-                                                        .userdata = g,
-                                                        .on_answer = on_answer,
-                                        });
+        HttpServerOptions options = {
+                .listen_fd = fd,
+                .connections_max = CONNECTIONS_MAX,
+                .connections_per_address_max = CONNECTIONS_MAX,
+                .routes = api_admin_routes,
+                .userdata = g,
+                .on_answer = on_answer,
+        };
+        r = http_server_new(&g->admin, g->event, &options);
         return r < 0 ? log_error_errno(r, "Failed to serve metrics and health: %m") : 0;
 }
 

@@ -170,10 +170,11 @@ Gateway *gateway_free(Gateway *g) {
         g->stopping = true;
         rpc_server_free(g->agent_server);
         rpc_server_free(g->enroll_server);
-        store_worker_free(g->worker);
+        g->worker = store_worker_free(g->worker);
         presence_drop(g);
         http_server_free(g->http);
         gateway_admin_close(g);
+        backup_free(g->backup);
         gateway_health_free(g->health);
         imports_free(g->imports);
         rollout_engine_free(g->rollouts);

@@ -25,6 +25,7 @@
 #include "stream-registry.h"
 
 typedef struct PresenceLeave PresenceLeave;
+typedef struct Backup Backup;
 
 typedef struct Gateway {
         GatewayConf conf;
@@ -39,6 +40,7 @@ typedef struct Gateway {
         StreamRegistry *streams;
         RolloutEngine *rollouts;
         Idempotency *idempotency;
+        Backup *backup;                      /* that is being made or sent; NULL: none; api-backup.c's */
         RpcQueue *queue;
         RpcServer *agent_server, *enroll_server;
         HttpServer *http;

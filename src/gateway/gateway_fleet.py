@@ -2,7 +2,7 @@
 """For the tests of the real gateway over HTTPS that need many agents: they are put into its database while it is stopped,
 and what it answers is compared with a model that looks at each of them."""
 
-import http.client
+import hashlib
 import json
 import os
 import random
@@ -17,6 +17,10 @@ import tempfile
 import time
 import urllib.parse
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+
+from contract import exchanges  # noqa: E402
 
 N = 400
 T0 = 1_790_000_000
@@ -59,8 +63,8 @@ class Agent:
             number = db.execute(
                 "INSERT INTO instructions (id, agent, desired, generation, attempt, version, phase, terminal, retry,"
                 " cancel_requested, sequence, bytes_done, bytes_total, created, updated, deadline, finished)"
-                " VALUES (?,?,1,1,1,'2.0.0',?,?,0,0,0,0,0,1,1,9e17,0)",
-                (self.id, self.id, self.update, self.update != "downloading")).lastrowid
+                " VALUES (?,?,1,1,1,'2.0.0',?,?,0,0,0,0,0,1,1,?,0)",
+                (hashlib.md5(self.id.encode()).hexdigest(), self.id, self.update, self.update != "downloading", 2 * T0 * 10**6)).lastrowid
             db.execute("UPDATE agents SET update_number = ?, update_phase = ?, update_version = '2.0.0' WHERE id = ?",
                        (number, self.update, self.id))
 
@@ -111,6 +115,7 @@ class Gateway:
             "EnrollListen=127.0.0.1:0\n")
 
     def start(self):
+        exchanges.begin(self.program)
         log = (self.folder / "log").open("ab")
         argv = [self.program, f"--config={self.config}", f"--state-directory={self.state}"]
         # where memory is measured, a sanitizer's store of what was freed must not count
@@ -142,7 +147,7 @@ class Gateway:
         return db
 
     def connect(self):
-        return http.client.HTTPSConnection("localhost", self.port, context=self.tls, timeout=30)
+        return exchanges.HTTPSConnection("localhost", self.port, context=self.tls, timeout=30)
 
     def raw(self, method, path, body=None, token=None, **headers):
         """(status, headers, bytes); the connection is kept."""

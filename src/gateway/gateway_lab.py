@@ -3,7 +3,6 @@
 its cookie, the command line, and somebody who looks at the database."""
 
 import contextlib
-import http.client
 import importlib.machinery
 import importlib.util
 import json
@@ -39,7 +38,7 @@ class Browser:
         self.cookie = self.csrf = self.set_cookie = None
 
     def ask(self, method, path, body=None, headers=None, csrf=True):
-        connection = http.client.HTTPSConnection(
+        connection = api.exchanges.HTTPSConnection(
             "localhost", self.gateway.port, context=self.gateway.tls, timeout=30, source_address=(self.address, 0))
         send = dict(headers or {})
         if self.cookie is not None:

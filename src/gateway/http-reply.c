@@ -24,7 +24,7 @@ static const struct {
                                             "The same request is still being worked on" },
         [HTTP_PROBLEM_PRECONDITION_FAILED] = { 412, "precondition-failed", "It has changed meanwhile" },
         [HTTP_PROBLEM_TOO_LARGE] = { 413, "too-large", "The body is too large" },
-        [HTTP_PROBLEM_RANGE] = { 416, "bad-request", "The range lies beyond the end" },
+        [HTTP_PROBLEM_RANGE] = { 416, "bad-range", "The range lies beyond the end" },
         [HTTP_PROBLEM_UNKNOWN_VERSION] = { 422, "unknown-version", "There is no such release" },
         [HTTP_PROBLEM_IMPORT_REFUSED] = { 422, "import-refused", "The repository was refused" },
         [HTTP_PROBLEM_IDEMPOTENCY_MISMATCH] = { 422, "idempotency-mismatch",
@@ -41,14 +41,21 @@ unsigned http_problem_status(HttpProblem p) {
         return problems[p].status;
 }
 
+const char *http_problem_type(HttpProblem p) {
+        return problems[p].type;
+}
+
 void http_reply_json(HttpExchange *x, unsigned status, json_t *v) {
         char *text = v ? json_format(v, /* pretty= */ false) : NULL;
 
         json_decref(v);
-        if (!text)
+        if (!text) {
                 log_error("Out of memory.");
+                http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "Out of memory.");
+                return;
+        }
         http_reply_header(x, "Cache-Control", "no-store");
-        http_reply_data(x, text ? status : 500, "application/json", text, text ? strlen(text) : 0);
+        http_reply_data(x, status, "application/json", text, strlen(text));
 }
 
 static json_t *problem_errors(const char *pointer, const char *detail) {

@@ -105,5 +105,8 @@ void http_static_ca(HttpExchange *x, void *userdata) {
         const char *pem = gateway_ca_pem(g->ca);
         char *copy = strdup(pem);
 
-        http_reply_data(x, copy ? 200 : 500, "application/x-pem-file", copy, copy ? strlen(copy) : 0);
+        if (copy)
+                http_reply_data(x, 200, "application/x-pem-file", copy, strlen(copy));
+        else
+                http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "Out of memory.");
 }

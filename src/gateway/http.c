@@ -343,6 +343,12 @@ static bool method_matches(const HttpRoute *route, const char *method) {
         return streq(route->method, method) || (streq(route->method, "GET") && streq(method, "HEAD"));
 }
 
+static int allow_add(char ***methods, const char *method) {
+        int r = strv_contains(*methods, method) ? 0 : strv_extend(methods, method);
+
+        return r >= 0 && streq(method, "GET") ? allow_add(methods, "HEAD") : r;
+}
+
 static void exchange_find_route(HttpExchange *x, const char *method) {
         _cleanup_strv_free_ char **methods = NULL;
         _cleanup_free_ char *allow = NULL;
@@ -361,14 +367,14 @@ static void exchange_find_route(HttpExchange *x, const char *method) {
                         x->is_head = streq(method, "HEAD");
                         return;
                 }
-                if (strv_extend(&methods, route->method) < 0)
+                if (allow_add(&methods, route->method) < 0)
                         break;
         }
         allow = methods ? strv_join(methods, ", ") : NULL;
         if (!allow) {
                 http_reply_problem(
                                 x, HTTP_PROBLEM_NOT_FOUND, NULL,
-                                "There is nothing at this path; docs/api.md lists what there is.");
+                                "There is nothing at this path; docs/openapi.yaml lists what there is.");
                 return;
         }
         http_reply_header(x, "Allow", allow);
@@ -410,12 +416,16 @@ static void exchange_expect_body(HttpExchange *x) {
 }
 
 static void exchange_begin(HttpExchange *x, const char *method) {
+        static const char *const no_parameters[] = { NULL };
+
         x->state = EXCHANGE_BODY;
         exchange_find_route(x, method);
         if (x->state != EXCHANGE_ANSWERED && x->server->stopping && !x->route->while_stopping)
                 http_reply_problem(x, HTTP_PROBLEM_OVERLOADED, NULL, "The gateway is stopping.");
         if (x->state != EXCHANGE_ANSWERED)
                 http_auth_check(x, x->route, x->server->authenticate, x->server->userdata, &x->caller);
+        if (x->state != EXCHANGE_ANSWERED && !x->route->any_parameters)
+                (void) http_exchange_check_parameters(x, x->route->parameters ?: no_parameters);
         if (x->state != EXCHANGE_ANSWERED)
                 exchange_expect_body(x);
 }

@@ -77,6 +77,9 @@ typedef struct HttpRoute {
         /* The exchange ended, in whatever way; for what was kept with http_exchange_set_context(). */
         void (*end)(HttpExchange *x, void *userdata);
         size_t json_max; /* of HTTP_BODY_JSON; 0: HTTP_JSON_MAX */
+        const char *const *parameters; /* of the query, NULL-terminated; NULL: none. Any other is answered
+                                          with 400. */
+        bool any_parameters;           /* none is looked at, whatever comes */
         HttpIdempotency idempotency;
         bool while_stopping; /* is still handled after http_server_quiesce() */
 } HttpRoute;
@@ -112,7 +115,8 @@ void http_server_quiesce(HttpServer *s);
 const char *http_exchange_argument(
                 const HttpExchange *x, size_t i); /* what stands for {} or *; NULL beyond */
 const char *http_exchange_parameter(const HttpExchange *x, const char *key); /* NULL if absent */
-/* NULL-terminated names; answers 400 and returns -EINVAL when there is any other. */
+/* NULL-terminated names, fewer than those of the route; answers 400 and returns -EINVAL when there is any
+ * other. */
 int http_exchange_check_parameters(HttpExchange *x, const char *const *known);
 const char *http_exchange_header(const HttpExchange *x, const char *name);
 bool http_exchange_is_head(const HttpExchange *x);
@@ -162,3 +166,4 @@ void http_reply_problem(HttpExchange *x, HttpProblem p, const char *pointer, con
 void http_reply_problem_with(
                 HttpExchange *x, HttpProblem p, const char *pointer, json_t *members, const char *detail);
 unsigned http_problem_status(HttpProblem p);
+const char *http_problem_type(HttpProblem p); /* what follows "urn:fleet-agent:problem:" */

@@ -248,7 +248,7 @@ int user_change_parse(json_t *body, UserRequest *ret, RequestError *e) {
                 r = user_members(body, ret, e);
         if (r >= 0 && json_object_size(body) == 0)
                 r = request_refuse(
-                                e, HTTP_PROBLEM_BAD_REQUEST, NULL,
+                                e, HTTP_PROBLEM_BAD_REQUEST, "",
                                 "Nothing is to be changed: name \"role\", \"display_name\" or "
                                 "\"disabled\".");
         return r;

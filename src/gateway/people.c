@@ -105,6 +105,7 @@ int people_create(ApiJob *a, Store *s, UserRecord *u) {
         if (r < 0)
                 return r;
         a->status = 201;
+        api_etag_format(a->etag, u->created, u->revision);
         a->answer = people_view(u);
         return a->answer ? 0 : -ENOMEM;
 }

@@ -196,6 +196,7 @@ static const char *const api_area_table[_API_AREA_MAX] = {
         [API_AREA_USERS] = "users",
         [API_AREA_AUDIT] = "audit",
         [API_AREA_EVENTS] = "events",
+        [API_AREA_BACKUP] = "backup",
 };
 
 const char *api_area_to_string(ApiArea a) {

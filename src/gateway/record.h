@@ -108,6 +108,7 @@ typedef enum ApiArea {
         API_AREA_USERS,
         API_AREA_AUDIT,
         API_AREA_EVENTS,
+        API_AREA_BACKUP,
         _API_AREA_MAX,
         _API_AREA_INVALID = -EINVAL,
 } ApiArea;

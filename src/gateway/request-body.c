@@ -66,20 +66,26 @@ int request_refuse_version(RequestError *e, const char *version, char **known) {
 }
 
 int request_check_members(json_t *body, const char *const *known, RequestError *e) {
-        _cleanup_free_ char *list = NULL, *shown = NULL;
+        _cleanup_free_ char *list = NULL, *shown = NULL, *pointer = NULL;
         const char *key;
         json_t *value;
+        int r;
 
         json_object_foreach(body, key, value) {
                 if (strv_contains((char *const *) known, key))
                         continue;
                 list = strv_join((char *const *) known, ", ");
                 shown = string_escape(key);
-                if (!list || !shown)
+                pointer = json_pointer_append("", key);
+                if (!list || !shown || !pointer)
                         return -ENOMEM;
-                return request_refuse(
-                                e, HTTP_PROBLEM_BAD_REQUEST, NULL,
-                                "There is no member \"%.64s\" here; known are: %s.", shown, list);
+                r =
+                                request_refuse(e, HTTP_PROBLEM_BAD_REQUEST, pointer,
+                                               "There is no member \"%.64s\" here; known are: %s.", shown,
+                                               isempty(list) ? "none" : list);
+                if (r == -EINVAL)
+                        e->pointer_buffer = TAKE_PTR(pointer);
+                return r;
         }
         return 0;
 }

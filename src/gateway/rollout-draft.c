@@ -140,16 +140,31 @@ static char *describe_excluded(const RolloutSet *set) {
         return strv_join(parts, ", ");
 }
 
+static int refuse_no_match(const RolloutSet *set, RequestError *e) {
+        const char *fact = NULL;
+
+        if (set->record.kind == ROLLOUT_KIND_ROLLBACK)
+                return request_refuse(
+                                e, HTTP_PROBLEM_CONFLICT, NULL,
+                                "Nobody was updated by this rollout, so nobody can go back.");
+        if (set->target.selector)
+                fact = selector_fact_meant(set->target.selector);
+        if (!fact)
+                return request_refuse(
+                                e, HTTP_PROBLEM_CONFLICT, "/target", "No agent matches this target now.");
+        return request_refuse(
+                        e, HTTP_PROBLEM_CONFLICT, "/target",
+                        "No agent matches this target now. \"%s\" is a label; what machines say of themselves is "
+                        "\"" SELECTOR_FACT_PREFIX "%s\".",
+                        fact, fact);
+}
+
 static int refuse_nobody(const RolloutSet *set, RequestError *e) {
         const char *pointer = set->record.kind == ROLLOUT_KIND_ROLLBACK ? NULL : "/target";
         _cleanup_free_ char *why = NULL;
 
         if (set->n == 0)
-                return request_refuse(
-                                e, HTTP_PROBLEM_CONFLICT, pointer,
-                                set->record.kind == ROLLOUT_KIND_ROLLBACK ?
-                                                "Nobody was updated by this rollout, so nobody can go back." :
-                                                "No agent matches this target now.");
+                return refuse_no_match(set, e);
         why = describe_excluded(set);
         if (!why)
                 return -ENOMEM;

@@ -74,7 +74,7 @@ typedef struct Reader {
 
 static int refuse(Reader *r, const char *member, const char *format, ...) _printf_(3, 4);
 static int refuse(Reader *r, const char *member, const char *format, ...) {
-        _cleanup_free_ char *pointer = strjoinf("%s%s%s", r->path, member ? "/" : "", strempty(member));
+        _cleanup_free_ char *pointer = member ? json_pointer_append(r->path, member) : strdup(r->path);
         char *detail = NULL;
         va_list ap;
         int n;
@@ -106,7 +106,7 @@ static int check_members(Reader *r, json_t *object, const char *const *known) {
                 shown = string_escape(key);
                 if (!list || !shown)
                         return -ENOMEM;
-                return refuse(r, NULL, "There is no member \"%.64s\" here; known are: %s.", shown, list);
+                return refuse(r, key, "There is no member \"%.64s\" here; known are: %s.", shown, list);
         }
         return 0;
 }

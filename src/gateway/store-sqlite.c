@@ -153,6 +153,8 @@ static const StoreOps sqlite_ops = {
         .audit_put = sqlite_audit_put,
         .audit_last = sqlite_audit_last,
         .audit_each = sqlite_audit_each,
+        .backup_size = sqlite_backup_size,
+        .backup_begin = sqlite_backup_begin,
 };
 
 int store_sqlite_open(const char *path, Store **ret) {

@@ -178,4 +178,6 @@ int sqlite_setting_put(Store *s, const char *key, const char *value);
 int sqlite_setting_delete(Store *s, const char *key);
 int sqlite_audit_put(Store *s, const AuditRecord *a);
 int sqlite_audit_last(Store *s, uint64_t *ret_seq, char **ret_hash);
+int sqlite_backup_size(Store *s, uint64_t *ret);
+int sqlite_backup_begin(Store *s, const char *path, StoreBackup **ret);
 int sqlite_audit_each(Store *s, const AuditFilter *f, store_audit_t callback, void *userdata);

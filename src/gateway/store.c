@@ -6,3 +6,7 @@ Store *store_close(Store *s) {
                 s->ops->close(s);
         return NULL;
 }
+
+StoreBackup *store_backup_end(StoreBackup *b) {
+        return b ? b->end(b) : NULL;
+}

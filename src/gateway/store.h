@@ -16,6 +16,7 @@
 
 typedef struct Store Store;
 typedef struct StoreOps StoreOps;
+typedef struct StoreBackup StoreBackup;
 
 typedef int (*store_agent_t)(AgentRecord *a, void *userdata);
 typedef int (*store_join_token_t)(JoinToken *t, void *userdata);
@@ -254,6 +255,18 @@ struct StoreOps {
         int (*audit_last)(Store *s, uint64_t *ret_seq, char **ret_hash);
         /* At most f->limit rows are looked at; what is not exact in the filter is the callback's to judge. */
         int (*audit_each)(Store *s, const AuditFilter *f, store_audit_t callback, void *userdata);
+
+        /* How many bytes a copy of everything takes. */
+        int (*backup_size)(Store *s, uint64_t *ret);
+        /* A copy of everything, as it is when the last step is done, into the empty file at path. Outside of a
+         * transaction. What is changed between two steps is in the copy, too. */
+        int (*backup_begin)(Store *s, const char *path, StoreBackup **ret);
+};
+
+/* A copy that is being made. */
+struct StoreBackup {
+        int (*step)(StoreBackup *b); /* a few milliseconds of it. 1: there is more; 0: the copy is whole */
+        StoreBackup *(*end)(StoreBackup *b); /* done, or given up */
 };
 
 struct Store {
@@ -263,5 +276,7 @@ struct Store {
 /* The embedded default. Opens or creates, and brings the schema up to date. */
 int store_sqlite_open(const char *path, Store **ret);
 
+/* Also after the store was closed. NULL is fine. */
+StoreBackup *store_backup_end(StoreBackup *b);
 Store *store_close(Store *s);
 DEFINE_POINTER_CLEANUP(Store, store_close);

@@ -82,10 +82,12 @@ int target_parse(json_t *body, Target *ret, RequestError *e) {
                 r = request_get_flag(body, "/all", &all, e);
         if (r < 0)
                 return r;
+        if (json_object_get(body, "all") && !all)
+                return request_refuse_member(e, "/all", "true; leave it out when not all are meant");
         n = !!agent + !!ids + !!selector + !!group + all;
         if (n != 1)
                 return request_refuse(
-                                e, HTTP_PROBLEM_BAD_REQUEST, NULL,
+                                e, HTTP_PROBLEM_BAD_REQUEST, "",
                                 "Name exactly one target: \"agent\", \"ids\", \"selector\", \"group\" or \"all\": "
                                 "true; here are %u.",
                                 n);

@@ -15,14 +15,14 @@ static void test_update(void) {
         static const struct {
                 const char *body;
                 HttpProblem problem;
-                const char *pointer;         /* NULL: none */
+                const char *pointer;
         } refused[] = {
-                { "{}", HTTP_PROBLEM_BAD_REQUEST, NULL },
-                { "{\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_REQUEST, NULL },
-                { "{\"all\":false,\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_REQUEST, NULL },
+                { "{}", HTTP_PROBLEM_BAD_REQUEST, "" },
+                { "{\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_REQUEST, "" },
+                { "{\"all\":false,\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_REQUEST, "/all" },
                 { "{\"all\":true,\"selector\":\"a=b\",\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_REQUEST,
-                  NULL },
-                { "{\"all\":true,\"agent\":\"x\",\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_REQUEST, NULL },
+                  "" },
+                { "{\"all\":true,\"agent\":\"x\",\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_REQUEST, "" },
                 { "{\"selector\":\"\",\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_SELECTOR, "/selector" },
                 { "{\"selector\":\"a=b,\",\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_SELECTOR, "/selector" },
                 { "{\"agent\":\"../x\",\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_REQUEST, "/agent" },
@@ -32,7 +32,9 @@ static void test_update(void) {
                 { "{\"all\":true,\"version\":\"1.0.0\",\"retry\":1}", HTTP_PROBLEM_BAD_REQUEST, "/retry" },
                 { "{\"all\":true,\"version\":\"1.0.0\",\"expected_count\":-1}", HTTP_PROBLEM_BAD_REQUEST,
                   "/expected_count" },
-                { "{\"all\":true,\"version\":\"1.0.0\",\"dry_run\":true}", HTTP_PROBLEM_BAD_REQUEST, NULL },
+                { "{\"all\":true,\"version\":\"1.0.0\",\"dry_run\":true}", HTTP_PROBLEM_BAD_REQUEST,
+                  "/dry_run" },
+                { "{\"all\":true,\"version\":\"1.0.0\",\"a/~b\":1}", HTTP_PROBLEM_BAD_REQUEST, "/a~1~0b" },
                 { "{\"ids\":[\"a\",\"b\"],\"version\":\"1.0.0\"}", HTTP_PROBLEM_BAD_REQUEST, "/ids" },
                 { "{\"all\":true,\"version\":\"1.0.0\",\"expected_digest\":\"12\"}",
                   HTTP_PROBLEM_BAD_REQUEST, "/expected_digest" },
@@ -113,7 +115,7 @@ static void test_relabel(void) {
                 { "{\"all\":true,\"labels\":{}}", "/labels" },
                 { "{\"all\":true,\"labels\":{\"fact.os\":\"x\"}}", "/labels" },
                 { "{\"all\":true,\"labels\":{\"a\":1}}", "/labels" },
-                { "{\"labels\":{\"a\":\"b\"}}", NULL },
+                { "{\"labels\":{\"a\":\"b\"}}", "" },
         };
         _cleanup_json_ json_t *body =
                         parse("{\"ids\":[\"b\",\"a\",\"b\"],\"labels\":{\"x\":\"\",\"y\":\"1\"}}");
@@ -143,7 +145,7 @@ static void test_group(void) {
                 { "{\"name\":\"x\",\"selector\":\"\"}", "/selector" },
                 { "{\"name\":\"x\",\"selector\":\"fact.no=1\"}", "/selector" },
                 { "{\"name\":\"x\",\"selector\":\"a\",\"description\":\"\\n\"}", "/description" },
-                { "{\"name\":\"x\",\"selector\":\"a\",\"all\":true}", NULL },
+                { "{\"name\":\"x\",\"selector\":\"a\",\"all\":true}", "/all" },
         };
         _cleanup_json_ json_t *body = parse("{\"selector\":\"b, a\",\"description\":\"d\"}");
         _cleanup_(group_request_done) GroupRequest q = {};

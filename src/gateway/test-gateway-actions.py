@@ -27,10 +27,11 @@ def test_match(gateway, fleet):
         answer = gateway.ask("POST", "/agents/match", target)
         assert (answer["count"], answer["digest"]) == (len(expected), digest(expected)), target
     assert gateway.ask("POST", "/agents/match", {"group": "web"})["selector"] == "tier=web"
-    gateway.problem(400, "bad-request", None, "POST", "/agents/match", {})
-    gateway.problem(400, "bad-request", None, "POST", "/agents/match", {"all": True, "selector": "a"})
+    gateway.problem(400, "bad-request", "", "POST", "/agents/match", {})
+    gateway.problem(400, "bad-request", "", "POST", "/agents/match", {"all": True, "selector": "a"})
+    gateway.problem(400, "bad-request", "/all", "POST", "/agents/match", {"all": False, "selector": "a"})
     gateway.problem(400, "bad-request", "/ids", "POST", "/agents/match", {"ids": []})
-    gateway.problem(400, "bad-request", None, "POST", "/agents/match", {"all": True, "expected_count": 1})
+    gateway.problem(400, "bad-request", "/expected_count", "POST", "/agents/match", {"all": True, "expected_count": 1})
     gateway.problem(404, "not-found", "/ids", "POST", "/agents/match", {"ids": [web[0], "nobody"]})
     gateway.problem(404, "not-found", "/group", "POST", "/agents/match", {"group": "nobody"})
     many = [f"{'x' * 50}{i:06}" for i in range(10000)]
@@ -52,9 +53,9 @@ def test_bulk_labels(gateway, fleet):
     assert answer["count"] == len(web) and answer["expected_count"] == 1 and answer["digest"] == seen["digest"]
     gateway.problem(409, "conflict", "/expected_digest", "POST", "/agents/labels", {**body, "expected_digest": "0" * 64})
     for wrong, where in (({"labels": {}}, "/labels"), ({"labels": {"fact.os": "x"}}, "/labels"), ({"labels": {"a": "b c"}}, "/labels"),
-                         ({"expected_digest": "x"}, "/expected_digest"), ({"force": True}, None)):
+                         ({"expected_digest": "x"}, "/expected_digest"), ({"force": True}, "/force"), ({"a/b~": 1}, "/a~1b~0")):
         gateway.problem(400, "bad-request", where, "POST", "/agents/labels", {**body, **wrong})
-    gateway.problem(400, "bad-request", None, "POST", "/agents/labels", {"labels": {"a": "b"}})
+    gateway.problem(400, "bad-request", "", "POST", "/agents/labels", {"labels": {"a": "b"}})
     assert gateway.ask("GET", "/agents?selector=batch&limit=1")["total"] == 0
 
     assert gateway.ask("POST", "/agents/labels", body) == {"matched": len(web), "changed": len(web)}
@@ -196,6 +197,13 @@ def test_agent_revisions(gateway, fleet):
     gateway.problem(412, "precondition-failed", None, "PATCH", f"/agents/{a.id}", change, If_Match=etag)
     gateway.ask("PATCH", f"/agents/{a.id}", {"labels": {"note": ""}}, If_Match="*")
     gateway.problem(404, "not-found", None, "PATCH", "/agents/nobody", change, If_Match="*")
+    # who says which one is to be removed is taken at the word, too
+    last, etag = fleet[-1], gateway.raw("GET", f"/agents/{fleet[-1].id}")[1]["ETag"]
+    gateway.problem(412, "precondition-failed", None, "DELETE", f"/agents/{last.id}", If_Match='"x"')
+    status, headers, _ = gateway.raw("DELETE", f"/agents/{last.id}", If_Match=etag)
+    assert status == 204 and "ETag" not in headers
+    gateway.problem(404, "not-found", None, "GET", f"/agents/{last.id}")
+    fleet.remove(last)
 
 
 # ---- requests that are repeated ----

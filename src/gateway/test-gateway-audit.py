@@ -247,8 +247,12 @@ def test_lists(log, gateway):
     assert head == {"seq": everything[0]["seq"], "hash": everything[0]["hash"]}
 
     cursor = gateway.ask("GET", "/api/v1/audit?limit=1&actor=token:*")[1]["next_cursor"]
-    for query in (f"cursor={cursor}", f"actor=token:*&order=asc&cursor={cursor}", "cursor=x", "order=up", "since=yesterday", "limit=0", "actor=", "what=1"):
-        gateway.problem(400, "bad-request", "GET", f"/api/v1/audit?{query}")
+    for query, key in (
+        (f"cursor={cursor}", "cursor"), (f"actor=token:*&order=asc&cursor={cursor}", "cursor"), ("cursor=x", "cursor"),
+        ("order=up", "order"), ("since=yesterday", "since"), ("limit=0", "limit"), ("actor=", "actor"), ("what=1", "what"),
+    ):
+        answer = gateway.problem(400, "bad-request", "GET", f"/api/v1/audit?{query}")
+        assert answer["errors"][0]["parameter"] == key, (query, answer)
     for role in ("viewer", "operator"):
         token = gateway.ask("POST", "/api/v1/api-tokens", {"role": role})[1]["token"]
         gateway.problem(403, "forbidden", "GET", "/api/v1/audit", token=token)
@@ -256,6 +260,8 @@ def test_lists(log, gateway):
     status, headers, body = gateway.ask("GET", "/api/v1/audit?order=asc&limit=1000", headers={"Accept": "application/x-ndjson"}, raw=True)
     assert status == 200 and headers["Content-Type"] == "application/x-ndjson"
     check_chain(body.decode().splitlines())
+    headers = gateway.ask("GET", "/api/v1/audit?limit=1", headers={"Accept": "application/x-ndjson;q=0.5, application/json"}, raw=True)[1]
+    assert headers["Content-Type"] == "application/json"
 
 
 def test_ctl(log, gateway):

@@ -17,62 +17,67 @@ ROLES = ("nobody", "viewer", "operator", "admin")
 # Every route, who may use it at least, and its area. A route that is not here fails the test, and so does one that is
 # here and not there.
 ROUTES = """
-GET    /healthz                       nobody   none
-GET    /readyz                        nobody   none
-GET    /ca.pem                        nobody   none
-GET    /tuf/*                         nobody   none
-GET    /api/v1/setup                  nobody   none
-POST   /api/v1/setup                  nobody   none
-POST   /api/v1/session                nobody   none
-DELETE /api/v1/session                viewer   none
-GET    /api/v1/me                     viewer   none
-PUT    /api/v1/me/password            viewer   none
-POST   /api/v1/me/tokens              viewer   tokens
-GET    /api/v1/me/tokens              viewer   tokens
-DELETE /api/v1/me/tokens/{}           viewer   tokens
-GET    /api/v1/agents                 viewer   agents
-GET    /api/v1/agents/summary         viewer   agents
-POST   /api/v1/agents/match           viewer   agents
-POST   /api/v1/agents/labels          operator agents
-GET    /api/v1/agents/{}              viewer   agents
-PATCH  /api/v1/agents/{}              operator agents
-DELETE /api/v1/agents/{}              admin    agents
-GET    /api/v1/labels                 viewer   agents
-GET    /api/v1/groups                 viewer   agents
-POST   /api/v1/groups                 operator agents
-GET    /api/v1/groups/{}              viewer   agents
-PUT    /api/v1/groups/{}              operator agents
-DELETE /api/v1/groups/{}              operator agents
-POST   /api/v1/updates                operator rollouts
-GET    /api/v1/updates                viewer   rollouts
-GET    /api/v1/updates/{}             viewer   rollouts
-GET    /api/v1/desired                viewer   rollouts
-DELETE /api/v1/desired/{}             operator rollouts
-GET    /api/v1/rollouts               viewer   rollouts
-POST   /api/v1/rollouts               operator rollouts
-GET    /api/v1/rollouts/{}            viewer   rollouts
-GET    /api/v1/rollouts/{}/members    viewer   rollouts
-POST   /api/v1/rollouts/{}/roll-back  operator rollouts
-POST   /api/v1/rollouts/{}/{}         operator rollouts
-GET    /api/v1/releases               viewer   releases
-POST   /api/v1/imports                operator releases
-PUT    /api/v1/imports/{}/files/*     operator releases
-POST   /api/v1/imports/{}/commit      operator releases
-DELETE /api/v1/imports/{}             operator releases
-POST   /api/v1/join-tokens            operator enrolment
-GET    /api/v1/join-tokens            viewer   enrolment
-DELETE /api/v1/join-tokens/{}         operator enrolment
-POST   /api/v1/api-tokens             admin    tokens
-GET    /api/v1/api-tokens             admin    tokens
-DELETE /api/v1/api-tokens/{}          admin    tokens
-POST   /api/v1/users                  admin    users
-GET    /api/v1/users                  admin    users
-GET    /api/v1/users/{}               admin    users
-PATCH  /api/v1/users/{}               admin    users
-DELETE /api/v1/users/{}               admin    users
-PUT    /api/v1/users/{}/password      admin    users
-GET    /api/v1/audit                  admin    audit
-GET    /api/v1/events                 viewer   events
+GET    /healthz                         nobody   none
+GET    /readyz                          nobody   none
+GET    /ca.pem                          nobody   none
+GET    /tuf/*                           nobody   none
+GET    /api/v1/setup                    nobody   none
+POST   /api/v1/setup                    nobody   none
+POST   /api/v1/session                  nobody   none
+DELETE /api/v1/session                  viewer   none
+GET    /api/v1/me                       viewer   none
+PUT    /api/v1/me/password              viewer   none
+POST   /api/v1/me/tokens                viewer   tokens
+GET    /api/v1/me/tokens                viewer   tokens
+DELETE /api/v1/me/tokens/{}             viewer   tokens
+GET    /api/v1/agents                   viewer   agents
+GET    /api/v1/agents/summary           viewer   agents
+POST   /api/v1/agents/match             viewer   agents
+POST   /api/v1/agents/labels            operator agents
+GET    /api/v1/agents/{}                viewer   agents
+PATCH  /api/v1/agents/{}                operator agents
+DELETE /api/v1/agents/{}                admin    agents
+GET    /api/v1/labels                   viewer   agents
+GET    /api/v1/groups                   viewer   agents
+POST   /api/v1/groups                   operator agents
+GET    /api/v1/groups/{}                viewer   agents
+PUT    /api/v1/groups/{}                operator agents
+DELETE /api/v1/groups/{}                operator agents
+POST   /api/v1/updates                  operator rollouts
+GET    /api/v1/updates                  viewer   rollouts
+GET    /api/v1/updates/{}               viewer   rollouts
+GET    /api/v1/desired                  viewer   rollouts
+DELETE /api/v1/desired/{}               operator rollouts
+GET    /api/v1/rollouts                 viewer   rollouts
+POST   /api/v1/rollouts                 operator rollouts
+GET    /api/v1/rollouts/{}              viewer   rollouts
+GET    /api/v1/rollouts/{}/members      viewer   rollouts
+POST   /api/v1/rollouts/{}/roll-back    operator rollouts
+POST   /api/v1/rollouts/{}/pause        operator rollouts
+POST   /api/v1/rollouts/{}/resume       operator rollouts
+POST   /api/v1/rollouts/{}/abort        operator rollouts
+POST   /api/v1/rollouts/{}/approve      operator rollouts
+POST   /api/v1/rollouts/{}/retry-failed operator rollouts
+GET    /api/v1/releases                 viewer   releases
+POST   /api/v1/imports                  operator releases
+PUT    /api/v1/imports/{}/files/*       operator releases
+POST   /api/v1/imports/{}/commit        operator releases
+DELETE /api/v1/imports/{}               operator releases
+POST   /api/v1/join-tokens              operator enrolment
+GET    /api/v1/join-tokens              viewer   enrolment
+DELETE /api/v1/join-tokens/{}           operator enrolment
+POST   /api/v1/api-tokens               admin    tokens
+GET    /api/v1/api-tokens               admin    tokens
+DELETE /api/v1/api-tokens/{}            admin    tokens
+POST   /api/v1/users                    admin    users
+GET    /api/v1/users                    admin    users
+GET    /api/v1/users/{}                 admin    users
+PATCH  /api/v1/users/{}                 admin    users
+DELETE /api/v1/users/{}                 admin    users
+PUT    /api/v1/users/{}/password        admin    users
+GET    /api/v1/audit                    admin    audit
+GET    /api/v1/backup                   admin    backup
+GET    /api/v1/events                   viewer   events
 """
 
 
@@ -126,6 +131,11 @@ def test_setup(lab):
 
 def test_users(lab):
     g = lab.gateway
+    status, headers, _ = g.ask("POST", "/api/v1/users", {"name": "brief", "role": "viewer", "password": WORDS}, raw=True)
+    assert status == 201 and headers["ETag"] == lab.etag("brief")           # who made it can change it
+    g.problem(412, "precondition-failed", "DELETE", "/api/v1/users/brief", headers={"If-Match": '"x"'})
+    status, gone, _ = g.ask("DELETE", "/api/v1/users/brief", headers={"If-Match": headers["ETag"]}, raw=True)
+    assert status == 204 and "ETag" not in gone
     victor = g.ask("GET", "/api/v1/users/victor")[1]
     assert victor["display_name"] == "Victor" and "last_login" not in victor
     listed = g.ask("GET", "/api/v1/users")[1]["users"]
@@ -218,7 +228,7 @@ def test_every_route(lab):
         return "allowed"
 
     def knock(method, path, ask):
-        if path == "/api/v1/events":
+        if path in ("/api/v1/events", "/api/v1/backup"):
             method = "HEAD"                         # the same decision, and no stream
         body = '{"surprise": 1}' if method in ("POST", "PUT", "PATCH") and "files" not in path else "x" if "files" in path else None
         return ask(method, fill(path), body)

@@ -65,13 +65,14 @@ def test_refused(gateway):
     body = {"version": GOAL, "target": WEB, "strategy": SLOW}
     for wrong, status, kind, where in (
             ({"version": "9.9.9"}, 422, "unknown-version", "/version"), ({"version": "x"}, 400, "bad-request", "/version"),
-            ({"target": {}}, 400, "bad-request", "/target"), ({"target": "all"}, 400, "bad-request", "/target"),
+            ({"target": {}}, 400, "bad-request", "/target"), ({"target": {"selektor": "x"}}, 400, "bad-request", "/target/selektor"),
+            ({"target": "all"}, 400, "bad-request", "/target"),
             ({"target": {"ids": []}}, 400, "bad-request", "/target/ids"),
             ({"target": {"ids": ["nobody"]}}, 404, "not-found", "/target/ids"),
             ({"target": {"selector": "tier=("}}, 400, "bad-selector", "/target/selector"),
             ({"target": {"selector": "tier=none"}}, 409, "conflict", "/target"),
             ({"target": {"group": "none"}}, 404, "not-found", "/target/group"),
-            ({"target": {"all": False}}, 400, "bad-request", "/target"),
+            ({"target": {"all": False}}, 400, "bad-request", "/target/all"),
             ({"target": {"all": True, "selector": "x"}}, 400, "bad-request", "/target"),
             ({"expected_count": 1}, 409, "conflict", "/expected_count"),
             ({"strategy": {"canary": {"count": -1}}}, 400, "bad-request", "/strategy/canary/count"),
@@ -79,7 +80,7 @@ def test_refused(gateway):
             ({"strategy": {"max_failures": 0.5}}, 400, "bad-request", "/strategy/max_failures"),
             ({"strategy": {"windows": [{"days": ["mon"], "start": "25:00", "duration_sec": 60}]}}, 400, "bad-request", "/strategy/windows/0/start"),
             ({"strategy": {"canary": {"ids": ["nobody"]}}}, 409, "conflict", "/strategy/canary/ids"),
-            ({"strategy": {"bathc": {}}}, 400, "bad-request", "/strategy"), ({"strategie": {}}, 400, "bad-request", None)):
+            ({"strategy": {"bathc": {}}}, 400, "bad-request", "/strategy/bathc"), ({"strategie": {}}, 400, "bad-request", "/strategie")):
         gateway.problem(status, kind, where, "POST", "/rollouts", {**body, **wrong})
     gateway.problem(404, "not-found", None, "GET", "/rollouts/1")
     gateway.problem(404, "not-found", None, "GET", "/rollouts/x")
@@ -168,7 +169,8 @@ def test_verbs(gateway):
     made = create(gateway)
     path = f"/rollouts/{made['id']}"
     gateway.problem(404, "not-found", None, "POST", f"{path}/restart", {})
-    gateway.problem(400, "bad-request", None, "POST", f"{path}/pause", {"because": "x"})
+    gateway.problem(400, "bad-request", "/because", "POST", f"{path}/pause", {"because": "x"})
+    assert gateway.raw("PUT", f"{path}/pause")[1]["Allow"] == "POST"
     for verb in ("resume", "approve", "retry-failed"):
         gateway.problem(409, "conflict", None, "POST", f"{path}/{verb}", {})
     gateway.problem(409, "conflict", None, "POST", f"{path}/roll-back", {})
@@ -210,7 +212,11 @@ def test_gate(gateway):
 
     # back to what they ran: its members are those that it updated, all at once
     path = f"/rollouts/{made['id']}/roll-back"
-    gateway.problem(400, "bad-request", None, "POST", path, {"version": "1.0.0"})
+    gateway.problem(400, "bad-request", "/version", "POST", path, {"version": "1.0.0"})
+    gateway.problem(412, "precondition-failed", None, "POST", path, {"dry_run": True}, If_Match='"x"')
+    etag = gateway.raw("GET", f"/rollouts/{made['id']}")[1]["ETag"]
+    status, headers, _ = gateway.raw("POST", path, {"dry_run": True}, If_Match=etag)
+    assert status == 200 and "ETag" not in headers
     plan = gateway.ask("POST", path, {"dry_run": True})
     updated = members(gateway, made["id"], "&state=succeeded")
     assert plan["kind"] == "rollback" and plan["cohort"] == 2 and not plan["canaries"], plan
@@ -221,6 +227,7 @@ def test_gate(gateway):
     assert {(m["agent"], m["goal"]) for m in returning} == {(m["agent"], m["from"]) for m in updated}
     update = gateway.ask("GET", f"/updates/{returning[0]['update']}")
     assert update["version"] == returning[0]["goal"] and update["from_version"] == GOAL, update
+    assert update["rollout"] == back["id"] and "desired" not in update and "generation" not in update, update
     abort(gateway, back["id"])
     gateway.problem(409, "conflict", None, "POST", f"/rollouts/{back['id']}/roll-back", {})
 

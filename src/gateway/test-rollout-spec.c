@@ -17,7 +17,8 @@ static void test_refused(void) {
         static const struct {
                 const char *text, *pointer, *words;
         } cases[] = {
-                { "{\"canarys\":{}}", "", "canarys" },
+                { "{\"canarys\":{}}", "/canarys", "canarys" },
+                { "{\"batch\":{\"a/b\":1}}", "/batch/a~1b", "a/b" },
                 { "{\"canary\":[]}", "/canary", "object" },
                 { "{\"canary\":{\"count\":1,\"percent\":1}}", "/canary/percent", "either" },
                 { "{\"canary\":{\"count\":-1}}", "/canary/count", "integer" },

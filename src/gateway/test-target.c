@@ -30,11 +30,12 @@ static void test_refused(void) {
                 const char *body, *pointer;
                 HttpProblem problem;
         } table[] = {
-                { "{}", NULL, HTTP_PROBLEM_BAD_REQUEST },
-                { "{\"all\":false}", NULL, HTTP_PROBLEM_BAD_REQUEST },
-                { "{\"all\":true,\"ids\":[\"a\"]}", NULL, HTTP_PROBLEM_BAD_REQUEST },
-                { "{\"selector\":\"a\",\"group\":\"g\"}", NULL, HTTP_PROBLEM_BAD_REQUEST },
-                { "{\"agent\":\"a\",\"ids\":[\"a\"]}", NULL, HTTP_PROBLEM_BAD_REQUEST },
+                { "{}", "", HTTP_PROBLEM_BAD_REQUEST },
+                { "{\"all\":false}", "/all", HTTP_PROBLEM_BAD_REQUEST },
+                { "{\"all\":false,\"agent\":\"a\"}", "/all", HTTP_PROBLEM_BAD_REQUEST },
+                { "{\"all\":true,\"ids\":[\"a\"]}", "", HTTP_PROBLEM_BAD_REQUEST },
+                { "{\"selector\":\"a\",\"group\":\"g\"}", "", HTTP_PROBLEM_BAD_REQUEST },
+                { "{\"agent\":\"a\",\"ids\":[\"a\"]}", "", HTTP_PROBLEM_BAD_REQUEST },
                 { "{\"ids\":[]}", "/ids", HTTP_PROBLEM_BAD_REQUEST },
                 { "{\"ids\":\"a\"}", "/ids", HTTP_PROBLEM_BAD_REQUEST },
                 { "{\"ids\":[\"a\",7]}", "/ids", HTTP_PROBLEM_BAD_REQUEST },

@@ -78,8 +78,7 @@ json_t *view_agent(const AgentRecord *a) {
         SET(r, view_set_time(o, "last_seen", a->last_seen));
         SET(r, view_set_time(o, "connected", a->connected));
         SET(r, set_text(o, "address", a->address));
-        if (a->revision > 0)
-                SET(r, json_set_u64(o, "revision", a->revision));
+        SET(r, json_set_u64(o, "revision", a->revision));
         return finish(o, r);
 }
 
@@ -120,8 +119,12 @@ json_t *view_instruction(const InstructionRecord *i) {
                 return NULL;
         SET(r, json_set_string(o, "id", i->id));
         SET(r, json_set_string(o, "agent", i->agent));
-        SET(r, json_set_u64(o, "desired", i->desired));
-        SET(r, json_set_u64(o, "generation", i->generation));
+        if (i->rollout > 0)
+                SET(r, json_set_u64(o, "rollout", i->rollout));
+        else {
+                SET(r, json_set_u64(o, "desired", i->desired));
+                SET(r, json_set_u64(o, "generation", i->generation));
+        }
         SET(r, json_set_u64(o, "attempt", i->attempt));
         SET(r, json_set_string(o, "version", i->version));
         SET(r, set_text(o, "from_version", i->from_version));
@@ -193,7 +196,6 @@ json_t *view_release(const ReleaseRecord *rel) {
         if (rel->requires_packaging > 0)
                 SET(r, json_set_u64(o, "requires_packaging", rel->requires_packaging));
         SET(r, set_text(o, "severity", rel->severity));
-        SET(r, set_object(o, "artifacts", json_array()));
         return finish(o, r);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Records as the JSON of docs/api.md, for answers and for events. Pure; may run on the worker's thread. All
- * of them return a new reference, or NULL for lack of memory. */
+/* Records as the JSON of docs/openapi.yaml, for answers and for events. Pure; may run on the worker's
+ * thread. All of them return a new reference, or NULL for lack of memory. */
 
 #include "desired-state.h"
 #include "json.h"
@@ -14,7 +14,7 @@ json_t *view_agent_narrow(const AgentRecord *a); /* what a table shows; from the
 json_t *view_instruction(const InstructionRecord *i);
 json_t *view_desired(const DesiredRecord *d);
 json_t *view_group(const GroupRecord *g);                /* without its agents */
-json_t *view_release(const ReleaseRecord *r);            /* with an empty "artifacts" */
+json_t *view_release(const ReleaseRecord *r);            /* without its artifacts */
 json_t *view_artifact(const ArtifactRecord *a);
 json_t *view_join_token(const JoinToken *t);
 json_t *view_api_token(const ApiToken *t);

@@ -116,33 +116,37 @@ static size_t column_width(const CliTable *t, size_t column, size_t first) {
         return width;
 }
 
-static void print_spaces(size_t n) {
+static void print_spaces(size_t n, FILE *f) {
         for (; n > 0; n--)
-                putchar(' ');
+                fputc(' ', f);
 }
 
-static void print_styled(const Cell *c) {
-        printf("%s%s%s", cli_on(c->style, stdout), c->text, cli_off(c->style, stdout));
+static void print_styled(const Cell *c, FILE *f) {
+        fprintf(f, "%s%s%s", cli_on(c->style, f), c->text, cli_off(c->style, f));
 }
 
-static void print_row(const CliTable *t, size_t row, const size_t widths[]) {
+static void print_row(const CliTable *t, size_t row, const size_t widths[], FILE *f) {
         for (size_t i = 0; i < t->n_columns; i++) {
                 const Cell *c = t->cells + row + i;
                 size_t pad = widths[i] - text_width(c->text);
 
                 if (t->fields && i == 0) {
-                        print_spaces(pad);
-                        printf("%s: ", c->text);
+                        print_spaces(pad, f);
+                        fprintf(f, "%s: ", c->text);
                         continue;
                 }
-                print_styled(c);
+                print_styled(c, f);
                 if (i + 1 < t->n_columns)
-                        print_spaces(pad + 2);
+                        print_spaces(pad + 2, f);
         }
-        putchar('\n');
+        fputc('\n', f);
 }
 
 int cli_table_print(CliTable *t, bool legend) {
+        return cli_table_print_to(t, legend, stdout);
+}
+
+int cli_table_print_to(CliTable *t, bool legend, FILE *f) {
         _cleanup_free_ size_t *widths = NULL;
         size_t first = t->fields || legend ? 0 : t->n_columns;
 
@@ -156,7 +160,7 @@ int cli_table_print(CliTable *t, bool legend) {
         for (size_t i = 0; i < t->n_columns; i++)
                 widths[i] = column_width(t, i, first);
         for (size_t row = first; row < t->n_cells; row += t->n_columns)
-                print_row(t, row, widths);
+                print_row(t, row, widths, f);
         return 0;
 }
 

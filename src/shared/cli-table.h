@@ -23,6 +23,8 @@ void cli_table_addf(CliTable *t, CliStyle style, const char *format, ...) _print
 void cli_table_field(CliTable *t, const char *name, CliStyle style, const char *value);
 
 int cli_table_print(CliTable *t, bool legend);
+/* On another stream, such as standard error for what is shown before a question. */
+int cli_table_print_to(CliTable *t, bool legend, FILE *f);
 
 /* One value on standard output, with a newline. What a terminal could take for a control character is
  * \u-escaped. */

@@ -13,7 +13,7 @@
 #include "version.h"
 
 #define VERB_WORDS_MAX 3U
-#define OPTIONS_MAX 63U /* one bit each */
+#define OPTIONS_MAX 128U /* one bit each */
 #define OPTION_HELP 1000
 #define OPTION_VERSION 1001
 #define OPTION_FIRST 2000
@@ -130,8 +130,11 @@ const char *cli_format_time(usec_t realtime, usec_t now_realtime, char buf[stati
         rfc3339_format(realtime, when);
         /* whole seconds are enough for people */
         distance = realtime > now_realtime ? realtime - now_realtime : now_realtime - realtime;
-        if (distance >= USEC_PER_SEC)
-                distance -= distance % USEC_PER_SEC;
+        distance -= distance % USEC_PER_SEC;
+        if (distance < USEC_PER_SEC) {
+                snprintf(buf, CLI_TIME_MAX, "%.10s %.8s UTC (now)", when, strlen(when) >= 19 ? when + 11 : "");
+                return buf;
+        }
         timespan_format(distance, span);
         snprintf(buf, CLI_TIME_MAX, "%.10s %.8s UTC (%s%s%s)", when, strlen(when) >= 19 ? when + 11 : "",
                  realtime > now_realtime ? "in " : "", span, realtime > now_realtime ? "" : " ago");
@@ -194,18 +197,20 @@ static void print_help(const CliProgram *p) {
                 print_option(&(CliOption){ .name = "version", .help = "The version of this program" });
         if (p->verbs)
                 printf("\nExit status: 0 done, 1 error, 2 wrong command line or declined, 3 not found, 4 not allowed,\n"
-                       "5 conflict, 6 timeout, 7 the update failed or went back.\n");
+                       "5 conflict, 6 timeout, 7 an update failed, went back, or was stopped by itself.\n");
         if (p->footer)
                 printf("\n%s", p->footer);
 }
 
-static void print_verb_help(const CliProgram *p, const CliVerb *v) {
-        uint64_t accepted = v->options | p->common;
+static bool verb_accepts(const CliProgram *p, const CliVerb *v, const CliOption *o) {
+        return o->id < 64 ? (v->options | p->common) & CLI_BIT(o->id) : v->more & CLI_MORE(o->id);
+}
 
+static void print_verb_help(const CliProgram *p, const CliVerb *v) {
         printf("%s %s%s%s\n\n%s.\n\nOptions:\n", p->name, v->name, v->arguments ? " " : "",
                strempty(v->arguments), v->help);
         for (const CliOption *o = p->options; o->name; o++)
-                if (accepted & CLI_BIT(o->id))
+                if (verb_accepts(p, v, o))
                         print_option(o);
 }
 
@@ -218,7 +223,7 @@ typedef struct Given {
 } Given;
 
 typedef struct CommandLine {
-        Given given[OPTIONS_MAX];
+        Given *given; /* room for argc */
         size_t n_given;
         bool help, version;
         char **words; /* points into argv */
@@ -285,11 +290,6 @@ static int parse_options(const CliProgram *p, int argc, char *argv[], CommandLin
                                         option_by_letter(p, c);
                 if (!o) {                    /* getopt has said what is wrong */
                         cli_note("\"%s --help\" lists the options.", p->name);
-                        return -EINVAL;
-                }
-                if (ret->n_given >= ELEMENTSOF(ret->given)) {
-                        (void) cli_fail(CLI_USAGE, "There are more than %zu options.",
-                                        ELEMENTSOF(ret->given));
                         return -EINVAL;
                 }
                 ret->given[ret->n_given++] = (Given){ o, optarg };
@@ -362,7 +362,7 @@ check_verb(const CliProgram *p, const CliVerb *v, char *const *arguments, const 
                                 v->arguments ? " " : "", strempty(v->arguments));
 
         for (size_t i = 0; i < line->n_given; i++)
-                if (!((v->options | p->common) & CLI_BIT(line->given[i].option->id)))
+                if (!verb_accepts(p, v, line->given[i].option))
                         return cli_fail(CLI_USAGE, "--%s does not go with \"%s\".",
                                         line->given[i].option->name, v->name);
         return CLI_OK;
@@ -395,11 +395,14 @@ static CliExit run_without_verbs(const CliProgram *p, const CommandLine *line, v
 }
 
 static CliExit run_command_line(const CliProgram *p, int argc, char *argv[], void *userdata) {
-        CommandLine line = { .n_given = 0 };
+        _cleanup_free_ Given *given = new0(Given, (size_t) argc);
+        CommandLine line = { .given = given };
         const CliVerb *v;
         size_t n_words = 0;
         CliExit code;
 
+        if (!given)
+                return cli_fail(CLI_ERROR, "Out of memory.");
         /* alone it is always this question, also where a verb has an option of the same name */
         if (argc == 2 && streq(argv[1], "--version"))
                 line.version = true;

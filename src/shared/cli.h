@@ -30,10 +30,11 @@ typedef struct CliVerb {
         uint64_t options; /* bits of CliOption.id besides CliProgram.common */
         CliExit (*run)(char *const *arguments, void *userdata); /* NULL-terminated, without the verb */
         const char *help;                                       /* one line */
+        uint64_t more; /* CLI_MORE() of those with an id of 64 and above */
 } CliVerb;
 
 typedef struct CliOption {
-        unsigned id; /* 0..62, one bit each */
+        unsigned id; /* 0..63: a bit of CliVerb.options; 64..127: one of CliVerb.more */
         char letter; /* 0: none */
         const char *name;
         const char *value; /* for help: "URL"; NULL: takes none */
@@ -53,6 +54,7 @@ typedef struct CliProgram {
 } CliProgram;
 
 #define CLI_BIT(id) (UINT64_C(1) << (id))
+#define CLI_MORE(id) (UINT64_C(1) << ((id) - 64))
 
 /* Parses, runs the verb (or the program), flushes standard output (a full disk is an error), and returns the exit status.
  * --help (-h) and --version (alone, if the program has an option of this name) are understood everywhere. */

@@ -106,6 +106,28 @@ int json_set_bool(json_t *object, const char *key, bool v) {
         return json_set_take(object, key, json_boolean(v));
 }
 
+char *json_pointer_append(const char *pointer, const char *member) {
+        size_t n = strlen(pointer), size;
+        char *ret, *p;
+
+        if (__builtin_mul_overflow(strlen(member), (size_t) 2, &size) ||
+            __builtin_add_overflow(size, n + 2, &size))
+                return NULL;
+        ret = malloc(size);
+        if (!ret)
+                return NULL;
+        p = stpcpy(ret, pointer);
+        *p++ = '/';
+        for (; *member; member++)
+                if (IN_SET(*member, '~', '/')) {
+                        *p++ = '~';
+                        *p++ = *member == '~' ? '0' : '1';
+                } else
+                        *p++ = *member;
+        *p = '\0';
+        return ret;
+}
+
 char *json_format(json_t *v, bool pretty) {
         return json_dumps(v, JSON_ENCODE_ANY | (pretty ? (size_t) JSON_INDENT(2) : (size_t) JSON_COMPACT));
 }

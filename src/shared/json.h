@@ -29,6 +29,10 @@ int json_set_bool(json_t *object, const char *key, bool v);
 /* Takes v's reference, also on failure. */
 int json_set_take(json_t *object, const char *key, json_t *v);
 
+/* A JSON pointer (RFC 6901) to a member, whatever its name, of the object that another one points to.
+ * Allocated; NULL on lack of memory. */
+char *json_pointer_append(const char *pointer, const char *member);
+
 /* pretty: indented; else one line. Ends without a newline. NULL on lack of memory. */
 char *json_format(json_t *v, bool pretty);
 /* One line, members sorted: the same value always gives the same text. */

@@ -202,6 +202,13 @@ static bool fact_is_known(const char *key) {
         return !fact || strv_contains((char *const *) selector_facts, fact);
 }
 
+const char *selector_fact_meant(const Selector *s) {
+        for (size_t i = 0; i < s->n_requirements; i++)
+                if (strv_contains((char *const *) selector_facts, s->requirements[i].key))
+                        return s->requirements[i].key;
+        return NULL;
+}
+
 static int parse_requirement(Lexer *l, SelectorRequirement *q, size_t *n_values) {
         bool negated = l->type == TOKEN_NOT;
 

@@ -30,6 +30,10 @@ int selector_parse(const char *text, Selector **ret, char **reterr_message);
 Selector *selector_free(Selector *s);
 DEFINE_POINTER_CLEANUP(Selector, selector_free);
 
+/* The first key that is a fact's name without the prefix, as in "os=debian", which asks for a label; NULL. For
+ * those who have to say why nothing matches. */
+const char *selector_fact_meant(const Selector *s);
+
 bool selector_matches(const Selector *s, selector_lookup_t lookup, void *userdata);
 
 /* What it consists of, for those who evaluate it elsewhere, as a database does. */

@@ -10,11 +10,11 @@
 #include "string-util.h"
 #include "tests.h"
 
-enum { OPTION_NAME, OPTION_FORCE };
+enum { OPTION_NAME, OPTION_FORCE, OPTION_FAR = 64, OPTION_LAST = 127 };
 
 typedef struct Seen {
         const char *verb, *name;
-        unsigned n_arguments;
+        unsigned n_arguments, n_far;
         bool force;
         CliExit answer;
 } Seen;
@@ -39,6 +39,8 @@ static int on_option(unsigned id, const char *value, void *userdata, const char 
 
         if (id == OPTION_FORCE)
                 s->force = true;
+        else if (id == OPTION_FAR)
+                s->n_far++;
         else if (streq(value, "bad")) {
                 *reterr_why = "bad is bad";
                 return -EINVAL;
@@ -50,12 +52,14 @@ static int on_option(unsigned id, const char *value, void *userdata, const char 
 static const CliVerb verbs[] = {
         { "things list", NULL, 0, 0, 0, run_list, "List" },
         { "things show", "ID", 1, 1, 0, run_show, "Show" },
-        { "go", "[A] [B]", 0, 2, CLI_BIT(OPTION_FORCE), run_go, "Go" },
+        { "go", "[A] [B]", 0, 2, CLI_BIT(OPTION_FORCE), run_go, "Go", CLI_MORE(OPTION_FAR) | CLI_MORE(OPTION_LAST) },
         { 0 },
 };
 static const CliOption options[] = {
         { OPTION_NAME, 'n', "name", "NAME", "A name" },
         { OPTION_FORCE, 0, "force", NULL, "Force" },
+        { OPTION_FAR, 'f', "far", NULL, "Far" },
+        { OPTION_LAST, 0, "last", "TEXT", "Last" },
         { 0 },
 };
 static const CliProgram program = {
@@ -154,6 +158,9 @@ static void test_verbs(void) {
         assert_se(strstr(err, "--force does not go with \"things show\""));
         assert_se(run(&s, "go a b --force") == CLI_OK && s.force && s.n_arguments == 2);
         assert_se(run(&s, "go -- --force") == CLI_OK && !s.force && s.n_arguments == 1);
+        assert_se(run(&s, "-f go --far --last=x -f") == CLI_OK && s.n_far == 3 && streq(s.name, "x") && !s.force);
+        assert_se(run(&s, "things show 1 --far") == CLI_USAGE && !s.verb);
+        assert_se(strstr(err, "--far does not go with \"things show\""));
 
         assert_se(run(&s, "things") == CLI_USAGE);
         assert_se(strstr(err, "wants one of: list, show"));
@@ -179,9 +186,9 @@ static void test_help(void) {
                   strstr(out, "Exit status"));
         assert_streq(err, "");
         assert_se(run(&s, "go -h") == CLI_OK && !s.verb);
-        assert_se(strstr(out, "--force"));
+        assert_se(strstr(out, "--force") && strstr(out, "--last=TEXT"));
         assert_se(run(&s, "things list -h") == CLI_OK);
-        assert_se(!strstr(out, "--force") && strstr(out, "--name"));
+        assert_se(!strstr(out, "--force") && !strstr(out, "--far") && strstr(out, "--name"));
         assert_se(run(&s, "--version") == CLI_OK && startswith(out, "test-cli "));
 }
 
@@ -233,6 +240,9 @@ static void test_table(void) {
         assert_streq(out, "ID     STATE   NOTE\ngröße  online  -\n17     x       \\x1b]0;title\\x07\n");
         CAPTURE(r = cli_table_print(t, false));
         assert_streq(out, "größe  online  -\n17     x       \\x1b]0;title\\x07\n");
+        CAPTURE(r = cli_table_print_to(t, false, stderr));
+        assert_streq(err, "größe  online  -\n17     x       \\x1b]0;title\\x07\n");
+        assert_streq(out, "");
         cli_table_add(t, CLI_PLAIN, "half a row");
         assert_error(cli_table_print(t, true), EINVAL);
 
@@ -276,6 +286,7 @@ static void test_formats(void) {
         assert_streq(cli_format_time(t, t + 192 * USEC_PER_SEC, buf),
                      "2026-11-24 12:34:56 UTC (3min 12s ago)");
         assert_streq(cli_format_time(t, t - 60 * USEC_PER_SEC, buf), "2026-11-24 12:34:56 UTC (in 1min)");
+        assert_streq(cli_format_time(t, t + 999999, buf), "2026-11-24 12:34:56 UTC (now)");
         assert_streq(cli_format_time(0, t, buf), "n/a");
         assert_streq(cli_format_bytes(1023, b), "1023B");
         assert_streq(cli_format_bytes(1024, b), "1.0K");

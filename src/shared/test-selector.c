@@ -163,6 +163,25 @@ static void test_format(void) {
         }
 }
 
+static void test_fact_meant(void) {
+        static const struct {
+                const char *text, *expected;
+        } table[] = {
+                { "env=x,os=ubuntu", "os" },
+                { "!arch", "arch" },
+                { "fact.os=ubuntu", NULL },
+                { "example.com/os=ubuntu", NULL },
+                { "env=os", NULL },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_(selector_freep) Selector *s = NULL;
+
+                assert_se(selector_parse(table[i].text, &s, NULL) == 0);
+                assert_se(streq_ptr(selector_fact_meant(s), table[i].expected));
+        }
+}
+
 static void test_labels(void) {
         assert_se(label_key_is_valid("env"));
         assert_se(label_key_is_valid("example.com/env"));
@@ -180,6 +199,7 @@ int main(void) {
         test_message_says_where();
         test_limits();
         test_format();
+        test_fact_meant();
         test_labels();
         return 0;
 }

@@ -238,6 +238,12 @@ static void test_json(void) {
         assert_error(json_get_u64(v, "m", &u), EBADMSG);
         assert_error(json_get_u64(v, "s", &u), EBADMSG);
         assert_error(json_get_string(v, "x", &text), ENOENT);
+
+        _cleanup_free_ char *plain = json_pointer_append("/a", "b"), *odd = json_pointer_append("", "~/~1"),
+                            *empty = json_pointer_append("", "");
+        assert_streq(plain, "/a/b");
+        assert_streq(odd, "/~0~1~01");
+        assert_streq(empty, "/");
 }
 
 static int on_fire(sd_event_source *source, uint64_t usec, void *userdata) {

@@ -233,8 +233,12 @@ static int method_install(sd_bus_message *m, void *userdata, sd_bus_error *reter
         return reply_transaction(m, install_transaction(o->install));
 }
 
-/* --- what needs a person's permission
- * -------------------------------------------------------------------------- */
+/* --- what needs a person's permission --- */
+
+static int refuse_access(sd_bus_message *m) {
+        return sd_bus_reply_method_errorf(
+                        m, SD_BUS_ERROR_ACCESS_DENIED, "Not allowed. Ask an administrator of this machine.");
+}
 
 static int roll_back(BusObject *o, sd_bus_message *m, bool remote) {
         _cleanup_free_ char *message = NULL;
@@ -249,6 +253,9 @@ static int roll_back(BusObject *o, sd_bus_message *m, bool remote) {
         r = rollback_request_read(m, &q, &why);
         if (r < 0)
                 return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_INVALID_ARGS, "%s", why);
+        /* the agent speaks for the gateway only, and the gateway has said why */
+        if (remote && isempty(q.instruction))
+                return refuse_access(m);
         q.remote = remote;
 
         r = rollback_start(o->updater, &q, id, &verdict, &message);
@@ -308,11 +315,6 @@ static int perform(BusObject *o, sd_bus_message *m) {
                 if (streq_ptr(member, privileged[i].member))
                         return privileged[i].perform(o, m);
         return -ENOSYS;
-}
-
-static int refuse_access(sd_bus_message *m) {
-        return sd_bus_reply_method_errorf(
-                        m, SD_BUS_ERROR_ACCESS_DENIED, "Not allowed. Ask an administrator of this machine.");
 }
 
 static void on_answer(PolkitCheck *c, sd_bus_message *call, int result, void *userdata) {

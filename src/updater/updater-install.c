@@ -362,7 +362,9 @@ static int rollback_target(
         int r;
 
         if (q->remote && !u->conf.remote_rollback)
-                return refuse(UPDATE_VERDICT_PINNED, "This machine's owner lets nobody send it back from afar (RemoteRollback= in updater.conf).");
+                return refuse(UPDATE_VERDICT_PINNED,
+                              "This machine's owner lets nobody send it back from afar "
+                              "(RemoteRollback= in updater.conf).");
         if (q->remote || isempty(q->version)) {
                 r = previous_load(u->root, &previous);
                 if (r < 0)
@@ -371,15 +373,16 @@ static int rollback_target(
                         return refuse(UPDATE_VERDICT_NOT_FOUND, "There is no previous version to go back to.");
         }
         if (q->remote && !isempty(q->version) && !streq(q->version, previous))
-                return refuse(UPDATE_VERDICT_NOT_FOUND, "Version %s is not the one that ran here before, which is %s.",
-                              q->version, previous);
+                return refuse(UPDATE_VERDICT_NOT_FOUND,
+                              "Version %s is not the one that ran here before, which is %s.", q->version,
+                              previous);
         *ret = previous ? TAKE_PTR(previous) : strdup(q->version);
         return *ret ? 0 : -ENOMEM;
 }
 
 int rollback_start(
-                Updater *u, const RollbackRequest *q, char ret[static TRANSACTION_ID_MAX], UpdateVerdict *reterr_verdict,
-                char **reterr_message) {
+                Updater *u, const RollbackRequest *q, char ret[static TRANSACTION_ID_MAX],
+                UpdateVerdict *reterr_verdict, char **reterr_message) {
 
         _cleanup_free_ char *current = NULL, *version = NULL;
         _cleanup_(transaction_freep) Transaction *t = NULL;

@@ -215,7 +215,7 @@ class Gateway:
         return json.loads(self.ctl(*arguments, "-o", "json").stdout)
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
-        """One call of docs/api.md; the decoded answer. An error is a CommandError."""
+        """One call of docs/openapi.yaml; the decoded answer. An error is a CommandError."""
         token = (self.state / "admin.token").read_text().strip()
         argv = ["curl", "-sS", "--fail-with-body", "--max-time", "20", "--request", method]
         argv += [

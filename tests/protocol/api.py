@@ -7,6 +7,8 @@ import ssl
 import time
 from typing import Any
 
+from contract import exchanges
+
 from .loopback import Loopback
 
 
@@ -15,11 +17,12 @@ class Api:
         self.port = loop.https_port
         self.tls = ssl.create_default_context(cafile=str(loop.ca))
         self.token = (loop.state / "admin.token").read_text().strip()
-        self.connection: http.client.HTTPSConnection | None = None
+        self.connection: exchanges.HTTPSConnection | None = None
+        exchanges.begin(loop.build.program("fleet-gatewayd"))
 
     def once(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         if self.connection is None:
-            self.connection = http.client.HTTPSConnection("localhost", self.port, context=self.tls, timeout=30)
+            self.connection = exchanges.HTTPSConnection("localhost", self.port, context=self.tls, timeout=30)
         send = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         send |= {name.replace("_", "-"): value for name, value in headers.items()}
         try:
@@ -32,6 +35,7 @@ class Api:
             raise
         if answer.will_close:
             self.connection = None
+        self.headers = answer.headers
         return answer.status, json.loads(data) if data else None
 
     def ask(self, method: str, path: str, body: Any = None, expect: int = 200, **headers: str) -> Any:
@@ -41,6 +45,10 @@ class Api:
 
     def get(self, path: str) -> Any:
         return self.ask("GET", path)
+
+    def etag(self, path: str) -> str:
+        self.get(path)
+        return str(self.headers["ETag"])
 
     def get_patiently(self, path: str, patience: float = 30) -> Any:
         """Of a gateway that may just be starting."""

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Sequence
@@ -20,11 +21,20 @@ from harness.progress import progress
 from harness.wait import wait_for
 
 
+_ports: set[int] = set()
+_ports_lock = threading.Lock()
+
+
 def free_port() -> int:
-    """A port that nobody used a moment ago. Loopback is ours alone, so that is good enough."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    """A port that nobody used a moment ago, and that no other test of this run gets."""
+    with _ports_lock:
+        while True:
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", 0))
+                port = int(s.getsockname()[1])
+            if port not in _ports:
+                _ports.add(port)
+                return port
 
 
 class Program:
@@ -172,7 +182,7 @@ class Loopback:
         self.programs.append(program)
         return program
 
-    def start_gateway(self, settings: str = "") -> Program:
+    def start_gateway(self, settings: str = "", env: dict[str, str] | None = None) -> Program:
         self.settings = settings
         config = self.folder / "gateway.conf"
         config.write_text(
@@ -182,7 +192,7 @@ class Loopback:
         )
         argv = [str(self.build.program("fleet-gatewayd")), f"--config={config}"]
         argv.append(f"--state-directory={self.state}")
-        self.gateway = self.spawn("gateway", argv)
+        self.gateway = self.spawn("gateway", argv, env)
         wait_for(self.healthy, 20, "the gateway to answer", 0.1)
         return self.gateway
 
@@ -199,15 +209,19 @@ class Loopback:
     def ca(self) -> Path:
         return self.state / "ca.pem"
 
-    def ctl(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        env = {
+    def ctl_environment(self) -> dict[str, str]:
+        return {
             "PATH": os.environ["PATH"],
             "FLEET_GATEWAY": f"https://localhost:{self.https_port}",
             "FLEET_CA": str(self.ca),
             "FLEET_TOKEN_FILE": str(self.state / "admin.token"),
         }
-        argv = [str(self.build.program("fleet-gatewayctl")), *arguments]
-        return execute(argv, check=check, env=env, timeout=30)
+
+    def ctl_command(self, *arguments: str) -> list[str]:
+        return [str(self.build.program("fleet-gatewayctl")), *arguments]
+
+    def ctl(self, *arguments: str, check: bool = True, timeout: float = 30) -> subprocess.CompletedProcess[str]:
+        return execute(self.ctl_command(*arguments), check=check, env=self.ctl_environment(), timeout=timeout)
 
     def agent(self, agent_id: str) -> dict[str, Any]:
         shown = self.ctl("agent", "show", agent_id, "-o", "json", check=False)

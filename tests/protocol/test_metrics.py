@@ -223,8 +223,12 @@ def prometheus_reads_it() -> None:
         else:
             raise AssertionError("promtool takes everything for OpenMetrics")
 
-        # the same families and series in both, but for what OpenMetrics calls them
-        assert set(_samples(text)) == set(_samples(new))
+        # the same families and series in both, but for what OpenMetrics calls them; one may be born in between
+        wait_for(
+            lambda: set(_samples(_scrape(loop))) == set(_samples(_scrape(loop, _OPENMETRICS))),
+            10,
+            "the same series in both formats",
+        )
         types = {n + {"counter": "_total", "info": "_info"}.get(t, ""): t for n, t in _types(new).items()}
         assert {n: "gauge" if t == "info" else t for n, t in types.items()} == _types(text)
         promised = _documented()

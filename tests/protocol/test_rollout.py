@@ -32,7 +32,9 @@ def _instructions(loop: Loopback, rollout: int) -> list[dict[str, Any]]:
 
 def _check_limits(instructions: list[dict[str, Any]], batch: int, period: float, in_flight: int) -> None:
     """By the times in the store: never more at once, never more agents in any period, canaries first."""
-    times = sorted([(i["created"], 1) for i in instructions] + [(i["finished"], -1) for i in instructions if i["finished"]])
+    # A place is free again at the deadline, also when what became of the agent is learnt later.
+    ends = [min(i["finished"], i["deadline"]) for i in instructions if i["finished"]]
+    times = [(i["created"], 1) for i in instructions] + [(end, -1) for end in ends]
     flying = most = 0
     for _, step in sorted(times, key=lambda t: (t[0], t[1])):
         flying += step

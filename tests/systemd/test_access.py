@@ -37,7 +37,7 @@ def others_may_not_install(lab: Lab) -> str:
 
 @case()
 def others_may_not_go_back_or_pin(lab: Lab) -> str:
-    """polkit says no to whoever is not an administrator, and to the agent as well."""
+    """polkit says no to whoever is not an administrator, and to the agent as well, unless the gateway asked for it."""
     lab.update("1.1.0")
     for user in ("nobody", "fleet-agent"):
         for argv in (["rollback"], ["pin", "1.0.0"], ["unpin"]):
