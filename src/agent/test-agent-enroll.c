@@ -117,7 +117,7 @@ static void test_patience(AgentEnrollOptions options, AgentConf conf, Fixture *f
         AgentEnroll *e = NULL;
         char address[32];
         uint16_t port;
-        _cleanup_close_ int fd = silent_listener(&port);
+        int fd = silent_listener(&port);
 
         snprintf(address, sizeof(address), "127.0.0.1:%u", port);
         conf.enroll_address = address;
@@ -130,6 +130,7 @@ static void test_patience(AgentEnrollOptions options, AgentConf conf, Fixture *f
         run_until_at_least(f, &s->failed, before + 3, 10);
         assert_se(now(CLOCK_MONOTONIC) - started >= 7 * first);
         agent_enroll_free(e);
+        fd_close(fd);
 }
 
 int main(void) {
