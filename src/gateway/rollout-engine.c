@@ -5,6 +5,7 @@
 #include "event-util.h"
 #include "gateway.h"
 #include "log.h"
+#include "rollout-park.h"
 #include "stream-session.h"
 
 /* Between the end of one step and the beginning of the next: at least this, and so many times as long as it
@@ -52,35 +53,27 @@ typedef struct Ids {
         size_t n, n_allocated;
 } Ids;
 
-static int take_id(RolloutRecord *r, void *userdata) {
+static int take_id(uint64_t id, void *userdata) {
         Ids *ids = userdata;
-        int k;
+        int r;
 
-        k = ARRAY_GROW(ids->items, ids->n_allocated, ids->n + 1);
-        if (k >= 0)
-                ids->items[ids->n++] = r->id;
-        return k;
+        r = ARRAY_GROW(ids->items, ids->n_allocated, ids->n + 1);
+        if (r >= 0)
+                ids->items[ids->n++] = id;
+        return r;
 }
 
 static int collect_ids(StepJob *j, Store *s, usec_t t, Ids *ids) {
         int r;
 
-        if (j->all)
-                r = s->ops->rollouts_each(
-                                s, &(RolloutFilter){ .active = true, .state = _ROLLOUT_STATE_INVALID },
-                                take_id, ids);
-        else
-                r = s->ops->rollouts_due(s, t, take_id, ids);
+        r = s->ops->rollouts_due(s, j->all ? USEC_INFINITY : t, take_id, ids);
         for (size_t i = 0; r >= 0 && i < j->n_extra; i++) {
                 bool there = false;
 
                 for (size_t k = 0; k < ids->n; k++)
                         there = there || ids->items[k] == j->extra[i];
-                if (there)
-                        continue;
-                r = ARRAY_GROW(ids->items, ids->n_allocated, ids->n + 1);
-                if (r >= 0)
-                        ids->items[ids->n++] = j->extra[i];
+                if (!there)
+                        r = take_id(j->extra[i], ids);
         }
         return r;
 }
@@ -98,11 +91,8 @@ static int step_all(StepJob *j, Store *s, const Ids *ids, usec_t t) {
         if (ids->n == 0)
                 return 0;
         r = fleet_load(s, &fleet);
-        for (size_t i = 0; r >= 0 && i < ids->n; i++) {
-                r = rollout_work_step(&c, ids->items[i], j->look_for_new);
-                if (r == -ENOENT)
-                        r = 0;
-        }
+        for (size_t i = 0; r >= 0 && i < ids->n; i++)
+                r = rollout_step_alone(&c, ids->items[i], j->look_for_new);
         return r;
 }
 

@@ -7,7 +7,7 @@
 #include "view.h"
 
 json_t *view_rollout(const RolloutRecord *r); /* for lists and events */
-/* With target and strategy. */
+/* With target and strategy, unless they are damaged. */
 json_t *view_rollout_whole(const RolloutRecord *r);
 json_t *view_rollout_member(const RolloutMemberRecord *m);
 /* Why agents of a plan cannot take part, with their number, and the first of them by name. */
