@@ -187,14 +187,33 @@ int rollout_work_tell(RolloutContext *c, RolloutRecord *r, const RolloutProgress
 
 /* ---- the end ---- */
 
+/* Why its version does not become the rule, being known too little; NULL: it does. */
+static const char *why_not_desired(const RolloutSet *set) {
+        const RolloutSpec *s = &set->spec;
+
+        if (set->record.counts.n[MEMBER_STATE_SUCCEEDED] == 0)
+                return "nobody was updated to it";
+        if (set->record.progress.batch == ROLLOUT_BATCH_CANARY && !s->emergency &&
+            (s->canary.soak > 0 || s->canary.approval))
+                return "all were canaries, for which no soak and no approval followed";
+        return NULL;
+}
+
 /* It becomes what the target shall run, for those who come later. */
-static int set_desired(RolloutContext *c, const RolloutSet *set) {
+static int set_desired(RolloutContext *c, RolloutSet *set) {
         _cleanup_(desired_record_done) DesiredRecord d = {};
         _cleanup_free_ char *selector = NULL;
+        const char *why = why_not_desired(set);
         int r = 0;
 
         if (set->target.kind == TARGET_IDS)
                 return 0;
+        if (why) {
+                free(set->record.detail);
+                set->record.detail = strjoinf(
+                                "%s was not set as what the target shall run: %s.", set->record.version, why);
+                return set->record.detail ? 0 : -ENOMEM;
+        }
         if (set->target.kind != TARGET_ALL)
                 r = selector_format(set->target.selector, &selector);
         if (r < 0)

@@ -247,6 +247,80 @@ def test_desired(gateway):
                     {"version": GOAL, "target": {"ids": web[:2]}, "strategy": {"set_desired": True}})
 
 
+def only(gateway, n, key):
+    """A selector for some agents that could be updated now, under a label of their own."""
+    with gateway.database() as db:
+        found = [i for i, in db.execute(
+            "SELECT id FROM agents WHERE state = 2 AND version < '3' AND pinned = 0 AND id NOT IN (SELECT agent FROM instructions"
+            " WHERE NOT terminal) AND id NOT IN (SELECT agent FROM rollout_members WHERE active) ORDER BY id LIMIT ?", (n,))]
+        assert len(found) == n, found
+        db.executemany("INSERT INTO agent_labels VALUES (?,?,'1')", [(i, key) for i in found])
+    return {"selector": f"{key}=1"}
+
+
+def answer(gateway, rollout, phase="succeeded", verdict=None):
+    """Machines in flight report, as they would through the stream."""
+    with gateway.database() as db:
+        if phase == "succeeded":
+            db.execute("UPDATE agents SET previous_version = version, version = ? WHERE id IN (SELECT agent FROM instructions WHERE"
+                       " rollout = ? AND NOT terminal)", (GOAL, rollout))
+        db.execute("UPDATE instructions SET phase = ?, verdict = ?, terminal = 1, finished = updated WHERE rollout = ? AND NOT terminal",
+                   (phase, verdict, rollout))
+    return step(gateway, rollout)
+
+
+def step(gateway, rollout):
+    """Somebody looks, so that it is stepped, if it did not end just now."""
+    if gateway.raw("POST", f"/rollouts/{rollout}/pause", {})[0] == 200:
+        gateway.ask("POST", f"/rollouts/{rollout}/resume", {})
+    return gateway.ask("GET", f"/rollouts/{rollout}")
+
+
+def closed_window():
+    return [{"days": [time.strftime("%a", time.gmtime(time.time() + 3 * 86400)).lower()], "start": "00:00", "duration_sec": 3600,
+             "time_zone": "UTC"}]
+
+
+def desired(gateway, selector):
+    return [d["version"] for d in gateway.ask("GET", "/desired")["desired"] if d.get("selector") == selector]
+
+
+def test_set_desired(gateway):
+    """Its version becomes the rule only when somebody runs it, and past canaries and gate; else it says why not."""
+    # nobody took it: they were pinned before their turn
+    target = only(gateway, 3, "desire-a")
+    made = create(gateway, target=target, strategy={"canary": {"count": 1}, "set_desired": True, "windows": closed_window()})
+    with gateway.database() as db:
+        db.execute("UPDATE agents SET pinned = 1, pinned_version = version WHERE id IN (SELECT agent FROM agent_labels WHERE key = 'desire-a')")
+    shown = step(gateway, made["id"])
+    assert (shown["state"], shown["counts"]["skipped"]) == ("completed", 3), shown
+    assert desired(gateway, target["selector"]) == [] and "nobody" in shown["reason_detail"].lower(), shown
+
+    # all of them were canaries: nobody has approved, nothing has soaked
+    for strategy in ({"approval": True, "soak_sec": 0}, {"soak_sec": 600}):
+        key = f"desire-{len(strategy)}"
+        target = only(gateway, 2, key)
+        made = create(gateway, target=target, strategy={"canary": {"count": 2, **strategy}, "set_desired": True})
+        shown = answer(gateway, made["id"])
+        assert (shown["state"], shown["counts"]["succeeded"]) == ("completed", 2), shown
+        assert desired(gateway, target["selector"]) == [] and "canaries" in shown["reason_detail"], shown
+        with gateway.database() as db:
+            entry = db.execute("SELECT text FROM audit WHERE action = 'rollout.end' AND target = ?", (f"rollout:{made['id']}",)).fetchone()
+        assert "canaries" in entry[0], entry
+
+    # past the gate, and somebody runs it
+    target = only(gateway, 3, "desire-c")
+    made = create(gateway, target=target, strategy={"canary": {"count": 1, "soak_sec": 0, "approval": True}, "batch": {"size": 5},
+                                                    "set_desired": True})
+    assert answer(gateway, made["id"])["reason"] == "awaiting-approval" and desired(gateway, target["selector"]) == []
+    gateway.ask("POST", f"/rollouts/{made['id']}/approve", {})
+    shown = answer(gateway, made["id"])
+    assert shown["state"] == "completed" and "reason_detail" not in shown, shown
+    assert desired(gateway, target["selector"]) == [GOAL]
+    for d in gateway.ask("GET", "/desired")["desired"]:
+        gateway.ask("DELETE", f"/desired/{d['id']}", expect=204)
+
+
 def test_lists(gateway):
     rollouts = gateway.ask("GET", "/rollouts")["rollouts"]
     assert [r["id"] for r in rollouts] == sorted((r["id"] for r in rollouts), reverse=True) and len(rollouts) >= 3
@@ -266,4 +340,4 @@ def test_lists(gateway):
 
 
 if __name__ == "__main__":
-    run(sys.argv[1], (setup, test_refused, test_dry_run, test_life, test_verbs, test_gate, test_desired, test_lists))
+    run(sys.argv[1], (setup, test_refused, test_dry_run, test_life, test_verbs, test_gate, test_desired, test_lists, test_set_desired))
