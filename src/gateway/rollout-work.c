@@ -350,9 +350,10 @@ int rollout_work_step(RolloutContext *c, uint64_t id, bool look_for_new) {
         /* its end needs no strategy */
         if (set.unreadable && IN_SET(before.state, ROLLOUT_STATE_RUNNING, ROLLOUT_STATE_PAUSED))
                 return -EUCLEAN;
-        if (look_for_new && set.spec.include_new_agents && set.record.kind == ROLLOUT_KIND_UPDATE &&
+        if (set.spec.include_new_agents && set.record.kind == ROLLOUT_KIND_UPDATE &&
             before.state == ROLLOUT_STATE_RUNNING) {
-                r = add_newcomers(c, &set);
+                c->newcomers_welcome = true;
+                r = look_for_new ? add_newcomers(c, &set) : 0;
                 if (r < 0)
                         return r;
         }

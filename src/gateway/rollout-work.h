@@ -29,6 +29,7 @@ typedef struct RolloutContext {
         const FleetRules *rules;
         usec_t now;
         RolloutOrders *orders;
+        bool newcomers_welcome; /* said by a step: it runs, and takes them in */
 } RolloutContext;
 
 /* One step, and what follows. look_for_new: also take in agents that came since, if it wants any. -ENOENT.
