@@ -301,11 +301,21 @@ typedef struct Newcomers {
         Hashmap *known;
 } Newcomers;
 
+/* Who is away, or has its turn elsewhere, is not left out for good by that, but looked at again next time: one
+ * that has just enrolled says its first Hello a moment later. */
 static int take_newcomer(AgentRecord *a, void *userdata) {
+        _cleanup_(rollout_membership_done) RolloutMembership other = {};
         Newcomers *n = userdata;
+        int r;
 
         if (hashmap_get(n->known, a->id))
                 return 0;
+        if (n->set->spec.offline == ROLLOUT_OFFLINE_SKIP &&
+            (a->state != AGENT_STATE_ONLINE || isempty(a->version)))
+                return 0;
+        r = n->c->store->ops->rollout_membership(n->c->store, a->id, &other);
+        if (r != -ENOENT)
+                return r < 0 ? r : 0;
         return rollout_draft_add(n->c, n->set, a, n->set->record.version);
 }
 

@@ -339,5 +339,63 @@ def test_lists(gateway):
         gateway.problem(400, "bad-request", "?" + query.split("=")[0], "GET", f"/rollouts?{query}")
 
 
+def newcomer(gateway, name, state=0, version=None, label="new", seen=1):
+    """One that has enrolled; with a version, and has said Hello."""
+    with gateway.database() as db:
+        db.execute(
+            "INSERT INTO agents (id, state, version, token_misses, clone_suspected, metadata_expires, pinned, enrolled, last_seen,"
+            " connected, hostname, os_id, architecture, kernel, packaging) VALUES (?,?,?,0,0,0,0,1,?,1,?,'debian','x86_64','6.1',0)",
+            (name, state, version, seen, name))
+        db.execute("INSERT INTO agent_labels VALUES (?,?,'1')", (name, label))
+
+
+def hello(gateway, name, version="1.9.0"):
+    with gateway.database() as db:
+        db.execute("UPDATE agents SET state = 2, version = ? WHERE id = ?", (version, name))
+
+
+def wait(what, found, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.2)
+    return value
+
+
+def test_newcomers(gateway):
+    """They join when they are there, whenever somebody looked before, and nothing else needs to happen for it."""
+    target = only(gateway, 2, "new")
+    gate = {"canary": {"count": 1, "soak_sec": 0, "approval": True}, "batch": {"size": 20, "every_sec": 0}, "max_in_flight": 20}
+    made = create(gateway, target=target, strategy={**gate, "offline": "skip", "include_new_agents": True})
+    assert answer(gateway, made["id"])["reason"] == "awaiting-approval"
+    newcomer(gateway, "new-early")                                # it has enrolled and has not said Hello
+    newcomer(gateway, "new-away", 1, "1.9.0")
+    newcomer(gateway, "new-at-once", 2, "1.9.0")
+    newcomer(gateway, "new-updated", 2, GOAL)
+    newcomer(gateway, "new-elsewhere", 2, "1.9.0")
+    elsewhere = create(gateway, target={"ids": ["new-elsewhere"]}, strategy={"canary": {"count": 0}})
+
+    def state(name):
+        found = [m for m in gateway.ask("GET", f"/rollouts/{made['id']}/members?limit=1000")["members"] if m["agent"] == name]
+        return found[0]["state"] if found else None
+
+    # what is decided for good is: who cannot take part, and does not only happen to be away
+    wait("the first to join", lambda: state("new-at-once") == "pending")
+    assert state("new-updated") == "excluded" and state("new-elsewhere") is None, state("new-elsewhere")
+    assert state("new-early") is None and state("new-away") is None
+    abort(gateway, elsewhere["id"])
+    hello(gateway, "new-early")
+    hello(gateway, "new-away")
+    for name in ("new-early", "new-away", "new-elsewhere"):
+        wait(f"{name} to join", lambda: state(name) == "pending")     # looks every ten seconds
+    shown = gateway.ask("GET", f"/rollouts/{made['id']}")
+    assert (shown["cohort"], shown["counts"]["excluded"], shown["matched"]) == (6, 1, 7), shown
+    assert len({m["position"] for m in members(gateway, made["id"])}) == 7
+    gateway.ask("POST", f"/rollouts/{made['id']}/approve", {})
+    wait("all of them to be updated", lambda: answer(gateway, made["id"])["state"] == "completed")
+    shown = gateway.ask("GET", f"/rollouts/{made['id']}")
+    assert shown["counts"]["succeeded"] == 6, shown
+
+
 if __name__ == "__main__":
-    run(sys.argv[1], (setup, test_refused, test_dry_run, test_life, test_verbs, test_gate, test_desired, test_lists, test_set_desired))
+    run(sys.argv[1], (setup, test_refused, test_dry_run, test_life, test_verbs, test_gate, test_desired, test_lists, test_set_desired, test_newcomers))
