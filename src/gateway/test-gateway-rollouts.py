@@ -397,5 +397,60 @@ def test_newcomers(gateway):
     assert shown["counts"]["succeeded"] == 6, shown
 
 
+def test_emergency(gateway):
+    """Windows, soaks and gates are skipped; limits and the automatic stop are not."""
+    strategy = {"canary": {"count": 1, "soak_sec": 600, "approval": True}, "batch": {"size": 3, "every_sec": 600, "approval": True, "soak_sec": 600},
+                "max_in_flight": 2, "max_failures": {"count": 1}, "windows": closed_window(), "set_desired": True}
+    target = only(gateway, 9, "calm")
+    calm = create(gateway, target=target, strategy=strategy)
+    assert (calm["reason"], count(calm)["in-flight"]) == ("outside-window", 0), calm
+    abort(gateway, calm["id"])
+    made = create(gateway, target=target, strategy={**strategy, "emergency": True})
+    assert count(made)["in-flight"] == 1, made
+    shown = answer(gateway, made["id"])
+    assert shown["batch"] == 1 and (count(shown)["succeeded"], count(shown)["in-flight"]) == (1, 2), shown
+    shown = answer(gateway, made["id"])
+    assert (count(shown)["succeeded"], count(shown)["in-flight"]) == (3, 1), shown     # three each ten minutes
+    shown = answer(gateway, made["id"])
+    assert (shown["reason"], count(shown)["succeeded"], count(shown)["in-flight"]) == ("next-batch", 4, 0), shown
+    abort(gateway, made["id"])
+    assert desired(gateway, target["selector"]) == []
+    again = create(gateway, target=target, strategy={**strategy, "emergency": True, "canary": {"count": 0}})
+    assert count(again)["in-flight"] == 2, again
+    shown = answer(gateway, again["id"], "failed", "self-test-failed")
+    assert (shown["state"], shown["reason"]) == ("paused", "max-failures") and count(shown)["failed"] == 2, shown
+    abort(gateway, again["id"])
+
+
+def test_retry_failed(gateway):
+    """Those that failed get another turn, but for who is elsewhere by now; what ended goes on with it."""
+    target = only(gateway, 3, "again")
+    made = create(gateway, target=target, strategy={"canary": {"count": 0}, "batch": {"size": 9, "every_sec": 0, "success_percent": 0},
+                                                    "max_failures": {"percent": 100}})
+    path = f"/rollouts/{made['id']}"
+    shown = answer(gateway, made["id"], "failed", "self-test-failed")
+    assert shown["state"] == "completed" and count(shown)["failed"] == 3, shown
+    assert [(c["reason"], c["count"]) for c in shown["causes"]] == [("self-test-failed", 3)]
+    first = {m["agent"]: m["update"] for m in members(gateway, made["id"])}
+    elsewhere = create(gateway, target={"ids": [min(first)]}, strategy={"canary": {"count": 0}})
+    retried = gateway.ask("POST", f"{path}/retry-failed", {"why": "the disks were full"})
+    assert retried["state"] == "running" and (count(retried)["in-flight"], count(retried)["failed"]) == (2, 1), retried
+    audit = [e["entry"] for e in gateway.ask("GET", "/audit?limit=1000&action=rollout.retry-failed")["entries"]]
+    assert [(e["count"], e["detail"]["why"]) for e in audit if e["target"] == f"rollout:{made['id']}"] == [(2, "the disks were full")]
+    for m in members(gateway, made["id"], "&state=in-flight"):
+        update = gateway.ask("GET", f"/updates/{m['update']}")
+        assert m["attempts"] == 1 and m["update"] != first[m["agent"]] and update["rollout"] == made["id"], (m, update)
+        with gateway.database() as db:      # the machine forgets that it has refused this release
+            assert db.execute("SELECT retry FROM instructions WHERE id = ?", (m["update"],)).fetchone() == (1,)
+    shown = answer(gateway, made["id"])
+    assert shown["state"] == "completed" and (count(shown)["succeeded"], count(shown)["failed"]) == (2, 1), shown
+    gateway.problem(409, "conflict", None, "POST", f"{path}/retry-failed", {})       # its turn is elsewhere
+    abort(gateway, elsewhere["id"])
+    assert count(gateway.ask("POST", f"{path}/retry-failed", {}))["in-flight"] == 1
+    shown = answer(gateway, made["id"])
+    assert shown["state"] == "completed" and count(shown)["succeeded"] == 3, shown
+
+
 if __name__ == "__main__":
-    run(sys.argv[1], (setup, test_refused, test_dry_run, test_life, test_verbs, test_gate, test_desired, test_lists, test_set_desired, test_newcomers))
+    run(sys.argv[1], (setup, test_refused, test_dry_run, test_life, test_verbs, test_gate, test_desired, test_lists, test_set_desired, test_newcomers, test_emergency,
+                      test_retry_failed))
