@@ -310,8 +310,8 @@ static int take_newcomer(AgentRecord *a, void *userdata) {
 
         if (hashmap_get(n->known, a->id))
                 return 0;
-        if (n->set->spec.offline == ROLLOUT_OFFLINE_SKIP &&
-            (a->state != AGENT_STATE_ONLINE || isempty(a->version)))
+        if (isempty(a->version) ||
+            (n->set->spec.offline == ROLLOUT_OFFLINE_SKIP && a->state != AGENT_STATE_ONLINE))
                 return 0;
         r = n->c->store->ops->rollout_membership(n->c->store, a->id, &other);
         if (r != -ENOENT)

@@ -32,8 +32,8 @@ def clock_ahead() -> None:
         agent.wait_online()
 
 
-def _begin(loop: Loopback, deaf: bool, soak: int) -> tuple[Api, int, Callable[[int], None]]:
-    """A rollout whose canary is being updated, and what sets the gateway's clock: so many seconds ahead."""
+def _begin(loop: Loopback, deaf: bool, **strategy: Any) -> tuple[Api, int, Callable[[int], None]]:
+    """A rollout, and what sets the gateway's clock: so many seconds ahead of what it was."""
     ahead = loop.folder / "ahead"
     ahead.write_text("0")
     shim = loop.build.folder / "tests" / "protocol" / "libwrong-clock.so"
@@ -44,10 +44,13 @@ def _begin(loop: Loopback, deaf: bool, soak: int) -> tuple[Api, int, Callable[[i
     sim.start(4, "--time=staging:10ms", "--time=restarting:50ms", "--time=confirming:3s")
     sim.wait_online(4)
     api = Api(loop)
-    strategy = {"canary": {"count": 1, "soak_sec": soak}, "batch": {"size": 10}}
-    body = {"version": "1.1.0", "target": {"all": True}, "strategy": strategy}
+    body = {"version": "1.1.0", "target": {"all": True}, "strategy": {"batch": {"size": 10}, **strategy}}
     rollout = int(api.ask("POST", "/rollouts", body, 201)["id"])
-    return api, rollout, lambda seconds: ahead.write_text(str(seconds)) and None
+
+    def set_clock(seconds: int) -> None:
+        ahead.write_text(str(seconds))
+
+    return api, rollout, set_clock
 
 
 def _shown(api: Api, rollout: int, member: str, value: str, timeout: float = 30) -> Any:
@@ -58,13 +61,18 @@ def _shown(api: Api, rollout: int, member: str, value: str, timeout: float = 30)
     return wait_for(there, timeout, f"{member} to be {value}", 0.1)
 
 
+_WEEK = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
 def _set_forward(deaf: bool) -> None:
     with Loopback("forward") as loop:
-        api, rollout, set_clock = _begin(loop, deaf, soak=7200)
-        _shown(api, rollout, "reason", "soaking")
+        start = time.strftime("%H:%M", time.gmtime(time.time() + 7200))
+        window = {"days": _WEEK, "start": start, "duration_sec": 3600, "time_zone": "UTC"}
+        api, rollout, set_clock = _begin(loop, deaf, canary={"count": 0}, windows=[window])
+        _shown(api, rollout, "reason", "outside-window")
         set_clock(3600)
-        stays(lambda: api.get(f"/rollouts/{rollout}")["reason"] == "soaking", 2, "half of the soak has passed")
-        set_clock(7210)
+        stays(lambda: api.get(f"/rollouts/{rollout}")["reason"] == "outside-window", 2, "it is an hour too early")
+        set_clock(7200 + 600)
         started = time.monotonic()
         shown = _shown(api, rollout, "state", "completed", 90)
         assert shown["counts"]["succeeded"] == 4, shown
@@ -74,7 +82,7 @@ def _set_forward(deaf: bool) -> None:
 
 def _set_back(deaf: bool) -> None:
     with Loopback("back") as loop:
-        api, rollout, set_clock = _begin(loop, deaf, soak=8)
+        api, rollout, set_clock = _begin(loop, deaf, canary={"count": 1, "soak_sec": 8})
         assert api.get(f"/rollouts/{rollout}")["counts"]["in-flight"] == 1
         set_clock(3600)                   # the canary ends by this clock
         _shown(api, rollout, "reason", "soaking")
@@ -84,7 +92,7 @@ def _set_back(deaf: bool) -> None:
 
 
 def gateway_clock_set_forward() -> None:
-    """A soak of two hours is over when the gateway's clock is set to its end, and not before."""
+    """A window that opens in two hours is open when the gateway's clock is set to that, and not before."""
     _set_forward(deaf=False)
 
 
