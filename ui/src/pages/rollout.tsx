@@ -99,7 +99,7 @@ function BatchBlock({ batch, current }: { batch: Batch; current: boolean }) {
 
 function Batches({ rollout }: { rollout: RolloutWhole }) {
   const strip = batchStrip(rollout);
-  if (strip.length < 2 && isAtOnce(rollout.strategy)) return null;
+  if (strip.length < 2 && (!rollout.strategy || isAtOnce(rollout.strategy))) return null;
   return (
     <div>
       <ol class="strip" aria-label="Batches">
@@ -363,11 +363,11 @@ export default function RolloutPage({ id }: { id: string }) {
             </Section>
             <div class="columns">
               <Section title="Failures">
-                <GaugeBar gauge={failureGauge(r, r.strategy)} />
+                {r.strategy && <GaugeBar gauge={failureGauge(r, r.strategy)} />}
                 {r.causes.length > 0 && <Causes rollout={r} />}
               </Section>
               <Section title="Strategy">
-                <StrategyFacts strategy={r.strategy} rollout={r} />
+                {r.strategy ? <StrategyFacts strategy={r.strategy} rollout={r} /> : <p class="muted">What the gateway has kept of it is damaged.</p>}
               </Section>
             </div>
             <Members rollout={r} />
