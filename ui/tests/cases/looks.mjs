@@ -130,19 +130,19 @@ async function readme(t) {
   const lab = await t.lab("readme").startGateway();
   await lab.release("1.0.0");
   await lab.release("1.1.0");
-  await lab.simulate(96, { name: "production", labels: ["env=production"], options: [...FAST, "--fail=staging:3%"] });
-  await lab.simulate(24, { name: "staging", first: 96, labels: ["env=staging"] });
-  await lab.waitOnline(120);
+  await lab.simulate(60, { name: "production", labels: ["env=production"], options: [...FAST, "--fail=staging:3%"] });
+  await lab.simulate(12, { name: "staging", first: 60, labels: ["env=staging"] });
+  await lab.waitOnline(72);
   await lab.makeUser("alice", "operator");
   const p = await t.signedIn(lab, "alice", { viewport: { width: 1180, height: 690 } });
   const made = await p.api("POST", "/rollouts", {
     version: "1.1.0",
     target: { selector: "env=production" },
     description: "CVE-2026-1234, production",
-    strategy: { canary: { count: 8, soak_sec: 1 }, batch: { size: 8, every_sec: 3, success_percent: 70 }, max_failures: { percent: 10 }, attempts: 1 },
+    strategy: { canary: { count: 6, soak_sec: 1 }, batch: { size: 6, every_sec: 2, success_percent: 70 }, max_failures: { percent: 10 }, attempts: 1 },
   });
   await p.open(`/rollouts/${JSON.parse(made.text).id}`);
-  await p.page.getByText(/^Batch 6; 7 of \d+ have begun/).waitFor({ timeout: 60_000 });
+  await p.page.getByText(/^Batch 5; 6 of \d+ have begun/).waitFor({ timeout: 60_000 });
   await p.page.evaluate(() => document.activeElement?.blur());
   await p.picture(t.pictures, "readme");
   const { size } = fs.statSync(path.join(t.pictures, "readme.png"));
