@@ -36,6 +36,10 @@ int sqlite_error(SqliteStore *s, int code, const char *what) {
         default:
                 r = -EIO;
         }
+        /* Disk full, an I/O error, no memory: SQLite may take back all of the transaction at once, and would
+         * commit each statement that follows by itself. */
+        if (s->batch && s->lost == 0 && sqlite3_get_autocommit(s->db))
+                s->lost = r;
         return log_debug_errno(
                         r, "SQLite: %s: %s", what, s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(code));
 }
@@ -117,6 +121,8 @@ void query_u64(Query *q, uint64_t value) {
 int query_row(Query *q) {
         int r;
 
+        if (q->error == 0)
+                q->error = q->store->lost;
         if (q->error < 0)
                 return q->error;
         q->next_column = 0;

@@ -13,31 +13,53 @@ static void sqlite_close(Store *store) {
         free(s);
 }
 
-static int sqlite_begin(Store *s) {
-        return sqlite_run(SQLITE_STORE(s), "BEGIN IMMEDIATE");
+static int sqlite_begin(Store *store) {
+        SqliteStore *s = SQLITE_STORE(store);
+        int r;
+
+        r = sqlite_run(s, "BEGIN IMMEDIATE");
+        s->batch = r >= 0;
+        return r;
+}
+
+/* Outside of a transaction a savepoint would be one of its own, and releasing it would commit: so none of
+ * these is tried once the transaction is lost. */
+static int sqlite_run_in_batch(Store *store, const char *sql) {
+        SqliteStore *s = SQLITE_STORE(store);
+
+        return s->lost < 0 ? s->lost : sqlite_run(s, sql);
 }
 
 static int sqlite_commit(Store *s) {
-        return sqlite_run(SQLITE_STORE(s), "COMMIT");
+        int r;
+
+        r = sqlite_run_in_batch(s, "COMMIT");
+        if (r >= 0)
+                SQLITE_STORE(s)->batch = false;
+        return r;
 }
 
 /* A failed COMMIT may or may not have ended the transaction. */
-static void sqlite_rollback(Store *s) {
-        if (!sqlite3_get_autocommit(SQLITE_STORE(s)->db))
-                (void) sqlite_run(SQLITE_STORE(s), "ROLLBACK");
+static void sqlite_rollback(Store *store) {
+        SqliteStore *s = SQLITE_STORE(store);
+
+        if (!sqlite3_get_autocommit(s->db))
+                (void) sqlite_run(s, "ROLLBACK");
+        s->batch = false;
+        s->lost = 0;
 }
 
 static int sqlite_savepoint(Store *s) {
-        return sqlite_run(SQLITE_STORE(s), "SAVEPOINT job");
+        return sqlite_run_in_batch(s, "SAVEPOINT job");
 }
 
 static int sqlite_savepoint_release(Store *s) {
-        return sqlite_run(SQLITE_STORE(s), "RELEASE job");
+        return sqlite_run_in_batch(s, "RELEASE job");
 }
 
 /* Going back to a savepoint leaves it open. */
 static int sqlite_savepoint_rollback(Store *s) {
-        return sqlite_run(SQLITE_STORE(s), "ROLLBACK TO job; RELEASE job");
+        return sqlite_run_in_batch(s, "ROLLBACK TO job; RELEASE job");
 }
 
 static int sqlite_touch(Store *s, usec_t when) {

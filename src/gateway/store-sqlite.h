@@ -23,6 +23,8 @@ typedef struct SqliteStore {
         Store base;
         sqlite3 *db;
         SqliteListLimits list_limits;
+        bool batch; /* begin() was called, and neither commit() nor rollback() since */
+        int lost;   /* why SQLite has ended the batch's transaction by itself; 0: it has not */
         struct {
                 const char *sql;
                 sqlite3_stmt *stmt;
@@ -60,7 +62,9 @@ const char *query_peek_text(Query *q);     /* the next column until the next row
 uint64_t query_get_u64(Query *q);
 int query_read(Query *q);                                /* 0, or what went wrong in the query_get_*() */
 
-int sqlite_error(SqliteStore *s, int code, const char *what);   /* as errno; logs at debug */
+/* As errno; logs at debug. Notices when the transaction went with it: from then on every query fails in the
+ * same way, until rollback(). */
+int sqlite_error(SqliteStore *s, int code, const char *what);
 int sqlite_run(SqliteStore *s, const char *sql);                /* several statements, no values */
 
 /* store-schema.c */

@@ -5,7 +5,8 @@
  * (work, on the worker's thread) and what to do with the answer (done, on the loop). Jobs run in order of
  * submission. Several jobs that wait share one transaction, each within a savepoint: a burst of statuses
  * costs one fsync, and a job that fails takes only its own changes back. done() is called after the commit,
- * so what it sees is durable; when the commit fails, all of the batch get its error.
+ * so what it sees is durable; when the commit fails, all of the batch get its error. So do those before a
+ * job that loses the transaction (store.h): who is told of a failure can rely on it that nothing was changed.
  *
  * A job is part of what its caller allocated. While it is submitted it belongs to the worker; done() has it
  * back and must free it. work() must not touch anything that the loop may touch meanwhile: give it copies.

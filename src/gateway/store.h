@@ -93,7 +93,9 @@ struct StoreOps {
         const char *name;
         void (*close)(Store *s);
 
-        /* Transactions, for the worker: one around a batch, a savepoint around each job. */
+        /* Transactions, for the worker: one around a batch, a savepoint around each job. A store may lose
+         * the transaction while a job runs, and all that was done in it, as when the disk is full: then these
+         * and all other operations fail with what cost it, until rollback(). */
         int (*begin)(Store *s);
         int (*commit)(Store *s);
         void (*rollback)(Store *s);
