@@ -133,6 +133,7 @@ typedef struct ApiToken {
         usec_t created, expires, last_used;  /* expires 0: never */
         char *description;
         char *owner;                         /* who made it: "user:alice", "token:ID"; NULL: the gateway */
+        char *parent; /* id of the token by which it was made, and with which it goes; NULL: none */
 } ApiToken;
 void api_token_done(ApiToken *t);
 int api_token_copy(const ApiToken *t, ApiToken *ret);

@@ -118,7 +118,7 @@ int sqlite_join_tokens_each(Store *s, store_join_token_t callback, void *userdat
 int sqlite_api_token_get(Store *s, const char *id, ApiToken *ret);
 int sqlite_api_token_put(Store *s, const ApiToken *t);
 int sqlite_api_token_seen(Store *s, const char *id, usec_t when);
-int sqlite_api_token_delete(Store *s, const char *id);
+int sqlite_api_token_delete(Store *s, const char *id, store_id_t callback, void *userdata);
 int sqlite_api_tokens_delete_of(Store *s, const char *owner, uint64_t *ret_n);
 int sqlite_api_tokens_each(Store *s, store_api_token_t callback, void *userdata);
 int sqlite_release_put(Store *s, const ReleaseRecord *r);

@@ -167,7 +167,9 @@ struct StoreOps {
         int (*api_token_get)(Store *s, const char *id, ApiToken *ret);
         int (*api_token_put)(Store *s, const ApiToken *t);
         int (*api_token_seen)(Store *s, const char *id, usec_t when);
-        int (*api_token_delete)(Store *s, const char *id);
+        /* And those that were made by it, and by those; the callback hears of each, of itself, too, and cannot
+         * end it early. */
+        int (*api_token_delete)(Store *s, const char *id, store_id_t callback, void *userdata);
         int (*api_tokens_delete_of)(Store *s, const char *owner, uint64_t *ret_n);
         int (*api_tokens_each)(Store *s, store_api_token_t callback, void *userdata);
 

@@ -323,6 +323,24 @@ def test_tokens(lab):
     assert bearer(g, scoped["token"], "POST", make, {"role": "admin", "scopes": ["tokens"]})[0] == 201
     g.problem(403, "forbidden", "GET", "/api/v1/agents", token=scoped["token"])
 
+    # what a token made goes with it, and what that made; other tokens of the same owner stay
+    leaked = g.ask("POST", make, {"role": "admin"})[1]
+    child2 = by(leaked["token"], {"role": "admin", "expires_in_sec": 3600})[1]
+    grandchild = by(child2["token"], {"role": "viewer", "expires_in_sec": 60})[1]
+    assert child2["parent"] == leaked["id"] and grandchild["parent"] == child2["id"] and "parent" not in mine
+    g.stop()
+    g.start()
+    assert g.ask("DELETE", f"{make}/{leaked['id']}")[0] == 204
+    for gone in (leaked, child2, grandchild):
+        g.problem(401, "unauthenticated", "GET", "/api/v1/me", token=gone["token"])
+    entry = g.ask("GET", f"/api/v1/audit?target=api-token:{leaked['id']}&action=api-token.delete")[1]["entries"][0]["entry"]
+    assert entry["count"] == 3 and sorted(entry["detail"]["made"]) == sorted((child2["id"], grandchild["id"])), entry
+    assert bearer(g, scoped["token"], "GET", "/api/v1/me")[0] == 200
+    g.stop()
+    g.start()
+    for gone in (leaked, child2, grandchild):
+        g.problem(401, "unauthenticated", "GET", "/api/v1/me", token=gone["token"])
+
     # people see and delete their own, admins all
     victor = lab.browser("victor")
     theirs = {t["id"] for t in olga.ask("GET", own)[1]["api_tokens"]}
