@@ -247,5 +247,6 @@ typedef struct AuditRecord {
         usec_t time;
         char *actor, *action, *target;
         char *text, *hash;                   /* audit.h; the members above are in the text, too */
+        bool damaged; /* one of them goes on behind a NUL, where nobody would look */
 } AuditRecord;
 void audit_record_done(AuditRecord *a);

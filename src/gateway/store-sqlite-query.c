@@ -150,11 +150,17 @@ int query_run_one(Query *q) {
 }
 
 void query_get_text(Query *q, char **ret) {
-        const char *text = (const char *) sqlite3_column_text(q->stmt, q->next_column++);
-        int r = free_and_strdup(ret, text);
+        (void) query_get_whole_text(q, ret);
+}
 
+bool query_get_whole_text(Query *q, char **ret) {
+        const char *text = (const char *) sqlite3_column_text(q->stmt, q->next_column);
+        int size = sqlite3_column_bytes(q->stmt, q->next_column++), r;
+
+        r = free_and_strdup(ret, text);
         if (r < 0 && q->error == 0)
                 q->error = r;
+        return !text || strlen(text) == (size_t) size;
 }
 
 const char *query_peek_text(Query *q) {

@@ -3,6 +3,9 @@
 
 #include "alloc-util.h"
 #include "log.h"
+#include "string-util.h"
+
+#define AUDIT_HEAD_SUFFIX ".audit-head"
 
 static void sqlite_close(Store *store) {
         SqliteStore *s = SQLITE_STORE(store);
@@ -10,6 +13,7 @@ static void sqlite_close(Store *store) {
         for (size_t i = 0; i < s->n_statements; i++)
                 (void) sqlite3_finalize(s->statements[i].stmt);
         (void) sqlite3_close_v2(s->db);
+        free(s->audit_head);
         free(s);
 }
 
@@ -30,13 +34,18 @@ static int sqlite_run_in_batch(Store *store, const char *sql) {
         return s->lost < 0 ? s->lost : sqlite_run(s, sql);
 }
 
-static int sqlite_commit(Store *s) {
+static int sqlite_commit(Store *store) {
+        SqliteStore *s = SQLITE_STORE(store);
         int r;
 
-        r = sqlite_run_in_batch(s, "COMMIT");
-        if (r >= 0)
-                SQLITE_STORE(s)->batch = false;
-        return r;
+        r = sqlite_run_in_batch(store, "COMMIT");
+        if (r < 0)
+                return r;
+        s->batch = false;
+        if (s->audited)
+                sqlite_audit_note_head(s);
+        s->audited = false;
+        return 0;
 }
 
 /* A failed COMMIT may or may not have ended the transaction. */
@@ -45,7 +54,7 @@ static void sqlite_rollback(Store *store) {
 
         if (!sqlite3_get_autocommit(s->db))
                 (void) sqlite_run(s, "ROLLBACK");
-        s->batch = false;
+        s->batch = s->audited = false;
         s->lost = 0;
 }
 
@@ -175,6 +184,7 @@ static const StoreOps sqlite_ops = {
         .audit_put = sqlite_audit_put,
         .audit_last = sqlite_audit_last,
         .audit_each = sqlite_audit_each,
+        .audit_lost = sqlite_audit_lost,
         .backup_size = sqlite_backup_size,
         .backup_begin = sqlite_backup_begin,
 };
@@ -190,6 +200,9 @@ int store_sqlite_open(const char *path, Store **ret) {
         s->base.ops = &sqlite_ops;
         s->list_limits = (SqliteListLimits){ .few = 5000, .sort = 400, .walk_steps = 500 };
         store = &s->base;
+        s->audit_head = strjoinf("%s" AUDIT_HEAD_SUFFIX, path);
+        if (!s->audit_head)
+                return -ENOMEM;
 
         r = sqlite3_open_v2(
                         path, &s->db,

@@ -23,6 +23,8 @@ typedef struct SqliteStore {
         Store base;
         sqlite3 *db;
         SqliteListLimits list_limits;
+        char *audit_head; /* path of the file that has the last entry's hash; NULL: none */
+        bool audited;     /* within this transaction */
         bool batch; /* begin() was called, and neither commit() nor rollback() since */
         int lost;   /* why SQLite has ended the batch's transaction by itself; 0: it has not */
         struct {
@@ -58,6 +60,8 @@ int query_run(Query *q); /* to the end; the number of rows that were changed */
 int query_run_one(Query *q);                             /* 0, or -ENOENT when nothing was changed */
 
 void query_get_text(Query *q, char **ret); /* the next column; replaces *ret; NULL stays NULL */
+/* The same; false if the column holds more than a text can: it goes on behind a NUL. */
+bool query_get_whole_text(Query *q, char **ret);
 const char *query_peek_text(Query *q);     /* the next column until the next row; NULL is "" */
 uint64_t query_get_u64(Query *q);
 int query_read(Query *q);                                /* 0, or what went wrong in the query_get_*() */
@@ -182,6 +186,8 @@ int sqlite_setting_put(Store *s, const char *key, const char *value);
 int sqlite_setting_delete(Store *s, const char *key);
 int sqlite_audit_put(Store *s, const AuditRecord *a);
 int sqlite_audit_last(Store *s, uint64_t *ret_seq, char **ret_hash);
+int sqlite_audit_lost(Store *s, uint64_t *ret_seq, char **ret_hash);
+void sqlite_audit_note_head(SqliteStore *s); /* after the commit of an entry */
 int sqlite_backup_size(Store *s, uint64_t *ret);
 int sqlite_backup_begin(Store *s, const char *path, StoreBackup **ret);
 int sqlite_audit_each(Store *s, const AuditFilter *f, store_audit_t callback, void *userdata);

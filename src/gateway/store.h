@@ -259,6 +259,10 @@ struct StoreOps {
         int (*audit_last)(Store *s, uint64_t *ret_seq, char **ret_hash);
         /* At most f->limit rows are looked at; what is not exact in the filter is the callback's to judge. */
         int (*audit_each)(Store *s, const AuditFilter *f, store_audit_t callback, void *userdata);
+        /* After each commit the number and hash of the newest entry are noted in a second place. 1: the log
+         * does not have that entry any more, so that its end was cut off, or it was written anew. 0: it has,
+         * or nothing is noted. */
+        int (*audit_lost)(Store *s, uint64_t *ret_seq, char **ret_hash);
 
         /* How many bytes a copy of everything takes. */
         int (*backup_size)(Store *s, uint64_t *ret);
