@@ -120,8 +120,11 @@ static int make_admin_token(PrepareJob *j, Store *s) {
         if (r >= 0)
                 r = collect_token(&t, j);
         if (r >= 0)
-                log_notice("Wrote the first API token, with the role admin, to %s/" ADMIN_TOKEN_FILE ".",
-                           j->gateway->conf.state_directory);
+                r = store_job_log(
+                                &j->job, LOG_NOTICE, NULL,
+                                "MESSAGE=Wrote the first API token, with the role admin, to "
+                                "%s/" ADMIN_TOKEN_FILE ".",
+                                j->gateway->conf.state_directory, NULL);
         return r;
 }
 

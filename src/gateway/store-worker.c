@@ -33,11 +33,20 @@ static void job_drop_events(StoreJob *j) {
         j->n_events_allocated = 0;
 }
 
+static void job_drop_logs(StoreJob *j) {
+        while (j->n_logs > 0)
+                log_entry_free(j->logs[--j->n_logs]);
+        free(j->logs);
+        j->logs = NULL;
+        j->n_logs_allocated = 0;
+}
+
 /* It did not happen, so nobody is told; but what tells of the failure is counted. */
 static void job_drop_news(StoreJob *j) {
         size_t n = 0;
 
         job_drop_events(j);
+        job_drop_logs(j);
         j->audit = audit_notes_free(j->audit);
         for (size_t i = 0; i < j->n_notes; i++)
                 if (j->notes[i].survives)
@@ -52,6 +61,20 @@ int store_job_note(StoreJob *j, const StoreNote *note) {
         if (r < 0)
                 return r;
         j->notes[j->n_notes++] = *note;
+        return 0;
+}
+
+int store_job_take_log(StoreJob *j, LogEntry *e) {
+        int r;
+
+        if (!e)
+                return 0;
+        r = ARRAY_GROW(j->logs, j->n_logs_allocated, j->n_logs + 1);
+        if (r < 0) {
+                log_entry_free(e);
+                return r;
+        }
+        j->logs[j->n_logs++] = e;
         return 0;
 }
 
@@ -205,6 +228,9 @@ static void job_deliver(MailboxItem *item) {
                 for (size_t i = 0; i < j->n_events; i++)
                         w->on_event(&j->events[i], w->userdata);
         job_drop_events(j);
+        for (size_t i = 0; i < j->n_logs; i++)
+                log_entry_write(j->logs[i]);
+        job_drop_logs(j);
         audit_notes_publish(TAKE_PTR(j->audit));
         j->done(j, j->result);
 }

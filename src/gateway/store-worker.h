@@ -14,6 +14,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "log.h"
 #include "mailbox.h"
 #include "store.h"
 
@@ -50,6 +51,8 @@ struct StoreJob {
         size_t n_events, n_events_allocated;
         /* What it has entered into the audit log: audit.h. The journal hears of it after the commit. */
         AuditNote *audit;
+        LogEntry **logs; /* store_job_log() */
+        size_t n_logs, n_logs_allocated;
         StoreNote *notes;
         size_t n_notes, n_notes_allocated;
 
@@ -100,3 +103,12 @@ int store_job_emit(
                 usec_t time);
 /* In work(): has this counted after the commit, or in any case if it survives. */
 int store_job_note(StoreJob *j, const StoreNote *note);
+/* In work(): says this to the journal after the commit, so that it never tells of what was taken back. As
+ * log_event(); an id of NULL: none. */
+#define store_job_log(j, level, id, ...)                                                                    \
+        ({                                                                                                  \
+                LogEntry *_entry = NULL;                                                                    \
+                int _r = log_entry_new(&_entry, (level), (id), __VA_ARGS__);                                \
+                _r < 0 ? _r : store_job_take_log((j), _entry);                                              \
+        })
+int store_job_take_log(StoreJob *j, LogEntry *e); /* takes it over, also on failure */
