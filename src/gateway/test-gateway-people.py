@@ -171,6 +171,23 @@ def test_users(lab):
     assert entry["detail"] == {"display_name": {"from": "Victor", "to": "V"}} and entry["target"] == "user:victor"
 
 
+def test_name_anew(lab):
+    """Who gets the name of one who is gone does not get the answers to that one's requests."""
+    g, body, key = lab.gateway, {"name": "shared", "selector": "a"}, {"Idempotency-Key": "k1"}
+    for _ in range(2):
+        lab.make_user("ivan", "operator")
+        ivan = lab.browser("ivan")
+        assert ivan.ask("POST", "/api/v1/groups", body, headers=key)[0] == 201
+        assert "Idempotency-Replayed" not in ivan.headers
+        assert ivan.ask("POST", "/api/v1/groups", body, headers=key)[0] == 201
+        assert ivan.headers["Idempotency-Replayed"] == "true"
+        again = lab.browser("ivan")                     # the same person, signed in once more
+        assert again.ask("POST", "/api/v1/groups", body, headers=key)[0] == 201
+        assert again.headers["Idempotency-Replayed"] == "true"
+        assert g.ask("DELETE", "/api/v1/groups/shared")[0] == 204
+        assert g.ask("DELETE", "/api/v1/users/ivan")[0] == 204
+
+
 def test_last_admin(lab):
     g = lab.gateway
     admins = [u["name"] for u in g.ask("GET", "/api/v1/users")[1]["users"] if u["role"] == "admin"]
@@ -475,4 +492,4 @@ def test_ctl(lab):
 
 
 if __name__ == "__main__":
-    run((test_setup, test_users, test_last_admin, test_every_route, test_crowd, test_tokens, test_nothing_without_entry, test_ctl))
+    run((test_setup, test_users, test_name_anew, test_last_admin, test_every_route, test_crowd, test_tokens, test_nothing_without_entry, test_ctl))
