@@ -42,13 +42,15 @@ static void job_drop_logs(StoreJob *j) {
 }
 
 /* It did not happen, so nobody is told; but what tells of the failure is counted. */
-static void job_drop_news(StoreJob *j) {
-        size_t n = 0;
+static void job_drop_news(StoreJob *j, const StoreJobPart *since) {
+        size_t n = since->n_notes;
 
-        job_drop_events(j);
-        job_drop_logs(j);
-        j->audit = audit_notes_free(j->audit);
-        for (size_t i = 0; i < j->n_notes; i++)
+        while (j->n_events > since->n_events)
+                event_record_free(j->events[--j->n_events]);
+        while (j->n_logs > since->n_logs)
+                log_entry_free(j->logs[--j->n_logs]);
+        audit_notes_cut(&j->audit, since->n_audit);
+        for (size_t i = n; i < j->n_notes; i++)
                 if (j->notes[i].survives)
                         j->notes[n++] = j->notes[i];
         j->n_notes = n;
@@ -111,6 +113,25 @@ int store_job_emit(
         return 0;
 }
 
+int store_job_part_begin(StoreJob *j, Store *s, StoreJobPart *ret) {
+        *ret = (StoreJobPart){
+                .n_events = j->n_events,
+                .n_notes = j->n_notes,
+                .n_logs = j->n_logs,
+                .n_audit = audit_notes_count(j->audit),
+        };
+        return s->ops->savepoint(s);
+}
+
+int store_job_part_keep(Store *s) {
+        return s->ops->savepoint_release(s);
+}
+
+int store_job_part_take_back(StoreJob *j, Store *s, const StoreJobPart *part) {
+        job_drop_news(j, part);
+        return s->ops->savepoint_rollback(s);
+}
+
 /* The job's own failure is its result. < 0: the whole transaction is lost. */
 static int job_run(StoreJob *j, Store *s) {
         int r;
@@ -125,14 +146,14 @@ static int job_run(StoreJob *j, Store *s) {
                         return 0;
                 j->result = r;
         }
-        job_drop_news(j);
+        job_drop_news(j, &(StoreJobPart){});
         return s->ops->savepoint_rollback(s);
 }
 
 /* Nothing of these was kept, up to the end; commit_result: 0 if it did not come to the commit. */
 static void batch_fail(StoreJob *first, const StoreJob *end, int result, int commit_result) {
         for (StoreJob *j = first; j != end; j = j->next) {
-                job_drop_news(j);
+                job_drop_news(j, &(StoreJobPart){});
                 j->result = result;
                 j->commit_result = commit_result;
         }

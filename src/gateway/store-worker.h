@@ -112,3 +112,12 @@ int store_job_note(StoreJob *j, const StoreNote *note);
                 _r < 0 ? _r : store_job_take_log((j), _entry);                                              \
         })
 int store_job_take_log(StoreJob *j, LogEntry *e); /* takes it over, also on failure */
+
+/* In work(): a part of the job that can be taken back alone, with what it wanted to tell. Ends with one of
+ * the two; parts do not overlap. */
+typedef struct StoreJobPart {
+        size_t n_events, n_notes, n_logs, n_audit;
+} StoreJobPart;
+int store_job_part_begin(StoreJob *j, Store *s, StoreJobPart *ret);
+int store_job_part_keep(Store *s);
+int store_job_part_take_back(StoreJob *j, Store *s, const StoreJobPart *part);
