@@ -93,6 +93,8 @@ check_entry(AuditChain *c, json_t *entry, uint64_t seq, const char *hash, bool m
         (void) snprintf(c->head, sizeof(c->head), "%s", hash);
         if (c->wanted_head && streq(c->wanted_head, hash))
                 c->found_head = true;
+        if (streq(json_text(entry, "action"), "audit.lost"))
+                c->lost = seq;
         return 0;
 }
 

@@ -14,6 +14,7 @@ typedef struct AuditChain {
         uint64_t first, last;      /* numbers; 0: nothing was seen yet */
         char head[SHA256_HEX_MAX]; /* hash of the last one */
         bool found_head;
+        uint64_t lost; /* the last entry in which the gateway says that it missed others; 0: none */
         uint64_t bad; /* number of the first entry that is not good, when there is one */
 } AuditChain;
 

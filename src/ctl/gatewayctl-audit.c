@@ -8,11 +8,14 @@
 #include "alloc-util.h"
 #include "audit-chain.h"
 #include "cli-table.h"
+#include "fs-util.h"
 #include "gatewayctl.h"
+#include "hex.h"
 #include "parse-util.h"
 #include "string-util.h"
 
 #define PAGE 1000U
+#define HEAD_FILE_MAX KIB(1)
 #define LIST_LINES 100U
 #define TAIL_LINES 10U
 #define FOLLOW_PAUSE USEC_PER_SEC
@@ -383,11 +386,64 @@ static CliExit print_verdict(const GatewayCtl *c, const Verification *v) {
         return r < 0 ? cli_fail(CLI_ERROR, "Out of memory.") : print_json(c, o);
 }
 
+/* What was the head the last time; *ret NULL: there was none. */
+static CliExit read_noted_head(const char *path, char **ret) {
+        _cleanup_free_ void *data = NULL;
+        char *line;
+        size_t size;
+        int r;
+
+        r = file_read_at(AT_FDCWD, path, HEAD_FILE_MAX, &data, &size);
+        if (r == -ENOENT) {
+                cli_note("%s is not there, so no head was noted yet: next time the end is looked at, too.", path);
+                return CLI_OK;
+        }
+        if (r < 0)
+                return cli_fail(CLI_ERROR, "Cannot read %s: %s", path, strerror(-r));
+        line = data;
+        line[strcspn(line, "\n")] = '\0';
+        if (!hex_is_valid(line, SHA256_SIZE))
+                return cli_fail(CLI_ERROR,
+                                "%s holds no hash; remove it if you know why, and the head is noted anew.",
+                                path);
+        *ret = strdup(line);
+        return *ret ? CLI_OK : cli_fail(CLI_ERROR, "Out of memory.");
+}
+
+static CliExit note_head(const char *path, const char *head) {
+        char line[SHA256_HEX_MAX + 1];
+        int r;
+
+        (void) snprintf(line, sizeof(line), "%s\n", head);
+        r = file_write_atomic_at(AT_FDCWD, path, line, strlen(line), 0600);
+        return r < 0 ? cli_fail(CLI_ERROR, "Cannot write %s: %s", path, strerror(-r)) : CLI_OK;
+}
+
+/* What no chain of hashes can tell by itself. */
+static void print_doubts(const GatewayCtl *c, const AuditChain *k) {
+        if (k->lost > 0)
+                cli_note("Entry %" PRIu64 " says that the gateway missed entries that it had noted: the log was "
+                         "cut off or written anew before, or an older database was restored.",
+                         k->lost);
+        if (!c->audit.head && !c->audit.head_file && !c->audit.from_file)
+                cli_note("Whether the end was cut off, or all of it written anew, cannot be seen from the log "
+                         "alone: give a hash that was noted elsewhere (--head=, --head-file=).");
+}
+
 CliExit gatewayctl_audit_verify(char *const *arguments, void *userdata) {
         GatewayCtl *c = userdata;
         Verification v = { .chain = { .whole = !c->audit.from_file, .wanted_head = c->audit.head } };
+        _cleanup_free_ char *noted = NULL;
         CliExit code, printed;
 
+        if (c->audit.head && c->audit.head_file)
+                return cli_fail(CLI_USAGE, "Say either --head= or --head-file=.");
+        if (c->audit.head_file) {
+                code = read_noted_head(c->audit.head_file, &noted);
+                if (code != CLI_OK)
+                        return code;
+                v.chain.wanted_head = noted;
+        }
         if (c->audit.from_file)
                 code = each_line_of_file(c->audit.from_file, verify_line, &v);
         else
@@ -395,6 +451,11 @@ CliExit gatewayctl_audit_verify(char *const *arguments, void *userdata) {
         if (code == CLI_OK)
                 code = judge(audit_chain_end(&v.chain, &v.why), &v);
         printed = IN_SET(code, CLI_OK, CLI_FAILED) ? print_verdict(c, &v) : CLI_OK;
+        if (code == CLI_OK) {
+                print_doubts(c, &v.chain);
+                if (c->audit.head_file && v.chain.last > 0)
+                        code = note_head(c->audit.head_file, v.chain.head);
+        }
         free(v.why);
         return code != CLI_OK ? code : printed;
 }

@@ -57,6 +57,7 @@ enum {
         OPTION_FORCE,
         OPTION_DATABASE_ONLY,
         OPTION_STATE_DIRECTORY,
+        OPTION_HEAD_FILE,
 };
 
 static int set_output(GatewayCtl *c, const char *value, const char **reterr_why) {
@@ -222,6 +223,8 @@ static int on_option(unsigned id, const char *value, void *userdata, const char 
                 return 0;
         case OPTION_STATE_DIRECTORY:
                 return set_text(&c->backup.state_directory, value, reterr_why);
+        case OPTION_HEAD_FILE:
+                return set_text(&c->audit.head_file, value, reterr_why);
         case OPTION_HEAD:
                 *reterr_why = "64 hexadecimal digits are expected";
                 c->audit.head = value;
@@ -315,7 +318,7 @@ static const CliVerb verbs[] = {
           gatewayctl_audit_list, "What was changed, by whom, newest first" },
         { "audit tail", NULL, 0, 0, BIT(LINES) | BIT(FOLLOW), gatewayctl_audit_tail,
           "The last entries of the audit log, and those to come" },
-        { "audit verify", NULL, 0, 0, BIT(FROM_FILE) | BIT(HEAD), gatewayctl_audit_verify,
+        { "audit verify", NULL, 0, 0, BIT(FROM_FILE) | BIT(HEAD) | BIT(HEAD_FILE), gatewayctl_audit_verify,
           "Was anything changed in the audit log, or taken out of it?" },
         { "audit export", NULL, 0, 0, 0, gatewayctl_audit_export, "The whole audit log, an entry a line" },
         { "backup", "FILE", 1, 1, BIT(FORCE) | BIT(DATABASE_ONLY) | BIT(STATE_DIRECTORY), gatewayctl_backup,
@@ -363,6 +366,7 @@ static const CliOption options[] = {
         { OPTION_FOLLOW, 'f', "follow", NULL, "Go on with what comes, until interrupted" },
         { OPTION_FROM_FILE, 0, "from-file", "FILE", "Verify what audit export wrote" },
         { OPTION_HEAD, 0, "head", "HASH", "There must be an entry with this hash" },
+        { OPTION_HEAD_FILE, 0, "head-file", "FILE", "The same, with the hash that it noted there before" },
         { OPTION_DESCRIPTION, 0, "description", "TEXT", "What it is for" },
         { OPTION_FORCE, 0, "force", NULL, "Replace the file if it is there" },
         { OPTION_DATABASE_ONLY, 0, "database-only", NULL, "Without the CA and its key" },

@@ -32,7 +32,7 @@ struct GatewayCtl {
         unsigned uses;
         usec_t expires_in, timeout;
         struct {
-                const char *actor, *action, *target, *from_file, *head;
+                const char *actor, *action, *target, *from_file, *head, *head_file;
                 usec_t since, until;         /* 0: any */
                 unsigned lines;              /* 0: all */
                 bool has_lines, follow;

@@ -269,10 +269,13 @@ static int emit_group(
                 json_decref(o);
                 o = NULL;
         }
-        log_notice("Group %s (%s) was %s, said %s.", g->name, g->selector, change, j->actor);
         r = store_job_emit(
                         &j->api.job, s, "group", NULL, view_event_text(o), /* progress= */ false,
                         now(CLOCK_REALTIME));
+        if (r >= 0)
+                r = store_job_log(
+                                &j->api.job, LOG_NOTICE, NULL, "MESSAGE=Group %s (%s) was %s, said %s.",
+                                g->name, g->selector, change, j->actor, NULL);
         if (r < 0)
                 return r;
         return api_audit_on(&j->api, s, action, "group", g->name, 1, view_group(g));

@@ -150,9 +150,11 @@ static int relabel_run(ApiJob *a, Store *s) {
                 return r;
         whom = target_describe(&j->request.target);
         if (j->changed > 0)
-                log_notice("Labels of %" PRIu64 " %s were changed (%s), said %s.", j->changed,
-                           j->changed == 1 ? "agent" : "agents", strempty(whom), j->actor);
-        return relabel_answer(j);
+                r = store_job_log(
+                                &a->job, LOG_NOTICE, NULL,
+                                "MESSAGE=Labels of %" PRIu64 " %s were changed (%s), said %s.", j->changed,
+                                j->changed == 1 ? "agent" : "agents", strempty(whom), j->actor, NULL);
+        return r < 0 ? r : relabel_answer(j);
 }
 
 /* Another label may mean another desired version. */

@@ -6,6 +6,7 @@
 #include "log.h"
 #include "people-request.h"
 #include "string-util.h"
+#include "text-list.h"
 #include "view.h"
 
 typedef struct TokenJob {
@@ -14,6 +15,7 @@ typedef struct TokenJob {
         ApiToken token;
         char *secret;                        /* the whole token, shown once */
         char *id, *owner;
+        TextList gone;                       /* ids of all that were deleted */
         json_t *list;                        /* borrowed from the answer */
 } TokenJob;
 
@@ -26,6 +28,7 @@ static void token_job_free(ApiJob *a) {
                 secret_free(j->secret, strlen(j->secret));
         free(j->id);
         free(j->owner);
+        text_list_done(&j->gone);
         api_job_done(a);
         free(j);
 }
@@ -187,7 +190,22 @@ void api_join_tokens_delete(HttpExchange *x, void *userdata) {
 
 /* ---- API tokens ---- */
 
-/* Who owns it may have gone while this waited. */
+/* The token that asks for it may have gone while this waited, and what it made with it. */
+static int check_parent(TokenJob *j, Store *s) {
+        _cleanup_(api_token_done) ApiToken parent = {};
+        int r;
+
+        if (!j->token.parent)
+                return 0;
+        r = s->ops->api_token_get(s, j->token.parent, &parent);
+        if (r == -ENOENT)
+                return api_job_refuse(
+                                &j->api, HTTP_PROBLEM_CONFLICT, NULL,
+                                "The token that this was asked with is gone.");
+        return r;
+}
+
+/* And so may who owns it. */
 static int check_owner(TokenJob *j, Store *s) {
         const char *name = api_token_user(&j->token);
         _cleanup_(user_record_done) UserRecord u = {};
@@ -206,7 +224,9 @@ static int token_create_run(ApiJob *a, Store *s) {
         TokenJob *j = container_of(a, TokenJob, api);
         int r;
 
-        r = check_owner(j, s);
+        r = check_parent(j, s);
+        if (r >= 0)
+                r = check_owner(j, s);
         if (r >= 0)
                 r = s->ops->api_token_put(s, &j->token);
         if (r >= 0)
@@ -257,6 +277,7 @@ static int token_limits(HttpExchange *x, const ApiTokenRequest *q, usec_t expire
 }
 
 static int token_fill(TokenJob *j, HttpExchange *x, ApiTokenRequest *q) {
+        const ApiCaller *c = http_exchange_caller(x);
         usec_t t = now(CLOCK_REALTIME);
         int r;
 
@@ -265,7 +286,12 @@ static int token_fill(TokenJob *j, HttpExchange *x, ApiTokenRequest *q) {
         j->token.created = t;
         j->token.expires = q->expires_in_sec > 0 ? usec_add(t, q->expires_in_sec * USEC_PER_SEC) : 0;
         j->token.description = TAKE_PTR(q->description);
-        r = api_caller_owner(http_exchange_caller(x), &j->token.owner);
+        if (c->kind == CALLER_TOKEN) {
+                j->token.parent = strdup(c->id);
+                if (!j->token.parent)
+                        return -ENOMEM;
+        }
+        r = api_caller_owner(c, &j->token.owner);
         return r < 0 ? r : token_generate("fga1", &j->token.id, &j->secret, &j->token.hash);
 }
 
@@ -344,25 +370,53 @@ void api_own_tokens_list(HttpExchange *x, void *userdata) {
                 submit_own(j, x, userdata);
 }
 
+static int take_gone(const char *id, void *userdata) {
+        return text_list_add(userdata, id);
+}
+
+/* What was deleted, and the ids of what went with it because it had made them. */
+static json_t *view_deletion(const TokenJob *j, const ApiToken *t) {
+        json_t *o = view_api_token(t), *made = json_array();
+        int r = o && made ? 0 : -ENOMEM;
+
+        for (size_t i = 0; i < j->gone.n && r >= 0; i++)
+                if (!streq(j->gone.items[i], t->id) &&
+                    json_array_append_new(made, json_string(j->gone.items[i])) < 0)
+                        r = -ENOMEM;
+        if (r >= 0 && json_array_size(made) > 0)
+                r = json_set_take(o, "made", json_incref(made));
+        json_decref(made);
+        if (r >= 0)
+                return o;
+        json_decref(o);
+        return NULL;
+}
+
+/* With all that it made, whoever has them: nothing is left of a token that got into the wrong hands. */
 static int token_delete_run(ApiJob *a, Store *s) {
         TokenJob *j = container_of(a, TokenJob, api);
         _cleanup_(api_token_done) ApiToken t = {};
-        const char *id = j->id;
+        json_t *detail;
         int r;
 
-        r = s->ops->api_token_get(s, id, &t);
+        r = s->ops->api_token_get(s, j->id, &t);
         if (r == -ENOENT || (r >= 0 && !token_is_meant(j, &t)))
                 return refuse_unknown(a);
         if (r >= 0)
-                r = s->ops->api_token_delete(s, id);
+                r = s->ops->api_token_delete(s, j->id, take_gone, &j->gone);
+        if (r < 0)
+                return r;
         a->status = 204;
-        return r < 0 ? r : audit_token(a, s, "api-token.delete", id, view_api_token(&t));
+        detail = view_deletion(j, &t);
+        return detail ? api_audit_on(a, s, "api-token.delete", "api-token", j->id, j->gone.n, detail) :
+                        -ENOMEM;
 }
 
 static void token_delete_after(ApiJob *a) {
-        const char *id = container_of(a, TokenJob, api)->id;
+        TokenJob *j = container_of(a, TokenJob, api);
 
-        auth_remove(a->gateway->auth, id);
+        for (size_t i = 0; i < j->gone.n; i++)
+                auth_remove(a->gateway->auth, j->gone.items[i]);
         event_ring_wake(a->gateway->events);         /* streams that it opened end */
 }
 

@@ -305,7 +305,7 @@ static int api_begin_idempotent(ApiJob *a) {
                                 "Idempotency-Key must be 1 to %u visible ASCII characters.",
                                 IDEMPOTENCY_KEY_MAX);
         else {
-                r = api_caller_name(http_exchange_caller(x), &actor);
+                r = api_caller_identity(http_exchange_caller(x), &actor);
                 if (r >= 0)
                         r = idempotency_begin(a->gateway->idempotency, x, actor, key, &a->idempotent);
                 if (r >= 0)

@@ -147,7 +147,8 @@ json_t *audit_parse(const AuditRecord *a, bool *ret_consistent) {
         char time[RFC3339_MAX];
         uint64_t seq;
 
-        if (isempty(a->text) || strchr(a->text, '\n') || !hex_is_valid(strempty(a->hash), SHA256_SIZE) ||
+        if (a->damaged || isempty(a->text) || strchr(a->text, '\n') ||
+            !hex_is_valid(strempty(a->hash), SHA256_SIZE) ||
             json_parse(a->text, strlen(a->text), 2 * AUDIT_TEXT_MAX, &entry, NULL) < 0 ||
             !json_is_object(entry))
                 return NULL;

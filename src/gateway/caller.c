@@ -25,6 +25,13 @@ int api_caller_name(const ApiCaller *c, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
+int api_caller_identity(const ApiCaller *c, char **ret) {
+        if (c->kind != CALLER_USER)
+                return api_caller_name(c, ret);
+        *ret = strjoinf("user:%s/%" PRIx64, c->user, c->user_created);
+        return *ret ? 0 : -ENOMEM;
+}
+
 int api_caller_owner(const ApiCaller *c, char **ret) {
         if (!c->user)
                 return api_caller_name(c, ret);

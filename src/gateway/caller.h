@@ -30,5 +30,7 @@ void api_caller_done(ApiCaller *c);
 
 /* As the audit log has it: "user:alice", "token:ID", "anonymous". */
 int api_caller_name(const ApiCaller *c, char **ret);
+/* The same, and of a person also when they were made: another one may get the name one day. */
+int api_caller_identity(const ApiCaller *c, char **ret);
 /* Who owns what it makes: the user behind a token, else the token. */
 int api_caller_owner(const ApiCaller *c, char **ret);

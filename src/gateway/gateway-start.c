@@ -7,6 +7,7 @@
 #include "fs-util.h"
 #include "gateway.h"
 #include "log.h"
+#include "messages.h"
 #include "setup-code.h"
 #include "string-util.h"
 #include "view.h"
@@ -28,6 +29,8 @@ typedef struct PrepareJob {
         size_t n_loaded, n_loaded_allocated;
         uint64_t last_event;
         RegistryMetadata metadata;
+        uint64_t lost_seq; /* of the audit log, with its hash; 0: nothing is */
+        char *lost_hash;
 } PrepareJob;
 
 static int collect_token(ApiToken *t, void *userdata) {
@@ -117,8 +120,11 @@ static int make_admin_token(PrepareJob *j, Store *s) {
         if (r >= 0)
                 r = collect_token(&t, j);
         if (r >= 0)
-                log_notice("Wrote the first API token, with the role admin, to %s/" ADMIN_TOKEN_FILE ".",
-                           j->gateway->conf.state_directory);
+                r = store_job_log(
+                                &j->job, LOG_NOTICE, NULL,
+                                "MESSAGE=Wrote the first API token, with the role admin, to "
+                                "%s/" ADMIN_TOKEN_FILE ".",
+                                j->gateway->conf.state_directory, NULL);
         return r;
 }
 
@@ -151,11 +157,44 @@ static int load_people(PrepareJob *j, Store *s) {
         return setup_code_make(&j->job, s, g->state_fd, t, j->setup_code);
 }
 
+/* What is missing at the end is entered, so that it can be seen for good: the next entry is noted in place
+ * of the lost one. */
+static int check_audit(PrepareJob *j, Store *s) {
+        json_t *detail;
+        int r;
+
+        r = s->ops->audit_lost(s, &j->lost_seq, &j->lost_hash);
+        if (r < 0) /* which was logged; it is no reason to keep a fleet waiting */
+                return IN_SET(r, -EBADMSG, -EACCES, -ENOTSUP, -ELOOP, -EFBIG) ? 0 : r;
+        if (r == 0)
+                return 0;
+        detail = json_object();
+        r = detail ? json_set_u64(detail, "seq", j->lost_seq) : -ENOMEM;
+        if (r >= 0)
+                r = json_set_string(detail, "hash", j->lost_hash);
+        if (r < 0) {
+                json_decref(detail);
+                return r;
+        }
+        return audit_append(&j->job, s, &audit_actor_gateway, "audit.lost", "", 1, detail);
+}
+
+static void tell_lost(const PrepareJob *j) {
+        if (j->lost_hash)
+                log_event(LOG_CRIT, FLEET_MESSAGE_AUDIT_LOST_STR,
+                          "MESSAGE=The audit log was cut off or written anew, or an older database was put "
+                          "in place: it held entry %" PRIu64 " with the hash %s, and does not now.",
+                          j->lost_seq, j->lost_hash, "FLEET_AUDIT_SEQ=%" PRIu64, j->lost_seq,
+                          "FLEET_AUDIT_HASH=%s", j->lost_hash, NULL);
+}
+
 static int prepare_work(StoreJob *job, Store *s) {
         PrepareJob *j = container_of(job, PrepareJob, job);
         int r;
 
-        r = s->ops->agents_all_offline(s);
+        r = check_audit(j, s);
+        if (r >= 0)
+                r = s->ops->agents_all_offline(s);
         if (r >= 0)
                 r = s->ops->api_tokens_each(s, collect_token, j);
         if (r >= 0 && j->n_tokens == 0)
@@ -204,12 +243,14 @@ static void prepare_free(PrepareJob *j) {
         free(j->users);
         free(j->sessions);
         free(j->events);
+        free(j->lost_hash);
         secret_free(j, sizeof(*j));
 }
 
 static void prepare_done(StoreJob *job, int r) {
         PrepareJob *j = container_of(job, PrepareJob, job);
 
+        tell_lost(j);
         if (r >= 0)
                 r = prepare_take(j);
         if (r < 0)

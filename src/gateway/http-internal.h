@@ -12,6 +12,8 @@
 #define HTTP_SILENCE_TIME (60 * USEC_PER_SEC)
 #define HTTP_HEADERS_TIME (15 * USEC_PER_SEC)
 #define HTTP_JSON_TIME (30 * USEC_PER_SEC)
+/* A file has as long as a small body, and what it takes at so many bytes a second. */
+#define HTTP_FILE_RATE KIB(64)
 
 typedef struct HttpConnection HttpConnection;
 

@@ -425,6 +425,17 @@ static void exchange_expect_body(HttpExchange *x) {
         }
 }
 
+/* How long a body may take, which announced its length if it is a file. */
+static usec_t exchange_body_time(const HttpExchange *x) {
+        const char *header = http_exchange_header(x, "Content-Length");
+        uint64_t length;
+
+        if (x->state == EXCHANGE_ANSWERED || x->route->body != HTTP_BODY_FILE ||
+            parse_u64(header, &length) < 0)
+                return HTTP_JSON_TIME;
+        return usec_add(HTTP_JSON_TIME, length / HTTP_FILE_RATE * USEC_PER_SEC);
+}
+
 static void exchange_begin(HttpExchange *x, const char *method) {
         static const char *const no_parameters[] = { NULL };
 
@@ -518,12 +529,7 @@ enum MHD_Result http_exchange_on_access(
                 return MHD_NO;
         if (x->state == EXCHANGE_NEW) {
                 exchange_begin(x, method);
-                /* a file that somebody with a token sends may take its time */
-                http_connection_expect_within(
-                                connection,
-                                x->state != EXCHANGE_ANSWERED && x->route->body == HTTP_BODY_FILE ?
-                                                USEC_INFINITY :
-                                                HTTP_JSON_TIME);
+                http_connection_expect_within(connection, exchange_body_time(x));
                 if (x->state != EXCHANGE_ANSWERED)
                         return MHD_YES;
                 x->discard_body = exchange_body_is_small(x);

@@ -22,7 +22,8 @@ DEFINE_POINTER_CLEANUP(Idempotency, idempotency_free);
 
 bool idempotency_key_is_valid(const char *key);
 
-/* One request with its key, until it is answered. -EBUSY: the same is being worked on. */
+/* One request with its key, until it is answered. actor: api_caller_identity(). -EBUSY: the same is being
+ * worked on. */
 typedef struct IdempotentRequest IdempotentRequest;
 int idempotency_begin(
                 Idempotency *i,

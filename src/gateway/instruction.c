@@ -30,19 +30,20 @@ static int instruction_store(StoreJob *j, Store *s, InstructionRecord *i, bool p
         return store_job_emit(j, s, "update", i->agent, view_event_text(view_instruction(i)), progress, now);
 }
 
-static void instruction_log(const InstructionRecord *i) {
+static int instruction_log(StoreJob *j, const InstructionRecord *i) {
         bool bad = IN_SET(i->phase, UPDATE_PHASE_ROLLED_BACK, UPDATE_PHASE_FAILED, UPDATE_PHASE_TIMED_OUT);
 
-        log_event(bad ? LOG_WARNING : LOG_INFO,
-                  i->phase == UPDATE_PHASE_TIMED_OUT ? FLEET_MESSAGE_LEASE_EXPIRED_STR :
-                                                       FLEET_MESSAGE_UPDATE_PHASE_STR,
-                  "MESSAGE=Agent %s: update to %s: %s%s%s%s%s", i->agent, i->version,
-                  update_phase_title(i->phase), i->verdict != UPDATE_VERDICT_NONE ? ", " : "",
-                  i->verdict != UPDATE_VERDICT_NONE ? update_verdict_to_string(i->verdict) : "",
-                  isempty(i->message) ? "" : ": ", strempty(i->message), "FLEET_AGENT_ID=%s", i->agent,
-                  "FLEET_VERSION=%s", i->version, "FLEET_PHASE=%s", update_phase_to_string(i->phase),
-                  "FLEET_VERDICT=%s", update_verdict_to_string(i->verdict), "FLEET_INSTRUCTION=%s", i->id,
-                  NULL);
+        return store_job_log(
+                        j, bad ? LOG_WARNING : LOG_INFO,
+                        i->phase == UPDATE_PHASE_TIMED_OUT ? FLEET_MESSAGE_LEASE_EXPIRED_STR :
+                                                             FLEET_MESSAGE_UPDATE_PHASE_STR,
+                        "MESSAGE=Agent %s: update to %s: %s%s%s%s%s", i->agent, i->version,
+                        update_phase_title(i->phase), i->verdict != UPDATE_VERDICT_NONE ? ", " : "",
+                        i->verdict != UPDATE_VERDICT_NONE ? update_verdict_to_string(i->verdict) : "",
+                        isempty(i->message) ? "" : ": ", strempty(i->message), "FLEET_AGENT_ID=%s", i->agent,
+                        "FLEET_VERSION=%s", i->version, "FLEET_PHASE=%s", update_phase_to_string(i->phase),
+                        "FLEET_VERDICT=%s", update_verdict_to_string(i->verdict), "FLEET_INSTRUCTION=%s",
+                        i->id, NULL);
 }
 
 int instruction_note_ended(StoreJob *j, const InstructionRecord *i) {
@@ -67,9 +68,7 @@ instruction_set_phase(StoreJob *j, Store *s, InstructionRecord *i, UpdatePhase p
                 r = instruction_note_ended(j, i);
         if (r >= 0)
                 r = s->ops->instruction_phase_put(s, i->number, phase, now);
-        if (r >= 0)
-                instruction_log(i);
-        return r;
+        return r < 0 ? r : instruction_log(j, i);
 }
 
 int instruction_create(

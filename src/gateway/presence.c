@@ -137,13 +137,18 @@ static void merge_hello(AgentRecord *known, AgentRecord *said) {
 
 static int note_clone(ArriveJob *j, Store *s, AgentRecord *a, usec_t t) {
         bool before = a->clone_suspected;
+        int r;
 
         a->clone_suspected = presence_tell_clone(a->session_token, j->token_shown, &a->token_misses);
         if (!a->clone_suspected || before)
                 return 0;
-        log_event(LOG_WARNING, FLEET_MESSAGE_CLONE_SUSPECTED_STR,
-                  "MESSAGE=Two machines connect in turn as agent %s, now from %s; was one of them cloned?",
-                  a->id, j->address, "FLEET_AGENT_ID=%s", a->id, "FLEET_ADDRESS=%s", j->address, NULL);
+        r = store_job_log(
+                        &j->job, LOG_WARNING, FLEET_MESSAGE_CLONE_SUSPECTED_STR,
+                        "MESSAGE=Two machines connect in turn as agent %s, now from %s; was one of them "
+                        "cloned?",
+                        a->id, j->address, "FLEET_AGENT_ID=%s", a->id, "FLEET_ADDRESS=%s", j->address, NULL);
+        if (r < 0)
+                return r;
         return emit_agent(&j->job, s, a, "clone-suspected", t);
 }
 

@@ -258,6 +258,7 @@ void api_token_done(ApiToken *t) {
         free(t->hash);
         free(t->description);
         free(t->owner);
+        free(t->parent);
         *t = (ApiToken){};
 }
 
@@ -278,6 +279,8 @@ int api_token_copy(const ApiToken *t, ApiToken *ret) {
                 r = copy_text(&ret->description, t->description);
         if (r >= 0)
                 r = copy_text(&ret->owner, t->owner);
+        if (r >= 0)
+                r = copy_text(&ret->parent, t->parent);
         if (r < 0)
                 api_token_done(ret);
         return r;

@@ -133,6 +133,7 @@ typedef struct ApiToken {
         usec_t created, expires, last_used;  /* expires 0: never */
         char *description;
         char *owner;                         /* who made it: "user:alice", "token:ID"; NULL: the gateway */
+        char *parent; /* id of the token by which it was made, and with which it goes; NULL: none */
 } ApiToken;
 void api_token_done(ApiToken *t);
 int api_token_copy(const ApiToken *t, ApiToken *ret);
@@ -246,5 +247,6 @@ typedef struct AuditRecord {
         usec_t time;
         char *actor, *action, *target;
         char *text, *hash;                   /* audit.h; the members above are in the text, too */
+        bool damaged; /* one of them goes on behind a NUL, where nobody would look */
 } AuditRecord;
 void audit_record_done(AuditRecord *a);

@@ -20,11 +20,14 @@
 
 #define IDLE_MAX USEC_PER_HOUR
 #define SWEEP_INTERVAL (5 * USEC_PER_MINUTE)
-#define DISK_RESERVE MIB(64)
+#define DISK_RESERVE MIB(64) /* the store's, whatever is uploaded */
+#define ROOM_CHECK MIB(1)    /* written between two looks at what is free */
 
 struct Imports {
         Gateway *gateway;
         Hashmap *imports;                    /* id → Import */
+        uint64_t promised;                   /* bytes that open uploads have announced and not yet written */
+        uint64_t unchecked;                  /* bytes written since the last look at what is free */
         bool committing;
         sd_event_source *sweep_source;
 };
@@ -180,10 +183,24 @@ static bool path_is_good(const char *const *path, size_t n_path) {
         return true;
 }
 
+/* Is there room for this and all that was promised before, and for the store's own growth besides? */
+static int check_room(Import *m, uint64_t length) {
+        uint64_t free_bytes, needed;
+        int r;
+
+        r = fs_free_bytes(m->dir_fd, &free_bytes);
+        if (r < 0)
+                return r;
+        if (__builtin_add_overflow(length, m->owner->promised, &needed) ||
+            __builtin_add_overflow(needed, DISK_RESERVE, &needed))
+                return -ENOSPC;
+        return free_bytes < needed ? -ENOSPC : 0;
+}
+
 int import_upload_new(
                 Import *m, const char *const *path, size_t n_path, uint64_t length, ImportUpload **ret) {
         _cleanup_(import_upload_freep) ImportUpload *u = NULL;
-        uint64_t max, free_bytes;
+        uint64_t max;
         int r;
 
         if (m->committing)
@@ -195,17 +212,16 @@ int import_upload_new(
                 return -EFBIG;
         if (m->n_files >= IMPORT_FILES_MAX)
                 return -E2BIG;
-        r = fs_free_bytes(m->dir_fd, &free_bytes);
+        r = check_room(m, length);
         if (r < 0)
                 return r;
-        if (free_bytes < length + DISK_RESERVE)
-                return -ENOSPC;
 
         u = new0(ImportUpload, 1);
         if (!u)
                 return -ENOMEM;
         *u = (ImportUpload){ .import = m, .fd = -EBADF, .expected = length };
         m->n_uploads++;
+        m->owner->promised += length;
         m->touched = now(CLOCK_BOOTTIME);
         r = make_path(m, path, n_path, &u->path);
         if (r < 0)
@@ -222,11 +238,26 @@ int import_upload_new(
         return 0;
 }
 
+/* Others write to the same disk: what was free when it began may be gone. */
 int import_upload_write(ImportUpload *u, const void *data, size_t size) {
+        Imports *i = u->import->owner;
+        int r;
+
         if (size > u->expected - u->written)
                 return -EFBIG;
+        if (i->unchecked + size >= ROOM_CHECK) {
+                r = check_room(u->import, 0);
+                if (r < 0)
+                        return r;
+                i->unchecked = 0;
+        }
+        r = fd_write_all(u->fd, data, size);
+        if (r < 0)
+                return r;
+        i->unchecked += size;
+        i->promised -= size;
         u->written += size;
-        return fd_write_all(u->fd, data, size);
+        return 0;
 }
 
 int import_upload_finish(ImportUpload *u) {
@@ -257,6 +288,7 @@ ImportUpload *import_upload_free(ImportUpload *u) {
         if (u->temporary)
                 (void) unlinkat(u->import->dir_fd, u->temporary, 0);
         u->import->n_uploads--;
+        u->import->owner->promised -= u->expected - u->written;
         fd_close(u->fd);
         free(u->temporary);
         free(u->path);

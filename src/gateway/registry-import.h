@@ -6,7 +6,7 @@
  * targets into place, then metadata with the timestamp last, then the releases into the store. Until then
  * nothing is served of it, and a crash in between leaves what was served before or a repository that is
  * whole. Loop's thread; the work of a commit is done in steps on the worker's. Bounded: imports open at
- * once, files, sizes, idle time. */
+ * once, files, sizes, idle time; and all uploads together leave the store room to grow. */
 
 #include "audit.h"
 #include "registry.h"
@@ -30,7 +30,7 @@ Import *imports_get(Imports *i, const char *id);
 int import_drop(Import *m);
 
 /* path: the segments below files/. Errors: -EINVAL no such place in a repository, -EFBIG, -E2BIG too many
- * files, -ENOSPC, -EBUSY. The upload ends with import_upload_finish() (the file is there) or _free() (it
+ * files, -ENOSPC (as it is now, with what all uploads have announced), -EBUSY. The upload ends with import_upload_finish() (the file is there) or _free() (it
  * never was). */
 int import_upload_new(
                 Import *m, const char *const *path, size_t n_path, uint64_t length, ImportUpload **ret);

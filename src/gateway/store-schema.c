@@ -174,6 +174,11 @@ static const char *const steps[] = {
         "  PRIMARY KEY (actor, key)) WITHOUT ROWID;"
         "CREATE INDEX idempotency_by_age ON idempotency(created);"
         "CREATE TABLE settings (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;",
+        /* 9: by which token a token was made, as it goes with that one; of older ones the audit log knows */
+        "ALTER TABLE api_tokens ADD COLUMN parent TEXT;"
+        "UPDATE api_tokens SET parent = (SELECT substr(actor, length('token:') + 1) FROM audit"
+        "  WHERE action = 'api-token.create' AND target = 'api-token:' || api_tokens.id AND actor GLOB 'token:*');"
+        "CREATE INDEX api_tokens_by_parent ON api_tokens(parent) WHERE parent IS NOT NULL;",
 };
 
 uint64_t store_schema_version(void) {

@@ -36,6 +36,10 @@ int sqlite_error(SqliteStore *s, int code, const char *what) {
         default:
                 r = -EIO;
         }
+        /* Disk full, an I/O error, no memory: SQLite may take back all of the transaction at once, and would
+         * commit each statement that follows by itself. */
+        if (s->batch && s->lost == 0 && sqlite3_get_autocommit(s->db))
+                s->lost = r;
         return log_debug_errno(
                         r, "SQLite: %s: %s", what, s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(code));
 }
@@ -117,6 +121,8 @@ void query_u64(Query *q, uint64_t value) {
 int query_row(Query *q) {
         int r;
 
+        if (q->error == 0)
+                q->error = q->store->lost;
         if (q->error < 0)
                 return q->error;
         q->next_column = 0;
@@ -144,11 +150,17 @@ int query_run_one(Query *q) {
 }
 
 void query_get_text(Query *q, char **ret) {
-        const char *text = (const char *) sqlite3_column_text(q->stmt, q->next_column++);
-        int r = free_and_strdup(ret, text);
+        (void) query_get_whole_text(q, ret);
+}
 
+bool query_get_whole_text(Query *q, char **ret) {
+        const char *text = (const char *) sqlite3_column_text(q->stmt, q->next_column);
+        int size = sqlite3_column_bytes(q->stmt, q->next_column++), r;
+
+        r = free_and_strdup(ret, text);
         if (r < 0 && q->error == 0)
                 q->error = r;
+        return !text || strlen(text) == (size_t) size;
 }
 
 const char *query_peek_text(Query *q) {

@@ -127,7 +127,7 @@ int sqlite_join_tokens_each(Store *s, store_join_token_t callback, void *userdat
         return r;
 }
 
-#define API_TOKEN_COLUMNS "id, hash, role, created, expires, description, scopes, owner, last_used"
+#define API_TOKEN_COLUMNS "id, hash, role, created, expires, description, scopes, owner, last_used, parent"
 
 static int api_token_read(Query *q, ApiToken *t) {
         _cleanup_free_ char *role = NULL, *scopes = NULL;
@@ -142,6 +142,7 @@ static int api_token_read(Query *q, ApiToken *t) {
         query_get_text(q, &scopes);
         query_get_text(q, &t->owner);
         t->last_used = query_get_u64(q);
+        query_get_text(q, &t->parent);
         t->role = api_role_from_string(role);
         r = query_read(q);
         if (r >= 0)
@@ -169,7 +170,7 @@ int sqlite_api_token_put(Store *s, const ApiToken *t) {
         r = api_scopes_format(t->scopes, &scopes);
         if (r < 0)
                 return r;
-        query_begin(&q, s, "INSERT INTO api_tokens (" API_TOKEN_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?)");
+        query_begin(&q, s, "INSERT INTO api_tokens (" API_TOKEN_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?)");
         query_text(&q, t->id);
         query_text(&q, t->hash);
         query_text(&q, api_role_to_string(t->role));
@@ -179,6 +180,7 @@ int sqlite_api_token_put(Store *s, const ApiToken *t) {
         query_text(&q, scopes);
         query_text(&q, t->owner);
         query_u64(&q, t->last_used);
+        query_text(&q, t->parent);
         r = query_run(&q);
         return r < 0 ? r : 0;
 }
@@ -192,12 +194,23 @@ int sqlite_api_token_seen(Store *s, const char *id, usec_t when) {
         return query_run_one(&q);
 }
 
-int sqlite_api_token_delete(Store *s, const char *id) {
+int sqlite_api_token_delete(Store *s, const char *id, store_id_t callback, void *userdata) {
         _cleanup_query_ Query q = {};
+        bool found = false;
+        int r;
 
-        query_begin(&q, s, "DELETE FROM api_tokens WHERE id = ?");
+        query_begin(&q, s,
+                    "WITH RECURSIVE family (id) AS (VALUES (?) UNION "
+                    "SELECT t.id FROM api_tokens AS t JOIN family ON t.parent = family.id) "
+                    "DELETE FROM api_tokens WHERE id IN (SELECT id FROM family) RETURNING id");
         query_text(&q, id);
-        return query_run_one(&q);
+        while ((r = query_row(&q)) > 0) {
+                found = true;
+                r = callback(query_peek_text(&q), userdata);
+                if (r < 0)
+                        return r;
+        }
+        return r < 0 ? r : found ? 0 : -ENOENT;
 }
 
 int sqlite_api_tokens_delete_of(Store *s, const char *owner, uint64_t *ret_n) {

@@ -3,6 +3,9 @@
 
 #include "alloc-util.h"
 #include "log.h"
+#include "string-util.h"
+
+#define AUDIT_HEAD_SUFFIX ".audit-head"
 
 static void sqlite_close(Store *store) {
         SqliteStore *s = SQLITE_STORE(store);
@@ -10,34 +13,62 @@ static void sqlite_close(Store *store) {
         for (size_t i = 0; i < s->n_statements; i++)
                 (void) sqlite3_finalize(s->statements[i].stmt);
         (void) sqlite3_close_v2(s->db);
+        free(s->audit_head);
         free(s);
 }
 
-static int sqlite_begin(Store *s) {
-        return sqlite_run(SQLITE_STORE(s), "BEGIN IMMEDIATE");
+static int sqlite_begin(Store *store) {
+        SqliteStore *s = SQLITE_STORE(store);
+        int r;
+
+        r = sqlite_run(s, "BEGIN IMMEDIATE");
+        s->batch = r >= 0;
+        return r;
 }
 
-static int sqlite_commit(Store *s) {
-        return sqlite_run(SQLITE_STORE(s), "COMMIT");
+/* Outside of a transaction a savepoint would be one of its own, and releasing it would commit: so none of
+ * these is tried once the transaction is lost. */
+static int sqlite_run_in_batch(Store *store, const char *sql) {
+        SqliteStore *s = SQLITE_STORE(store);
+
+        return s->lost < 0 ? s->lost : sqlite_run(s, sql);
+}
+
+static int sqlite_commit(Store *store) {
+        SqliteStore *s = SQLITE_STORE(store);
+        int r;
+
+        r = sqlite_run_in_batch(store, "COMMIT");
+        if (r < 0)
+                return r;
+        s->batch = false;
+        if (s->audited)
+                sqlite_audit_note_head(s);
+        s->audited = false;
+        return 0;
 }
 
 /* A failed COMMIT may or may not have ended the transaction. */
-static void sqlite_rollback(Store *s) {
-        if (!sqlite3_get_autocommit(SQLITE_STORE(s)->db))
-                (void) sqlite_run(SQLITE_STORE(s), "ROLLBACK");
+static void sqlite_rollback(Store *store) {
+        SqliteStore *s = SQLITE_STORE(store);
+
+        if (!sqlite3_get_autocommit(s->db))
+                (void) sqlite_run(s, "ROLLBACK");
+        s->batch = s->audited = false;
+        s->lost = 0;
 }
 
 static int sqlite_savepoint(Store *s) {
-        return sqlite_run(SQLITE_STORE(s), "SAVEPOINT job");
+        return sqlite_run_in_batch(s, "SAVEPOINT job");
 }
 
 static int sqlite_savepoint_release(Store *s) {
-        return sqlite_run(SQLITE_STORE(s), "RELEASE job");
+        return sqlite_run_in_batch(s, "RELEASE job");
 }
 
 /* Going back to a savepoint leaves it open. */
 static int sqlite_savepoint_rollback(Store *s) {
-        return sqlite_run(SQLITE_STORE(s), "ROLLBACK TO job; RELEASE job");
+        return sqlite_run_in_batch(s, "ROLLBACK TO job; RELEASE job");
 }
 
 static int sqlite_touch(Store *s, usec_t when) {
@@ -157,6 +188,7 @@ static const StoreOps sqlite_ops = {
         .audit_put = sqlite_audit_put,
         .audit_last = sqlite_audit_last,
         .audit_each = sqlite_audit_each,
+        .audit_lost = sqlite_audit_lost,
         .backup_size = sqlite_backup_size,
         .backup_begin = sqlite_backup_begin,
 };
@@ -172,6 +204,9 @@ int store_sqlite_open(const char *path, Store **ret) {
         s->base.ops = &sqlite_ops;
         s->list_limits = (SqliteListLimits){ .few = 5000, .sort = 400, .walk_steps = 500 };
         store = &s->base;
+        s->audit_head = strjoinf("%s" AUDIT_HEAD_SUFFIX, path);
+        if (!s->audit_head)
+                return -ENOMEM;
 
         r = sqlite3_open_v2(
                         path, &s->db,

@@ -23,6 +23,10 @@ typedef struct SqliteStore {
         Store base;
         sqlite3 *db;
         SqliteListLimits list_limits;
+        char *audit_head; /* path of the file that has the last entry's hash; NULL: none */
+        bool audited;     /* within this transaction */
+        bool batch; /* begin() was called, and neither commit() nor rollback() since */
+        int lost;   /* why SQLite has ended the batch's transaction by itself; 0: it has not */
         struct {
                 const char *sql;
                 sqlite3_stmt *stmt;
@@ -56,11 +60,15 @@ int query_run(Query *q); /* to the end; the number of rows that were changed */
 int query_run_one(Query *q);                             /* 0, or -ENOENT when nothing was changed */
 
 void query_get_text(Query *q, char **ret); /* the next column; replaces *ret; NULL stays NULL */
+/* The same; false if the column holds more than a text can: it goes on behind a NUL. */
+bool query_get_whole_text(Query *q, char **ret);
 const char *query_peek_text(Query *q);     /* the next column until the next row; NULL is "" */
 uint64_t query_get_u64(Query *q);
 int query_read(Query *q);                                /* 0, or what went wrong in the query_get_*() */
 
-int sqlite_error(SqliteStore *s, int code, const char *what);   /* as errno; logs at debug */
+/* As errno; logs at debug. Notices when the transaction went with it: from then on every query fails in the
+ * same way, until rollback(). */
+int sqlite_error(SqliteStore *s, int code, const char *what);
 int sqlite_run(SqliteStore *s, const char *sql);                /* several statements, no values */
 
 /* store-schema.c */
@@ -114,7 +122,7 @@ int sqlite_join_tokens_each(Store *s, store_join_token_t callback, void *userdat
 int sqlite_api_token_get(Store *s, const char *id, ApiToken *ret);
 int sqlite_api_token_put(Store *s, const ApiToken *t);
 int sqlite_api_token_seen(Store *s, const char *id, usec_t when);
-int sqlite_api_token_delete(Store *s, const char *id);
+int sqlite_api_token_delete(Store *s, const char *id, store_id_t callback, void *userdata);
 int sqlite_api_tokens_delete_of(Store *s, const char *owner, uint64_t *ret_n);
 int sqlite_api_tokens_each(Store *s, store_api_token_t callback, void *userdata);
 int sqlite_release_put(Store *s, const ReleaseRecord *r);
@@ -182,6 +190,8 @@ int sqlite_setting_put(Store *s, const char *key, const char *value);
 int sqlite_setting_delete(Store *s, const char *key);
 int sqlite_audit_put(Store *s, const AuditRecord *a);
 int sqlite_audit_last(Store *s, uint64_t *ret_seq, char **ret_hash);
+int sqlite_audit_lost(Store *s, uint64_t *ret_seq, char **ret_hash);
+void sqlite_audit_note_head(SqliteStore *s); /* after the commit of an entry */
 int sqlite_backup_size(Store *s, uint64_t *ret);
 int sqlite_backup_begin(Store *s, const char *path, StoreBackup **ret);
 int sqlite_audit_each(Store *s, const AuditFilter *f, store_audit_t callback, void *userdata);

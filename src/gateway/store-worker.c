@@ -33,12 +33,22 @@ static void job_drop_events(StoreJob *j) {
         j->n_events_allocated = 0;
 }
 
+static void job_drop_logs(StoreJob *j) {
+        while (j->n_logs > 0)
+                log_entry_free(j->logs[--j->n_logs]);
+        free(j->logs);
+        j->logs = NULL;
+        j->n_logs_allocated = 0;
+}
+
 /* It did not happen, so nobody is told; but what tells of the failure is counted. */
 static void job_drop_news(StoreJob *j, const StoreJobPart *since) {
         size_t n = since->n_notes;
 
         while (j->n_events > since->n_events)
                 event_record_free(j->events[--j->n_events]);
+        while (j->n_logs > since->n_logs)
+                log_entry_free(j->logs[--j->n_logs]);
         audit_notes_cut(&j->audit, since->n_audit);
         for (size_t i = n; i < j->n_notes; i++)
                 if (j->notes[i].survives)
@@ -53,6 +63,20 @@ int store_job_note(StoreJob *j, const StoreNote *note) {
         if (r < 0)
                 return r;
         j->notes[j->n_notes++] = *note;
+        return 0;
+}
+
+int store_job_take_log(StoreJob *j, LogEntry *e) {
+        int r;
+
+        if (!e)
+                return 0;
+        r = ARRAY_GROW(j->logs, j->n_logs_allocated, j->n_logs + 1);
+        if (r < 0) {
+                log_entry_free(e);
+                return r;
+        }
+        j->logs[j->n_logs++] = e;
         return 0;
 }
 
@@ -93,6 +117,7 @@ int store_job_part_begin(StoreJob *j, Store *s, StoreJobPart *ret) {
         *ret = (StoreJobPart){
                 .n_events = j->n_events,
                 .n_notes = j->n_notes,
+                .n_logs = j->n_logs,
                 .n_audit = audit_notes_count(j->audit),
         };
         return s->ops->savepoint(s);
@@ -107,52 +132,66 @@ int store_job_part_take_back(StoreJob *j, Store *s, const StoreJobPart *part) {
         return s->ops->savepoint_rollback(s);
 }
 
-static void job_run(StoreJob *j, Store *s) {
+/* The job's own failure is its result. < 0: the whole transaction is lost. */
+static int job_run(StoreJob *j, Store *s) {
         int r;
 
-        j->started = now(CLOCK_MONOTONIC);
         r = s->ops->savepoint(s);
-        if (r < 0) {
-                j->result = r;
-                return;
-        }
+        if (r < 0)
+                return r;
         j->result = j->work(j, s);
         if (j->result >= 0) {
                 r = s->ops->savepoint_release(s);
                 if (r >= 0)
-                        return;
+                        return 0;
                 j->result = r;
         }
         job_drop_news(j, &(StoreJobPart){});
-        r = s->ops->savepoint_rollback(s);
-        if (r < 0)
-                (void) log_error_errno(r, "Failed to take back a change in the store: %m");
+        return s->ops->savepoint_rollback(s);
 }
 
-static void batch_run(StoreWorker *w, StoreJob *first) {
+/* Nothing of these was kept, up to the end; commit_result: 0 if it did not come to the commit. */
+static void batch_fail(StoreJob *first, const StoreJob *end, int result, int commit_result) {
+        for (StoreJob *j = first; j != end; j = j->next) {
+                job_drop_news(j, &(StoreJobPart){});
+                j->result = result;
+                j->commit_result = commit_result;
+        }
+}
+
+/* As many jobs as one transaction bears; the first of the others, if there are any. One that loses the
+ * transaction takes those before it along, as they cannot be run twice; those behind it get a new one. */
+static StoreJob *batch_run(StoreWorker *w, StoreJob *first) {
+        StoreJob *last = first, *rest = first;
         Store *s = w->store;
-        StoreJob *last = first;
         int r;
 
         r = s->ops->begin(s);
-        for (StoreJob *j = first; j && r >= 0; j = j->next) {
-                job_run(j, s);
-                j->finished = now(CLOCK_MONOTONIC);
-                last = j;
+        if (r < 0) {
+                batch_fail(first, NULL, r, r);
+                return NULL;
         }
-        if (r >= 0) {
-                r = s->ops->commit(s);
-                last->commit_time = usec_sub(now(CLOCK_MONOTONIC), last->finished);
+        while (rest && r >= 0) {
+                last = rest;
+                rest = last->next;
+                last->started = now(CLOCK_MONOTONIC);
+                r = job_run(last, s);
+                last->finished = now(CLOCK_MONOTONIC);
         }
-        if (r >= 0)
-                return;
-
-        (void) log_debug_errno(r, "Failed to write to the store: %m"); /* the observer's to tell */
-        s->ops->rollback(s);
-        for (StoreJob *j = first; j; j = j->next) {
-                job_drop_news(j, &(StoreJobPart){});
-                j->result = j->commit_result = r;
+        if (r < 0) {
+                (void) log_debug_errno(r, "A job cost the store its transaction: %m");
+                s->ops->rollback(s);
+                batch_fail(first, rest, r, 0);
+                return rest;
         }
+        r = s->ops->commit(s);
+        last->commit_time = usec_sub(now(CLOCK_MONOTONIC), last->finished);
+        if (r < 0) {
+                (void) log_debug_errno(r, "Failed to write to the store: %m"); /* the observer's to tell */
+                s->ops->rollback(s);
+                batch_fail(first, NULL, r, r);
+        }
+        return NULL;
 }
 
 /* The first jobs that may share a transaction, or one that runs alone. NULL: the end. */
@@ -186,7 +225,8 @@ static void *worker_main(void *userdata) {
                         first->result = first->work(first, w->store);
                         first->finished = now(CLOCK_MONOTONIC);
                 } else
-                        batch_run(w, first);
+                        for (StoreJob *rest = first; rest;)
+                                rest = batch_run(w, rest);
                 for (StoreJob *j = first, *next; j; j = next) {
                         next = j->next;      /* once posted it is the loop's */
                         mailbox_post(w->mailbox, &j->item);
@@ -209,6 +249,9 @@ static void job_deliver(MailboxItem *item) {
                 for (size_t i = 0; i < j->n_events; i++)
                         w->on_event(&j->events[i], w->userdata);
         job_drop_events(j);
+        for (size_t i = 0; i < j->n_logs; i++)
+                log_entry_write(j->logs[i]);
+        job_drop_logs(j);
         audit_notes_publish(TAKE_PTR(j->audit));
         j->done(j, j->result);
 }

@@ -5,7 +5,8 @@
  * (work, on the worker's thread) and what to do with the answer (done, on the loop). Jobs run in order of
  * submission. Several jobs that wait share one transaction, each within a savepoint: a burst of statuses
  * costs one fsync, and a job that fails takes only its own changes back. done() is called after the commit,
- * so what it sees is durable; when the commit fails, all of the batch get its error.
+ * so what it sees is durable; when the commit fails, all of the batch get its error. So do those before a
+ * job that loses the transaction (store.h): who is told of a failure can rely on it that nothing was changed.
  *
  * A job is part of what its caller allocated. While it is submitted it belongs to the worker; done() has it
  * back and must free it. work() must not touch anything that the loop may touch meanwhile: give it copies.
@@ -13,6 +14,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "log.h"
 #include "mailbox.h"
 #include "store.h"
 
@@ -49,6 +51,8 @@ struct StoreJob {
         size_t n_events, n_events_allocated;
         /* What it has entered into the audit log: audit.h. The journal hears of it after the commit. */
         AuditNote *audit;
+        LogEntry **logs; /* store_job_log() */
+        size_t n_logs, n_logs_allocated;
         StoreNote *notes;
         size_t n_notes, n_notes_allocated;
 
@@ -99,11 +103,20 @@ int store_job_emit(
                 usec_t time);
 /* In work(): has this counted after the commit, or in any case if it survives. */
 int store_job_note(StoreJob *j, const StoreNote *note);
+/* In work(): says this to the journal after the commit, so that it never tells of what was taken back. As
+ * log_event(); an id of NULL: none. */
+#define store_job_log(j, level, id, ...)                                                                    \
+        ({                                                                                                  \
+                LogEntry *_entry = NULL;                                                                    \
+                int _r = log_entry_new(&_entry, (level), (id), __VA_ARGS__);                                \
+                _r < 0 ? _r : store_job_take_log((j), _entry);                                              \
+        })
+int store_job_take_log(StoreJob *j, LogEntry *e); /* takes it over, also on failure */
 
 /* In work(): a part of the job that can be taken back alone, with what it wanted to tell. Ends with one of
  * the two; parts do not overlap. */
 typedef struct StoreJobPart {
-        size_t n_events, n_notes, n_audit;
+        size_t n_events, n_notes, n_logs, n_audit;
 } StoreJobPart;
 int store_job_part_begin(StoreJob *j, Store *s, StoreJobPart *ret);
 int store_job_part_keep(Store *s);

@@ -97,7 +97,9 @@ struct StoreOps {
         const char *name;
         void (*close)(Store *s);
 
-        /* Transactions, for the worker: one around a batch, a savepoint around each job. */
+        /* Transactions, for the worker: one around a batch, a savepoint around each job. A store may lose
+         * the transaction while a job runs, and all that was done in it, as when the disk is full: then these
+         * and all other operations fail with what cost it, until rollback(). */
         int (*begin)(Store *s);
         int (*commit)(Store *s);
         void (*rollback)(Store *s);
@@ -169,7 +171,9 @@ struct StoreOps {
         int (*api_token_get)(Store *s, const char *id, ApiToken *ret);
         int (*api_token_put)(Store *s, const ApiToken *t);
         int (*api_token_seen)(Store *s, const char *id, usec_t when);
-        int (*api_token_delete)(Store *s, const char *id);
+        /* And those that were made by it, and by those; the callback hears of each, of itself, too, and cannot
+         * end it early. */
+        int (*api_token_delete)(Store *s, const char *id, store_id_t callback, void *userdata);
         int (*api_tokens_delete_of)(Store *s, const char *owner, uint64_t *ret_n);
         int (*api_tokens_each)(Store *s, store_api_token_t callback, void *userdata);
 
@@ -269,6 +273,10 @@ struct StoreOps {
         int (*audit_last)(Store *s, uint64_t *ret_seq, char **ret_hash);
         /* At most f->limit rows are looked at; what is not exact in the filter is the callback's to judge. */
         int (*audit_each)(Store *s, const AuditFilter *f, store_audit_t callback, void *userdata);
+        /* After each commit the number and hash of the newest entry are noted in a second place. 1: the log
+         * does not have that entry any more, so that its end was cut off, or it was written anew. 0: it has,
+         * or nothing is noted. */
+        int (*audit_lost)(Store *s, uint64_t *ret_seq, char **ret_hash);
 
         /* How many bytes a copy of everything takes. */
         int (*backup_size)(Store *s, uint64_t *ret);

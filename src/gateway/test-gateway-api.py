@@ -3,6 +3,7 @@
 """test-gateway-api.py FLEET-GATEWAYD FLEET-RELEASE: the real gateway over HTTPS, with repositories that are signed,
 damaged, incomplete, expired or old, and clients that do not behave."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -249,6 +250,62 @@ def test_import_limits(gateway):
     for p in [path, *more]:
         assert gateway.ask("DELETE", p) == (204, None)
     gateway.problem(404, "not-found", "POST", f"{path}/commit")
+
+
+def _announce(gateway, path, length):
+    connection = gateway.connect()
+    connection.putrequest("PUT", path)
+    connection.putheader("Authorization", f"Bearer {gateway.token}")
+    connection.putheader("Content-Length", str(length))
+    connection.endheaders()
+    return connection
+
+
+def _answer_within(connection, seconds):
+    """The status; None: the gateway waits for the body."""
+    connection.sock.settimeout(seconds)
+    try:
+        return connection.getresponse().status
+    except TimeoutError:
+        return None
+
+
+def test_import_room(gateway):
+    """What open uploads have announced counts as taken, so that together they cannot fill the disk; and none is
+    open for ever."""
+    gateway.stop()
+    before = gateway.config.read_text()
+    gateway.config.write_text(before.replace("TargetSizeMax=64M", f"TargetSizeMax={1 << 50}"))
+    gateway.start()
+    path = gateway.upload({})
+
+    slow, opened = _announce(gateway, f"{path}/files/targets/slow", 1000), time.monotonic()
+    disk = os.statvfs(gateway.state)
+    most = (disk.f_bavail * disk.f_frsize - (64 << 20)) * 2 // 3
+    first = _announce(gateway, f"{path}/files/targets/first", most)
+    assert _answer_within(first, 1) is None
+    second = _announce(gateway, f"{path}/files/targets/second", most)
+    assert _answer_within(second, 10) == 503
+    first.close()
+    for _ in range(100):  # until the gateway has seen that
+        third = _announce(gateway, f"{path}/files/targets/third", most)
+        status = _answer_within(third, 0.5)
+        third.close()
+        if status is None:
+            break
+    assert status is None, status
+
+    # a byte now and then does not keep it open
+    with contextlib.suppress(OSError):
+        while time.monotonic() < opened + 60:
+            slow.send(b"x")
+            time.sleep(1)
+    took = time.monotonic() - opened
+    assert 25 < took < 50, took
+    slow.close()
+    gateway.stop()
+    gateway.config.write_text(before)
+    gateway.start()
 
 
 def test_static(gateway, repository):
@@ -609,6 +666,7 @@ def main():
             (test_imports, (repository,)),
             (test_stranger, (release, folder)),
             (test_import_limits, ()),
+            (test_import_room, ()),
             (test_static, (repository,)),
             (test_people, ()),
             (test_requests, ()),

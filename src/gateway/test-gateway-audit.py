@@ -342,6 +342,9 @@ def test_damage(log, gateway):
         found(n, "damaged")
         assert log.entries(f"?order=asc&limit=1&after={n - 1}")[0]["damaged"]
         assert "(damaged)" in log.ctl("audit", "list", "-n", "0").stdout
+    for column in ("text", "actor", "target"):          # what a C string does not show
+        with log.damaged((f"UPDATE audit SET {column} = CAST({column} || char(0) || 'x' AS TEXT) WHERE seq = ?", n)):
+            found(n, "damaged")
     with log.damaged(("DELETE FROM audit WHERE seq > ?", last - 2)):
         log.ctl("audit", "verify")                      # the rest is whole: that is why the head is told elsewhere
         found(last - 1, "cut off", arguments=[f"--head={head}"])
@@ -365,6 +368,70 @@ def test_killed(log, gateway):
     log.ctl("audit", "verify")
 
 
+def test_lost(log, gateway):
+    """What the gateway itself has noted of the end."""
+    place = gateway.state / "gateway.db.audit-head"
+    log_file = gateway.folder / "log"
+
+    def restart(*statements):
+        gateway.stop()
+        before = len(log_file.read_text())
+        with log.database() as database:
+            for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit'").fetchall():
+                if statements:
+                    database.execute(f"DROP TRIGGER {name}")
+            for statement in statements:
+                database.execute(statement)
+        gateway.start()
+        return log_file.read_text()[before:]
+
+    head = log.entries("?limit=1")[0]
+    assert place.read_text() == f"{head['seq']} {head['hash']}\n"
+    assert place.stat().st_mode & 0o777 == 0o600
+    assert "cut off" not in restart()
+    for statement in ("DELETE FROM audit WHERE seq > 5", "DELETE FROM audit"):
+        head = log.entries("?limit=1")[0]
+        said = restart(statement)
+        assert f"it held entry {head['seq']} with the hash {head['hash']}, and does not now" in said, said
+        (entry,) = log.entries("?action=audit.lost&limit=1")
+        assert entry["entry"]["actor"] == "gateway", entry
+        assert entry["entry"]["detail"] == {"seq": head["seq"], "hash": head["hash"]}, entry
+        done = log.ctl("audit", "verify")
+        assert f"Entry {entry['seq']} says that" in done.stderr, done
+    assert "cut off" not in restart()                   # said once, and entered for good
+
+    place.write_text("nonsense\n")                      # who spoils it does not keep the gateway from starting
+    assert "Failed to read the last hash of the audit log" in restart()
+    place.unlink()
+    restart()
+    assert gateway.ask("POST", "/api/v1/join-tokens", {})[0] == 201
+    head = log.entries("?limit=1")[0]
+    assert place.read_text() == f"{head['seq']} {head['hash']}\n"
+
+
+def test_head_file(log, gateway):
+    """Who verifies again and again need not note the head."""
+    remembered = log.folder / "heads"
+    done = log.ctl("audit", "verify")
+    assert "--head" in done.stderr, done                # not to be seen without
+    head = log.entries("?limit=1")[0]["hash"]
+    first = log.ctl("audit", "verify", f"--head-file={remembered}")
+    assert remembered.read_text() == head + "\n" and remembered.stat().st_mode & 0o777 == 0o600
+    assert "no head was noted" in first.stderr, first
+    assert gateway.ask("POST", "/api/v1/join-tokens", {})[0] == 201
+    again = log.ctl("audit", "verify", f"--head-file={remembered}")
+    assert again.stderr == "" and remembered.read_text() == log.entries("?limit=1")[0]["hash"] + "\n", again
+    kept = remembered.read_text()
+    seq = log.entries("?limit=1")[0]["seq"]
+    with log.damaged(("DELETE FROM audit WHERE seq = ?", seq)):
+        assert "cut off" in log.ctl("audit", "verify", f"--head-file={remembered}", expect=7).stderr
+    assert remembered.read_text() == kept
+    log.ctl("audit", "verify", f"--head-file={remembered}", f"--head={head}", expect=2)
+    remembered.write_text("nonsense\n")
+    assert "nonsense" not in log.ctl("audit", "verify", f"--head-file={remembered}", expect=1).stdout
+    assert remembered.read_text() == "nonsense\n"
+
+
 def main():
     program, release, ctl = (str(Path(a).resolve()) for a in sys.argv[1:4])
     folder = Path(tempfile.mkdtemp(prefix="test-gateway-audit-"))
@@ -382,6 +449,8 @@ def main():
             (test_damage, ()),
             (test_journal, ()),
             (test_killed, ()),
+            (test_head_file, ()),
+            (test_lost, ()),
         ):
             started = time.monotonic()
             test(log, gateway, *arguments)

@@ -172,6 +172,23 @@ def test_users(lab):
     assert entry["detail"] == {"display_name": {"from": "Victor", "to": "V"}} and entry["target"] == "user:victor"
 
 
+def test_name_anew(lab):
+    """Who gets the name of one who is gone does not get the answers to that one's requests."""
+    g, body, key = lab.gateway, {"name": "shared", "selector": "a"}, {"Idempotency-Key": "k1"}
+    for _ in range(2):
+        lab.make_user("ivan", "operator")
+        ivan = lab.browser("ivan")
+        assert ivan.ask("POST", "/api/v1/groups", body, headers=key)[0] == 201
+        assert "Idempotency-Replayed" not in ivan.headers
+        assert ivan.ask("POST", "/api/v1/groups", body, headers=key)[0] == 201
+        assert ivan.headers["Idempotency-Replayed"] == "true"
+        again = lab.browser("ivan")                     # the same person, signed in once more
+        assert again.ask("POST", "/api/v1/groups", body, headers=key)[0] == 201
+        assert again.headers["Idempotency-Replayed"] == "true"
+        assert g.ask("DELETE", "/api/v1/groups/shared")[0] == 204
+        assert g.ask("DELETE", "/api/v1/users/ivan")[0] == 204
+
+
 def test_last_admin(lab):
     g = lab.gateway
     admins = [u["name"] for u in g.ask("GET", "/api/v1/users")[1]["users"] if u["role"] == "admin"]
@@ -324,6 +341,24 @@ def test_tokens(lab):
     assert bearer(g, scoped["token"], "POST", make, {"role": "admin", "scopes": ["tokens"]})[0] == 201
     g.problem(403, "forbidden", "GET", "/api/v1/agents", token=scoped["token"])
 
+    # what a token made goes with it, and what that made; other tokens of the same owner stay
+    leaked = g.ask("POST", make, {"role": "admin"})[1]
+    child2 = by(leaked["token"], {"role": "admin", "expires_in_sec": 3600})[1]
+    grandchild = by(child2["token"], {"role": "viewer", "expires_in_sec": 60})[1]
+    assert child2["parent"] == leaked["id"] and grandchild["parent"] == child2["id"] and "parent" not in mine
+    g.stop()
+    g.start()
+    assert g.ask("DELETE", f"{make}/{leaked['id']}")[0] == 204
+    for gone in (leaked, child2, grandchild):
+        g.problem(401, "unauthenticated", "GET", "/api/v1/me", token=gone["token"])
+    entry = g.ask("GET", f"/api/v1/audit?target=api-token:{leaked['id']}&action=api-token.delete")[1]["entries"][0]["entry"]
+    assert entry["count"] == 3 and sorted(entry["detail"]["made"]) == sorted((child2["id"], grandchild["id"])), entry
+    assert bearer(g, scoped["token"], "GET", "/api/v1/me")[0] == 200
+    g.stop()
+    g.start()
+    for gone in (leaked, child2, grandchild):
+        g.problem(401, "unauthenticated", "GET", "/api/v1/me", token=gone["token"])
+
     # people see and delete their own, admins all
     victor = lab.browser("victor")
     theirs = {t["id"] for t in olga.ask("GET", own)[1]["api_tokens"]}
@@ -458,4 +493,4 @@ def test_ctl(lab):
 
 
 if __name__ == "__main__":
-    run((test_setup, test_users, test_last_admin, test_every_route, test_crowd, test_tokens, test_nothing_without_entry, test_ctl))
+    run((test_setup, test_users, test_name_anew, test_last_admin, test_every_route, test_crowd, test_tokens, test_nothing_without_entry, test_ctl))

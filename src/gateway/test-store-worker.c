@@ -5,6 +5,7 @@
 #include "store-worker.h"
 
 #include <semaphore.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "event-util.h"
@@ -48,6 +49,7 @@ typedef struct Step {
         StoreJob job;
         int result; /* of its work */
         usec_t takes;
+        const char *says;
         bool done, parts;
         int told;
 } Step;
@@ -98,6 +100,10 @@ static int step_work(StoreJob *job, Store *s) {
         Step *step = container_of(job, Step, job);
 
         assert_ok(store_job_note(job, &(StoreNote){ .kind = STORE_NOTE_AUTO_PAUSE, .text = "taken back" }));
+        if (step->says)
+                assert_ok(store_job_log(
+                                job, LOG_NOTICE, NULL, "MESSAGE=Group %s was created.", step->says,
+                                "FLEET_REASON=%i", 1, NULL));
         assert_ok(
                         store_job_note(job, &(StoreNote){ .kind = STORE_NOTE_AUDIT_FAILURE,
                                                           .text = "stays",
@@ -153,6 +159,34 @@ static void test_notes_of_failures(void) {
         run_step(&outside); /* no transaction, no commit */
         assert_se(outside.told == 0 && seen.commit_result == 0 && seen.commit_time == 0 &&
                   seen.n_notes == 2);
+        commit_result = 0;
+}
+
+/* What was written to standard error meanwhile. */
+static char *logged_by(Step *step) {
+        static char text[4096];
+        int file = memfd_create("log", MFD_CLOEXEC), old = dup(STDERR_FILENO);
+        ssize_t n;
+
+        assert_se(file >= 0 && old >= 0 && dup2(file, STDERR_FILENO) >= 0);
+        run_step(step);
+        assert_se(dup2(old, STDERR_FILENO) >= 0);
+        n = pread(file, text, sizeof(text) - 1, 0);
+        assert_se(n >= 0 && close(old) == 0 && close(file) == 0);
+        text[n] = '\0';
+        return text;
+}
+
+/* The journal does not say what did not happen. */
+static void test_logs(void) {
+        Step good = { .says = "good" }, failing = { .says = "failing", .result = -EINVAL },
+             lost = { .says = "lost" };
+
+        assert_se(strstr(logged_by(&good), "Group good was created."));
+        assert_se(good.told == 0 && !strstr(logged_by(&failing), "failing"));
+        commit_result = -ENOSPC;
+        assert_se(!strstr(logged_by(&lost), "lost"));
+        assert_se(failing.told == -EINVAL && lost.told == -ENOSPC);
         commit_result = 0;
 }
 
@@ -261,6 +295,7 @@ int main(void) {
         store_worker_observe(worker, on_job, &seen);
         test_measures();
         test_notes_of_failures();
+        test_logs();
         test_parts();
         test_stall();
         test_probe();

@@ -256,6 +256,11 @@ static void test_releases(Store *s) {
         assert_se(s->ops->artifacts_each(s, count_artifact, &n) == 0 && n == 0);
 }
 
+static int count_id(const char *id, void *userdata) {
+        (*(uint64_t *) userdata)++;
+        return 0;
+}
+
 static void test_tokens(Store *s) {
         JoinToken t = { .id = (char *) "t1",
                         .hash = (char *) "aa",
@@ -297,12 +302,46 @@ static void test_tokens(Store *s) {
         assert_se(s->ops->api_token_get(s, "a1", &token) == 0);
         assert_se(token.scopes == a.scopes && streq(token.owner, "user:alice") && token.last_used == 5);
         assert_se(s->ops->api_token_get(s, "a2", &token) == -ENOENT);
-        uint64_t n;
+        uint64_t n = 0;
         assert_se(s->ops->api_tokens_delete_of(s, "user:alic", &n) == 0 && n == 0);
         assert_se(s->ops->api_tokens_delete_of(s, "user:alice", &n) == 0 && n == 1);
         assert_se(s->ops->api_token_put(s, &a) == 0);
-        assert_se(s->ops->api_token_delete(s, "a1") == 0);
-        assert_se(s->ops->api_token_delete(s, "a1") == -ENOENT);
+        assert_se(s->ops->api_token_delete(s, "a1", count_id, &n) == 0);
+        assert_se(s->ops->api_token_delete(s, "a1", count_id, &n) == -ENOENT);
+}
+
+/* Those that a token made go with it, and no others. */
+static void test_token_family(Store *s) {
+        static const struct {
+                const char *id, *parent;
+        } tokens[] = {
+                { "root", NULL },  { "one", "root" },     { "two", "root" },
+                { "deep", "one" }, { "other", "before" },
+        };
+        uint64_t n = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(tokens); i++) {
+                _cleanup_(api_token_done) ApiToken back = {};
+                ApiToken t = { .id = (char *) tokens[i].id,
+                               .hash = (char *) "bb",
+                               .role = API_ROLE_VIEWER,
+                               .parent = (char *) tokens[i].parent };
+
+                assert_ok(s->ops->api_token_put(s, &t));
+                assert_ok(s->ops->api_token_get(s, t.id, &back));
+                assert_se(streq_ptr(back.parent, t.parent));
+        }
+        assert_ok(s->ops->api_token_delete(s, "two", count_id, &n));
+        assert_se(n == 1);
+        assert_ok(s->ops->api_token_delete(s, "root", count_id, &n));
+        assert_se(n == 4);
+        for (size_t i = 0; i < ELEMENTSOF(tokens); i++) {
+                _cleanup_(api_token_done) ApiToken back = {};
+                bool stays = streq(tokens[i].id, "other");
+
+                assert_se(s->ops->api_token_get(s, tokens[i].id, &back) == (stays ? 0 : -ENOENT));
+        }
+        assert_ok(s->ops->api_token_delete(s, "other", count_id, &n));
 }
 
 static int count_user(UserRecord *u, void *userdata) {
@@ -487,6 +526,34 @@ static void test_old_fleet(void) {
         assert_se(store->ops->join_token_get(store, "t", &t) == 0 && t.uses_left == 1 && !t.agent);
 }
 
+/* Of tokens that are older than the column, the audit log knows by which others they were made. */
+static void test_old_tokens(void) {
+        _cleanup_free_ char *path = db_path("old-tokens.db");
+        _cleanup_(api_token_done) ApiToken by_token = {}, by_user = {};
+        _cleanup_(store_closep) Store *store = NULL;
+        SqliteStore s = {};
+
+        assert_se(sqlite3_open(path, &s.db) == SQLITE_OK);
+        assert_se(store_schema_update_to(&s, 8) == 0);
+        assert_se(sqlite3_exec(s.db,
+                               "INSERT INTO api_tokens (id, hash, role, created, expires) VALUES"
+                               " ('aa', 'h', 'viewer', 1, 0), ('bb', 'h', 'viewer', 1, 0);"
+                               "INSERT INTO audit VALUES"
+                               " (1, 1, 'token:cc', 'api-token.create', 'api-token:aa', '{}', ''),"
+                               " (2, 1, 'user:alice', 'api-token.create', 'api-token:bb', '{}', ''),"
+                               " (3, 1, 'token:cc', 'api-token.delete', 'api-token:bb', '{}', '');",
+                               NULL, NULL, NULL) == SQLITE_OK);
+        for (size_t i = 0; i < s.n_statements; i++)
+                assert_se(sqlite3_finalize(s.statements[i].stmt) == SQLITE_OK);
+        assert_se(sqlite3_close(s.db) == SQLITE_OK);
+
+        assert_ok(store_sqlite_open(path, &store));
+        assert_ok(store->ops->api_token_get(store, "aa", &by_token));
+        assert_streq(by_token.parent, "cc");
+        assert_ok(store->ops->api_token_get(store, "bb", &by_user));
+        assert_se(!by_user.parent);
+}
+
 /* A rollout in mid-flight, with what the first schema that had any kept of it. */
 #define FIRST_WITH_ROLLOUTS 7U
 #define LAST_LIKE_THAT 8U
@@ -620,6 +687,7 @@ int main(void) {
         test_desired(s);
         test_releases(s);
         test_tokens(s);
+        test_token_family(s);
         test_people(s);
         test_keys(s);
         test_events(s);
@@ -627,6 +695,7 @@ int main(void) {
         s = store_close(s);
         test_reopen();
         test_old_fleet();
+        test_old_tokens();
         test_old_rollouts();
         test_migrations();
         assert_se(tree_remove_at(AT_FDCWD, directory) == 0);

@@ -259,6 +259,7 @@ json_t *view_api_token(const ApiToken *t) {
         SET(r, view_set_time(o, "expires", t->expires));
         SET(r, view_set_time(o, "last_used", t->last_used));
         SET(r, set_text(o, "owner", t->owner));
+        SET(r, set_text(o, "parent", t->parent));
         SET(r, set_text(o, "description", t->description));
         return finish(o, r);
 }

@@ -12,10 +12,13 @@
 #include <systemd/sd-journal.h>
 #include <unistd.h>
 
+#include "alloc-util.h"
 #include "string-util.h"
 
 #define LINE_MAX_BYTES 2048
 #define FIELDS_MAX 24
+#define FIELD_MAX_BYTES (LINE_MAX_BYTES / 2)
+#define FIXED_MAX 6
 
 static const char *identifier = "fleet";
 static int max_level = LOG_INFO;
@@ -160,37 +163,124 @@ static bool format_field(const char *format, va_list *ap, char *buffer, size_t s
         return true;
 }
 
-void log_event_internal(int level, const char *file, int line, const char *func, const char *message_id, ...) {
-        char buffers[FIELDS_MAX][LINE_MAX_BYTES / 2], fixed[6][256];
-        struct iovec iov[FIELDS_MAX + ELEMENTSOF(fixed)];
-        int saved = errno, n = 0;
+typedef struct Origin {
+        const char *file, *func; /* static */
+        int line;
+} Origin;
+
+/* Returns how many of the fields could be made. */
+static size_t format_fields(char buffers[static FIELDS_MAX][FIELD_MAX_BYTES], va_list *ap) {
         const char *format;
+        size_t n = 0;
+
+        while (n < FIELDS_MAX && (format = va_arg(*ap, const char *))) {
+                if (!format_field(format, ap, buffers[n], sizeof(buffers[n])))
+                        break; /* the arguments behind an unknown conversion cannot be found */
+                n++;
+        }
+        return n;
+}
+
+/* The fields' iovec has room for what is added. */
+static void
+write_fields(int level, const Origin *origin, const char *message_id, struct iovec *iov, size_t n) {
+        char fixed[FIXED_MAX][256];
+        size_t k = 0;
+
+        if (!to_journal) {
+                if (n > 0)
+                        write_text(level, startswith(iov[0].iov_base, "MESSAGE=") ?: iov[0].iov_base);
+                return;
+        }
+        if (message_id)
+                snprintf(fixed[k++], sizeof(fixed[0]), "MESSAGE_ID=%s", message_id);
+        snprintf(fixed[k++], sizeof(fixed[0]), "PRIORITY=%i", level);
+        snprintf(fixed[k++], sizeof(fixed[0]), "CODE_FILE=%s", origin->file);
+        snprintf(fixed[k++], sizeof(fixed[0]), "CODE_LINE=%i", origin->line);
+        snprintf(fixed[k++], sizeof(fixed[0]), "CODE_FUNC=%s", origin->func);
+        snprintf(fixed[k++], sizeof(fixed[0]), "SYSLOG_IDENTIFIER=%s", identifier);
+        for (size_t i = 0; i < k; i++)
+                iov[n++] = (struct iovec) { fixed[i], strlen(fixed[i]) };
+        (void) sd_journal_sendv(iov, (int) n);
+}
+
+void log_event_internal(int level, const char *file, int line, const char *func, const char *message_id, ...) {
+        char buffers[FIELDS_MAX][FIELD_MAX_BYTES];
+        struct iovec iov[FIELDS_MAX + FIXED_MAX];
+        int saved = errno;
         va_list ap;
+        size_t n;
 
         if (level > max_level)
                 return;
-
         va_start(ap, message_id);
-        while (n < FIELDS_MAX && (format = va_arg(ap, const char *))) {
-                if (!format_field(format, &ap, buffers[n], sizeof(buffers[n])))
-                        break; /* the arguments behind an unknown conversion cannot be found */
-                iov[n] = (struct iovec) { buffers[n], strlen(buffers[n]) };
-                n++;
-        }
+        n = format_fields(buffers, &ap);
         va_end(ap);
-
-        if (to_journal) {
-                snprintf(fixed[0], sizeof(fixed[0]), "MESSAGE_ID=%s", message_id);
-                snprintf(fixed[1], sizeof(fixed[1]), "PRIORITY=%i", level);
-                snprintf(fixed[2], sizeof(fixed[2]), "CODE_FILE=%s", file);
-                snprintf(fixed[3], sizeof(fixed[3]), "CODE_LINE=%i", line);
-                snprintf(fixed[4], sizeof(fixed[4]), "CODE_FUNC=%s", func);
-                snprintf(fixed[5], sizeof(fixed[5]), "SYSLOG_IDENTIFIER=%s", identifier);
-                for (size_t i = 0; i < ELEMENTSOF(fixed); i++)
-                        iov[n++] = (struct iovec) { fixed[i], strlen(fixed[i]) };
-                (void) sd_journal_sendv(iov, n);
-        } else if (n > 0)
-                write_text(level, startswith(buffers[0], "MESSAGE=") ?: buffers[0]);
-
+        for (size_t i = 0; i < n; i++)
+                iov[i] = (struct iovec) { buffers[i], strlen(buffers[i]) };
+        write_fields(level, &(Origin) { file, func, line }, message_id, iov, n);
         errno = saved;
+}
+
+/* ---- for later ---- */
+
+struct LogEntry {
+        int level;
+        Origin origin;
+        const char *message_id;
+        size_t n;
+        char *fields[];
+};
+
+int log_entry_new_internal(
+                LogEntry **ret,
+                int level,
+                const char *file,
+                int line,
+                const char *func,
+                const char *message_id,
+                ...) {
+        char buffers[FIELDS_MAX][FIELD_MAX_BYTES];
+        _cleanup_(log_entry_freep) LogEntry *e = NULL;
+        va_list ap;
+        size_t n;
+
+        *ret = NULL;
+        if (level > max_level)
+                return 0;
+        va_start(ap, message_id);
+        n = format_fields(buffers, &ap);
+        va_end(ap);
+        e = calloc(1, sizeof(LogEntry) + n * sizeof(char *));
+        if (!e)
+                return -ENOMEM;
+        e->level = level;
+        e->origin = (Origin) { file, func, line };
+        e->message_id = message_id;
+        for (; e->n < n; e->n++) {
+                e->fields[e->n] = strdup(buffers[e->n]);
+                if (!e->fields[e->n])
+                        return -ENOMEM;
+        }
+        *ret = TAKE_PTR(e);
+        return 0;
+}
+
+void log_entry_write(const LogEntry *e) {
+        struct iovec iov[FIELDS_MAX + FIXED_MAX];
+        int saved = errno;
+
+        for (size_t i = 0; i < e->n; i++)
+                iov[i] = (struct iovec) { e->fields[i], strlen(e->fields[i]) };
+        write_fields(e->level, &e->origin, e->message_id, iov, e->n);
+        errno = saved;
+}
+
+LogEntry *log_entry_free(LogEntry *e) {
+        if (!e)
+                return NULL;
+        for (size_t i = 0; i < e->n; i++)
+                free(e->fields[i]);
+        free(e);
+        return NULL;
 }

@@ -39,3 +39,21 @@ int log_internal(int level, int error, const char *file, int line, const char *f
  *   log_event(LOG_NOTICE, FLEET_MESSAGE_SWAPPED_STR, "MESSAGE=Switched to %s.", v, "FLEET_VERSION=%s", v, NULL); */
 void log_event_internal(int level, const char *file, int line, const char *func, const char *message_id, ...) _sentinel_;
 #define log_event(level, id, ...) log_event_internal((level), __FILE__, __LINE__, __func__, (id), __VA_ARGS__)
+
+/* The same, made now and written when it is known to be true, on whatever thread; or never. *ret NULL: nobody
+ * wants to know of this level. file, func and the id are static; without an id: NULL. */
+typedef struct LogEntry LogEntry;
+int log_entry_new_internal(
+                LogEntry **ret,
+                int level,
+                const char *file,
+                int line,
+                const char *func,
+                const char *message_id,
+                ...)
+                _sentinel_;
+#define log_entry_new(ret, level, id, ...) \
+        log_entry_new_internal((ret), (level), __FILE__, __LINE__, __func__, (id), __VA_ARGS__)
+void log_entry_write(const LogEntry *e);
+LogEntry *log_entry_free(LogEntry *e);
+DEFINE_POINTER_CLEANUP(LogEntry, log_entry_free);

@@ -310,6 +310,7 @@ function RevokeDialog({ token, path, onClose, onDone }: { token: ApiToken; path:
     >
       <p>
         Whoever uses {token.description ? `“${token.description}”` : <span class="mono">{token.id}</span>} is refused from the next request on.
+        Tokens that were made with it go with it.
       </p>
     </Confirm>
   );

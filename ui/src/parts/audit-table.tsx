@@ -46,6 +46,7 @@ const actions: Record<string, string> = {
   "rollout.retry-failed": "let those that failed try again in",
   "rollout.stop": "stopped",
   "rollout.end": "ended",
+  "audit.lost": "missed the end of the audit log",
 };
 
 function describe(action: string): string {
