@@ -9,6 +9,12 @@
  * long it is not counted as away. */
 #define ROLLOUT_AWAY_AFTER (2 * USEC_PER_MINUTE)
 
+/* A machine on which a version is on trial runs it already, and may yet go back by itself. Its own word ends
+ * the trial; where that stays out, the version is taken to be there for good after twice the time that an
+ * updater waits for a confirmation and soaks (ConfirmTimeoutSec=, SoakSec=), and more. One whose trial lasts
+ * longer is corrected when it says that it went back. */
+#define ROLLOUT_TRIAL (15 * USEC_PER_MINUTE)
+
 /* Of the members of the present batch. */
 typedef struct Batch {
         uint64_t admitted, in_flight, succeeded, failed;
@@ -44,6 +50,12 @@ void member_set(const Step *s, RolloutMember *m, MemberState state, MemberReason
 bool member_may_try_again(const Step *s, const RolloutMember *m);
 usec_t member_retry_pause(const Step *s, const RolloutMember *m);
 bool view_is_away(const Step *s, const RolloutView *v);
+/* Its instruction for this rollout has not ended, or goes on after its lease had. */
+bool view_goes_on(const RolloutView *v);
+bool view_runs_goal(const RolloutMember *m, const RolloutView *v);
+/* When a timed-out agent that is there is judged again: it gets another turn, or has run its goal for long
+ * enough. USEC_INFINITY: not without something that happens. */
+usec_t member_second_chance(const Step *s, const RolloutMember *m, const RolloutView *v);
 
 /* What happened to each since the last step. */
 void step_reconcile(Step *s);

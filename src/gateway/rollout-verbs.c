@@ -63,7 +63,7 @@ int rollout_retry_failed(RolloutProgress *p, RolloutInput *in) {
                 RolloutMember *m = in->members + i;
 
                 if (!member_state_is_failure(m->state) || !in->views[i].exists ||
-                    in->views[i].in_other_rollout)
+                    in->views[i].in_other_rollout || view_goes_on(in->views + i))
                         continue;
                 *m = (RolloutMember){
                         .agent = m->agent,
@@ -87,6 +87,7 @@ int rollout_retry_failed(RolloutProgress *p, RolloutInput *in) {
                 p->state = ROLLOUT_STATE_RUNNING;
                 p->reason = ROLLOUT_REASON_UPDATING;
         }
+        p->waiting_since = 0;
         rollout_count(in->members, in->n, &counts);
         p->failures_base = counts.failures;
         p->admitted_base = minus(counts.admitted, counts.n[MEMBER_STATE_IN_FLIGHT] + (uint64_t) n);

@@ -158,7 +158,7 @@ typedef struct RolloutView {
         bool pinned;
         const char *pinned_version;
         MemberReason desired;  /* NONE, OVERRIDDEN or CONFLICT: what else is desired for it */
-        bool in_other_rollout; /* for the plan */
+        bool in_other_rollout; /* waits or is in flight there: it is never taken back from there */
         bool busy;             /* at an update that did not come from here */
 
         bool has_instruction;
@@ -184,7 +184,7 @@ typedef struct RolloutProgress {
         uint32_t batch;        /* ROLLOUT_BATCH_CANARY, then 1 and so on */
         usec_t batch_opened;   /* first admission in it; 0: none yet */
         usec_t settled;        /* all of it had ended; 0: not yet */
-        usec_t waiting_since;  /* only agents that are away are left; 0: not so */
+        usec_t waiting_since;  /* only agents that are away are left, and nobody was admitted since; 0: not so */
         bool approved;         /* the gate after this batch */
         bool threshold_waived; /* resumed after the success threshold of this batch was missed */
         bool correlation_waived;
@@ -245,8 +245,8 @@ int rollout_resume(RolloutProgress *p, const RolloutCounts *counts, usec_t now);
 int rollout_abort(RolloutProgress *p, usec_t now);
 int rollout_approve(RolloutProgress *p);
 /* Those that failed, rolled back or timed out wait for another turn. The number of them; -EBUSY while it is
- * being aborted; -ENOENT: there is nobody. One that is in another rollout meanwhile (in_other_rollout) is
- * left alone. */
+ * being aborted; -ENOENT: there is nobody. One that is in another rollout meanwhile (in_other_rollout), or
+ * goes on with its update after its lease had ended, is left alone. */
 int rollout_retry_failed(RolloutProgress *p, RolloutInput *in);
 
 /* ---- preview ---- */

@@ -218,7 +218,8 @@ int sqlite_rollout_next_look(Store *s, usec_t *ret) {
         "a.pinned_version, coalesce(a.last_seen, 0), i.number IS NOT NULL, i.phase, i.verdict, i.version, "              \
         "coalesce(i.finished, 0), "                                                                                      \
         "EXISTS (SELECT 1 FROM instructions o WHERE o.agent = m.agent AND o.terminal = 0 AND "                           \
-        "(m.instruction IS NULL OR o.id <> m.instruction))"
+        "(m.instruction IS NULL OR o.id <> m.instruction)), "                                                            \
+        "EXISTS (SELECT 1 FROM rollout_members x WHERE x.agent = m.agent AND x.active = 1 AND x.rollout <> m.rollout)"
 #define MEMBER_FROM                                                                                         \
         " FROM rollout_members m LEFT JOIN agents a ON a.id = m.agent LEFT JOIN instructions i ON i.id = m.instruction "
 
@@ -288,6 +289,7 @@ static int member_read(Query *q, RolloutMemberRecord *r) {
         query_get_text(q, &r->seen.instruction_version);
         v->finished = query_get_u64(q);
         v->busy = query_get_u64(q);
+        v->in_other_rollout = query_get_u64(q);
         k = query_read(q);
         if (k < 0)
                 return k;

@@ -5,6 +5,7 @@
 
 #include "alloc-util.h"
 #include "rollout-fixture.h"
+#include "rollout-internal.h"
 #include "string-util.h"
 
 /* ---- leases, retries ---- */
@@ -43,6 +44,11 @@ static void test_helped(void) {
         fleet_end(&f, 0, UPDATE_PHASE_FAILED, UPDATE_VERDICT_DOWNLOAD_FAILED);
         f.views[0].version = "1.1.0";
         fleet_step(&f);
+        expect_running(&f, RETRY_PAUSE, 1, 0); /* which may be on trial there */
+        assert_se(f.progress.next_look == MORNING + ROLLOUT_TRIAL);
+        fleet_step_at(&f, MORNING + ROLLOUT_TRIAL - 1);
+        expect_running(&f, RETRY_PAUSE, 1, 0);
+        fleet_step_at(&f, MORNING + ROLLOUT_TRIAL);
         expect_completed(&f);
         assert_se(f.members[0].state == SUCCEEDED);
 }
@@ -91,7 +97,7 @@ static void test_timed_out(void) {
         /* and comes back with the version, after the end */
         f.views[1].online = true;
         f.views[1].version = "1.1.0";
-        fleet_step_at(&f, f.now + MINUTE);
+        fleet_step_at(&f, f.now + ROLLOUT_TRIAL);
         assert_se(f.members[1].state == SUCCEEDED && f.progress.state == ROLLOUT_STATE_COMPLETED);
 }
 
@@ -190,6 +196,30 @@ static void test_windows(void) {
         f.spec.emergency = true;
         fleet_step(&f);
         expect_running(&f, FINISHING, 0, 2);
+}
+
+/* There by day, and the window is by night: that is waited for as for anybody who is away, and no longer. */
+static void test_never_in_the_window(void) {
+        _cleanup_fleet_ TestFleet f;
+
+        fleet_init(&f, 1);
+        f.spec.offline_wait = 7 * USEC_PER_DAY;
+        f.spec.windows = new0(RolloutWindow, 1);
+        f.spec.n_windows = 1;
+        f.spec.windows[0] = (RolloutWindow){ .days = 127, .start = 22 * 60, .length = 4 * USEC_PER_HOUR };
+        assert_ok(timezone_load("UTC", &f.spec.windows[0].zone));
+        assert_ok(fleet_plan(&f, NULL));
+        for (usec_t h = 0; f.progress.state == ROLLOUT_STATE_RUNNING; h++) {
+                usec_t hour = (10 + h) % 24;
+
+                f.views[0].online = hour >= 8 && hour < 18;
+                if (f.views[0].online)
+                        f.views[0].last_seen = MORNING + h * USEC_PER_HOUR;
+                fleet_step_at(&f, MORNING + h * USEC_PER_HOUR);
+                assert_se(h < 8 * 24);
+        }
+        expect_completed(&f);
+        assert_se(f.members[0].reason == MEMBER_REASON_OFFLINE);
 }
 
 /* An emergency skips windows, soak and approvals; never the canaries, the limits and the automatic stop. */
@@ -453,6 +483,7 @@ int main(void) {
         test_retry_failed();
         test_offline();
         test_windows();
+        test_never_in_the_window();
         test_emergency();
         test_pause();
         test_pause_by_itself();
