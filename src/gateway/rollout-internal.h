@@ -44,6 +44,13 @@ static inline bool is_share_of(uint64_t part, uint64_t whole, uint32_t share) {
         return part * ROLLOUT_SHARE_ALL >= whole * share;
 }
 
+#define ROLLOUT_RETRY_PAUSE_MAX USEC_PER_HOUR
+
+/* ---- rollout-clock.c ---- */
+
+/* When an agent that is away was there last, for all that is known by this clock. */
+usec_t view_seen(const Step *s, const RolloutView *v);
+
 /* ---- rollout-member.c ---- */
 
 void member_set(const Step *s, RolloutMember *m, MemberState state, MemberReason reason);
@@ -68,5 +75,7 @@ uint64_t batch_size(const Step *s);
 uint32_t batch_success_wanted(const Step *s);
 
 void step_pause(Step *s, RolloutReason reason);
-/* 1: it stopped by itself. */
+/* Did more go wrong than is allowed? 1: yes, and *ret says what. */
+int step_went_wrong(Step *s, RolloutReason *ret);
+/* For the sake of those who wait; there is nothing to be stopped when nobody does. 1: it stopped by itself. */
 int step_stop_if_bad(Step *s);

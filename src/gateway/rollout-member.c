@@ -3,8 +3,6 @@
 #include "rollout-internal.h"
 #include "string-util.h"
 
-#define RETRY_PAUSE_MAX USEC_PER_HOUR
-
 void rollout_count(const RolloutMember *members, size_t n, RolloutCounts *ret) {
         *ret = (RolloutCounts){};
         for (size_t i = 0; i < n; i++) {
@@ -25,7 +23,7 @@ bool view_runs_goal(const RolloutMember *m, const RolloutView *v) {
 }
 
 bool view_is_away(const Step *s, const RolloutView *v) {
-        return !v->exists || (!v->online && usec_sub(s->in->now, v->last_seen) >= ROLLOUT_AWAY_AFTER);
+        return !v->exists || (!v->online && usec_sub(s->in->now, view_seen(s, v)) >= ROLLOUT_AWAY_AFTER);
 }
 
 void member_set(const Step *s, RolloutMember *m, MemberState state, MemberReason reason) {
@@ -42,7 +40,7 @@ static void member_fail(const Step *s, RolloutMember *m, MemberState state, Upda
 }
 
 usec_t member_retry_pause(const Step *s, const RolloutMember *m) {
-        usec_t pause = s->in->spec->retry_pause, most = MAX(RETRY_PAUSE_MAX, pause);
+        usec_t pause = s->in->spec->retry_pause, most = MAX(ROLLOUT_RETRY_PAUSE_MAX, pause);
 
         for (uint32_t i = 1; i < m->attempts && pause < most; i++)
                 pause = usec_add(pause, pause);
@@ -144,8 +142,10 @@ static void reconcile_timed_out(const Step *s, RolloutMember *m, const RolloutVi
 /* It was taken to be well and says now that it went back. */
 static void reconcile_succeeded(const Step *s, RolloutMember *m, const RolloutView *v) {
         if (v->exists && v->has_instruction && v->phase == UPDATE_PHASE_ROLLED_BACK &&
-            !streq_ptr(v->version, m->goal))
+            !streq_ptr(v->version, m->goal)) {
+                m->seen = false; /* as a success, if at all */
                 member_take_end(s, m, v);
+        }
 }
 
 /* Before it got another turn something was said about the one before: it goes on with that after all, or that
@@ -180,22 +180,12 @@ static void reconcile_pending(Step *s, RolloutMember *m, const RolloutView *v) {
                 member_set(s, m, MEMBER_STATE_SKIPPED, why);
 }
 
-/* Times that lie too far ahead were written before a clock was set back; nothing must wait for them. */
-static void forget_future(const Step *s, RolloutMember *m) {
-        usec_t latest = usec_add(s->in->now, MAX(RETRY_PAUSE_MAX, s->in->spec->retry_pause));
-
-        m->admitted = MIN(m->admitted, s->clock);
-        m->not_before = MIN(m->not_before, latest);
-        m->updated = MIN(m->updated, s->in->now);
-}
-
 void step_reconcile(Step *s) {
         for (size_t i = 0; i < s->in->n; i++) {
                 RolloutMember *m = s->in->members + i;
                 const RolloutView *v = s->in->views + i;
 
                 m->instruct = NULL;
-                forget_future(s, m);
                 if (m->state == MEMBER_STATE_PENDING)
                         reconcile_pending(s, m, v);
                 else if (m->state == MEMBER_STATE_IN_FLIGHT)

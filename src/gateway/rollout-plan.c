@@ -313,6 +313,8 @@ int rollout_plan(RolloutInput *in, RolloutView *views, RolloutProgress *ret, con
                 .batch = in->n > 0 && in->members[0].canary ? ROLLOUT_BATCH_CANARY : 1,
                 .started = in->now,
                 .next_look = in->now,
+                .boot = in->boot,
+                .booted = in->booted,
         };
         return 0;
 }

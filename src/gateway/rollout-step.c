@@ -10,12 +10,6 @@ static usec_t min_usec(usec_t a, usec_t b) {
         return MIN(a, b);
 }
 
-usec_t rollout_clock(const RolloutProgress *p, usec_t now) {
-        usec_t t = p->paused_since > 0 ? min_usec(now, p->paused_since) : now;
-
-        return 1 + usec_sub(usec_sub(t, p->started), p->paused_total);
-}
-
 static void wait_for(Step *s, RolloutReason reason, usec_t look) {
         s->p->reason = reason;
         s->p->next_look = look;
@@ -140,7 +134,7 @@ static usec_t next_replacement(const Step *s) {
 
                 if (s->in->members[i].state == MEMBER_STATE_PENDING && s->in->members[i].canary &&
                     !v->online && !view_is_away(s, v))
-                        t = min_usec(t, usec_add(v->last_seen, ROLLOUT_AWAY_AFTER));
+                        t = min_usec(t, usec_add(view_seen(s, v), ROLLOUT_AWAY_AFTER));
         }
         return t;
 }
@@ -176,7 +170,7 @@ static int soak_verdict(const Step *s, usec_t *ret_look) {
                         gone++;
                 else if (!v->online) {
                         missing++;
-                        *ret_look = min_usec(*ret_look, usec_add(v->last_seen, ROLLOUT_AWAY_AFTER));
+                        *ret_look = min_usec(*ret_look, usec_add(view_seen(s, v), ROLLOUT_AWAY_AFTER));
                 }
         }
         if (!is_share_of(s->batch.succeeded - gone, whole, wanted))
@@ -286,6 +280,7 @@ static void admit_one(Step *s, size_t i, const char *hop) {
         m->instruct = hop;
         m->batch = s->p->batch;
         m->admitted = s->clock;
+        m->seen = false;
         m->attempts++;
         if (s->p->batch_opened == 0)
                 s->p->batch_opened = s->clock;
@@ -313,9 +308,16 @@ static uint64_t admit(Step *s, uint64_t room) {
 
 /* ---- waiting for who is away, and the end ---- */
 
-static void finish(Step *s) {
+static int finish(Step *s) {
+        RolloutReason reason = ROLLOUT_REASON_DONE;
+        int r;
+
+        r = step_went_wrong(s, &reason);
+        if (r < 0)
+                return r;
         s->p->state = ROLLOUT_STATE_COMPLETED;
-        wait_for(s, ROLLOUT_REASON_DONE, USEC_INFINITY);
+        wait_for(s, reason, USEC_INFINITY);
+        return 0;
 }
 
 /* Everybody whose turn it is is away, or really everybody. 1: their time was up, and they are skipped; whose
@@ -398,13 +400,14 @@ static int go_on(Step *s, const Waiting *w, usec_t *ret_window) {
 }
 
 /* Nobody waits for a turn: what is left to wait for? */
-static void last_ones(Step *s, const Late *late) {
+static int last_ones(Step *s, const Late *late) {
         if (step_count(s, MEMBER_STATE_IN_FLIGHT) > 0 || late->going_on)
                 wait_for(s, ROLLOUT_REASON_FINISHING, late->chance);
         else if (late->chance != USEC_INFINITY)
                 wait_for(s, ROLLOUT_REASON_RETRY_PAUSE, late->chance);
         else if (!late->awaited || wait_for_offline(s, /* everybody= */ true) > 0)
-                finish(s);
+                return finish(s);
+        return 0;
 }
 
 static int step_running(Step *s) {
@@ -428,23 +431,17 @@ static int step_running(Step *s) {
         if (step_count(s, MEMBER_STATE_PENDING) > 0) {
                 s->p->next_look = min_usec(s->p->next_look, window);
                 s->p->next_look = min_usec(s->p->next_look, late.chance);
-        } else
-                last_ones(s, &late);
-        return 0;
-}
-
-/* What lies ahead was written before the clock was set back. */
-static void forget_future(RolloutProgress *p, usec_t clock) {
-        p->batch_opened = min_usec(p->batch_opened, clock);
-        p->settled = min_usec(p->settled, clock);
-        p->waiting_since = min_usec(p->waiting_since, clock);
+                return 0;
+        }
+        return last_ones(s, &late);
 }
 
 int rollout_step(RolloutProgress *p, const RolloutInput *in, RolloutOutcome *ret) {
-        Step s = { .p = p, .in = in, .out = ret, .clock = rollout_clock(p, in->now) };
+        Step s = { .p = p, .in = in, .out = ret };
 
         *ret = (RolloutOutcome){};
-        forget_future(p, s.clock);
+        rollout_follow_clock(p, in);
+        s.clock = rollout_clock(p, in->now);
         step_reconcile(&s);
         rollout_count(in->members, in->n, &ret->counts);
         step_look_at_batch(&s);

@@ -16,22 +16,28 @@ static void end_pause(RolloutProgress *p, usec_t now) {
         p->paused_since = 0;
 }
 
-/* Whoever resumes has seen the failures: from now on only new ones count. */
-int rollout_resume(RolloutProgress *p, const RolloutCounts *counts, usec_t now) {
+/* Whoever resumes or retries has seen what had ended: from now on only what ends later counts. */
+static void see_what_ended(RolloutInput *in) {
+        for (size_t i = 0; i < in->n; i++) {
+                RolloutMember *m = in->members + i;
+
+                if (m->batch != ROLLOUT_BATCH_NONE && !member_state_is_active(m->state) && !m->seen)
+                        m->seen = m->changed = true;
+        }
+}
+
+int rollout_resume(RolloutProgress *p, RolloutInput *in) {
         if (p->state != ROLLOUT_STATE_PAUSED)
                 return -EBUSY;
+        rollout_follow_clock(p, in);
         if (IN_SET(p->reason, ROLLOUT_REASON_SUCCESS_THRESHOLD, ROLLOUT_REASON_SOAK_FAILED))
                 p->threshold_waived = true;
-        if (p->reason == ROLLOUT_REASON_CORRELATED_FAILURES)
-                p->correlation_waived = true;
-        if (p->reason != ROLLOUT_REASON_OPERATOR) {
-                p->failures_base = counts->failures;
-                p->admitted_base = minus(counts->admitted, counts->n[MEMBER_STATE_IN_FLIGHT]);
-        }
-        end_pause(p, now);
+        if (p->reason != ROLLOUT_REASON_OPERATOR)
+                see_what_ended(in);
+        end_pause(p, in->now);
         p->state = ROLLOUT_STATE_RUNNING;
         p->reason = ROLLOUT_REASON_UPDATING;
-        p->next_look = now;
+        p->next_look = in->now;
         return 0;
 }
 
@@ -52,9 +58,7 @@ int rollout_approve(RolloutProgress *p) {
         return 0;
 }
 
-/* Again only what happens from now on counts, against those who are tried again. */
 int rollout_retry_failed(RolloutProgress *p, RolloutInput *in) {
-        RolloutCounts counts;
         int n = 0;
 
         if (IN_SET(p->state, ROLLOUT_STATE_ABORTING, ROLLOUT_STATE_ABORTED))
@@ -75,6 +79,7 @@ int rollout_retry_failed(RolloutProgress *p, RolloutInput *in) {
                         .admitted = m->admitted,
                         .updated = in->now,
                         .retry = true,
+                        .excused = m->excused,
                         .traits = { m->traits[0], m->traits[1], m->traits[2] },
                         .state = MEMBER_STATE_PENDING,
                         .changed = true,
@@ -88,9 +93,7 @@ int rollout_retry_failed(RolloutProgress *p, RolloutInput *in) {
                 p->reason = ROLLOUT_REASON_UPDATING;
         }
         p->waiting_since = 0;
-        rollout_count(in->members, in->n, &counts);
-        p->failures_base = counts.failures;
-        p->admitted_base = minus(counts.admitted, counts.n[MEMBER_STATE_IN_FLIGHT] + (uint64_t) n);
+        see_what_ended(in);
         p->next_look = in->now;
         return n;
 }

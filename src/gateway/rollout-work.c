@@ -136,9 +136,8 @@ static bool is_news(const RolloutProgress *a, const RolloutProgress *b) {
 static bool progress_differs(const RolloutProgress *a, const RolloutProgress *b) {
         return is_news(a, b) || a->batch_opened != b->batch_opened || a->settled != b->settled ||
                a->waiting_since != b->waiting_since || a->approved != b->approved ||
-               a->threshold_waived != b->threshold_waived ||
-               a->correlation_waived != b->correlation_waived || a->failures_base != b->failures_base ||
-               a->admitted_base != b->admitted_base || a->paused_since != b->paused_since ||
+               a->threshold_waived != b->threshold_waived || a->started != b->started || a->boot != b->boot ||
+               a->booted != b->booted || a->clock_set != b->clock_set || a->paused_since != b->paused_since ||
                a->paused_total != b->paused_total || a->next_look != b->next_look;
 }
 
@@ -209,7 +208,8 @@ finish_record(RolloutContext *c, RolloutSet *set, const RolloutOutcome *o, const
         } else
                 r->finished = 0;
         if (r->progress.state == ROLLOUT_STATE_COMPLETED && before->state == ROLLOUT_STATE_RUNNING &&
-            set->spec.set_desired && r->kind == ROLLOUT_KIND_UPDATE)
+            r->progress.reason == ROLLOUT_REASON_DONE && set->spec.set_desired &&
+            r->kind == ROLLOUT_KIND_UPDATE)
                 return set_desired(c, set);
         return 0;
 }
@@ -377,6 +377,7 @@ static int retry_failed(RolloutContext *c, RolloutSet *set) {
 
 static int verb_run(RolloutContext *c, RolloutSet *set, RolloutVerb verb, uint64_t *ret_concerned) {
         RolloutRecord *r = &set->record;
+        RolloutInput in = rollout_set_input(set, c->fleet, c->now);
         int k;
 
         *ret_concerned = r->counts.n[MEMBER_STATE_PENDING];
@@ -384,7 +385,7 @@ static int verb_run(RolloutContext *c, RolloutSet *set, RolloutVerb verb, uint64
         case ROLLOUT_VERB_PAUSE:
                 return rollout_pause(&r->progress, c->now);
         case ROLLOUT_VERB_RESUME:
-                return rollout_resume(&r->progress, &r->counts, c->now);
+                return rollout_resume(&r->progress, &in);
         case ROLLOUT_VERB_ABORT:
                 return rollout_abort(&r->progress, c->now);
         case ROLLOUT_VERB_APPROVE:

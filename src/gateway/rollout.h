@@ -11,8 +11,11 @@
  * that limits is in there: the cap on those in flight, the number per period, canaries before batches,
  * thresholds, soak, windows, gates.
  *
- * Two clocks: "now" is CLOCK_REALTIME; periods and soaks are counted on the rollout's own clock, which
- * stands still while it is paused, so that an hour of pause does not end an hour of soak. */
+ * Two clocks: "now" is CLOCK_REALTIME; periods, soaks and waits are counted on the rollout's own clock, which
+ * stands still while it is paused, so that an hour of pause does not end an hour of soak. Setting the wall
+ * clock moves it neither way: each step sees by how much the time of the machine's boot has moved with it
+ * (rollout-clock.c). Only what was set while the gateway's machine restarted cannot be told from time that
+ * passed; then the own clock at least never goes back and never stands. Windows are kept by the wall clock. */
 
 #include "phase.h"
 #include "release-path.h"
@@ -31,7 +34,8 @@ RolloutKind rollout_kind_from_string(const char *s);
 
 typedef enum RolloutState {
         ROLLOUT_STATE_RUNNING,
-        ROLLOUT_STATE_PAUSED,   /* by a person or by itself; only a person lets it go on */
+        ROLLOUT_STATE_PAUSED,   /* by a person, or by itself for the sake of those who wait; only a person lets
+                                 * it go on */
         ROLLOUT_STATE_ABORTING, /* nothing new; what is in flight finishes */
         ROLLOUT_STATE_COMPLETED,
         ROLLOUT_STATE_ABORTED,
@@ -55,9 +59,10 @@ typedef enum RolloutReason {
         ROLLOUT_REASON_WAITING_FOR_OFFLINE,
         ROLLOUT_REASON_RETRY_PAUSE,
         ROLLOUT_REASON_OPERATOR,     /* paused or aborted by a person */
-        ROLLOUT_REASON_MAX_FAILURES, /* paused by itself, as are those below */
+        ROLLOUT_REASON_MAX_FAILURES, /* paused by itself, as are those below; completed: it would have been, had
+                                      * anybody been left to be spared */
         ROLLOUT_REASON_SUCCESS_THRESHOLD,
-        ROLLOUT_REASON_CORRELATED_FAILURES,
+        ROLLOUT_REASON_CORRELATED_FAILURES, /* likewise */
         ROLLOUT_REASON_SOAK_FAILED,
         ROLLOUT_REASON_RELEASE_GONE,
         ROLLOUT_REASON_DONE,
@@ -135,6 +140,8 @@ typedef struct RolloutMember {
         UpdateVerdict verdict; /* with MEMBER_REASON_VERDICT */
         bool canary;
         bool retry;     /* an operator asked for another attempt */
+        bool seen;      /* had ended when somebody resumed or retried: counts for no limit any more */
+        bool excused;   /* has what failures had in common that stopped it: no evidence for that any more */
         uint32_t batch; /* in which it was admitted last; ROLLOUT_BATCH_NONE: never */
         uint32_t attempts;
         uint32_t position;                   /* order of admission */
@@ -187,11 +194,12 @@ typedef struct RolloutProgress {
         usec_t waiting_since;  /* only agents that are away are left, and nobody was admitted since; 0: not so */
         bool approved;         /* the gate after this batch */
         bool threshold_waived; /* resumed after the success threshold of this batch was missed */
-        bool correlation_waived;
-        uint64_t failures_base, admitted_base; /* what was there when it was resumed last */
         usec_t started;                        /* CLOCK_REALTIME */
         usec_t paused_since, paused_total;     /* CLOCK_REALTIME and its span */
         usec_t next_look;                      /* CLOCK_REALTIME; USEC_INFINITY: when something happens */
+        uint64_t boot;                         /* by which the times in CLOCK_REALTIME were written: as the input's */
+        usec_t booted;
+        usec_t clock_set; /* CLOCK_REALTIME: when that changed last; nobody is away for longer */
 } RolloutProgress;
 
 /* ---- plan ---- */
@@ -207,6 +215,8 @@ typedef struct RolloutInput {
         size_t n;
         size_t n_traits[_ROLLOUT_TRAIT_MAX];
         usec_t now; /* CLOCK_REALTIME */
+        uint64_t boot; /* names this boot of the gateway's machine */
+        usec_t booted; /* CLOCK_REALTIME: when that was, by the wall clock as it is set now */
 } RolloutInput;
 
 /* Fills in the members' state, reason, canary and position from their goal, traits and views, and the
@@ -236,12 +246,16 @@ int rollout_step(RolloutProgress *p, const RolloutInput *in, RolloutOutcome *ret
 
 /* The rollout's own clock at this moment; never 0. */
 usec_t rollout_clock(const RolloutProgress *p, usec_t now);
+/* Part of every step: makes up for a wall clock that was set since the last. */
+void rollout_follow_clock(RolloutProgress *p, const RolloutInput *in);
 
 /* ---- what people do ---- */
 
 /* 0, or -EBUSY: its state does not allow that. A step follows each of them. */
 int rollout_pause(RolloutProgress *p, usec_t now);
-int rollout_resume(RolloutProgress *p, const RolloutCounts *counts, usec_t now);
+/* After it had paused by itself only what ends from now on counts: of what had ended, each member is marked as
+ * seen, so that good news about it, which may yet come, pay for no failure of others. */
+int rollout_resume(RolloutProgress *p, RolloutInput *in);
 int rollout_abort(RolloutProgress *p, usec_t now);
 int rollout_approve(RolloutProgress *p);
 /* Those that failed, rolled back or timed out wait for another turn. The number of them; -EBUSY while it is

@@ -174,6 +174,16 @@ static const char *const steps[] = {
         "  PRIMARY KEY (actor, key)) WITHOUT ROWID;"
         "CREATE INDEX idempotency_by_age ON idempotency(created);"
         "CREATE TABLE settings (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;",
+        /* 9: which members' ends were seen by whoever resumed a rollout, and which are no evidence any more, one
+         * by one instead of as sums (of a rollout that was resumed before this step nothing counts as seen: it
+         * may stop once more); by which setting of the wall clock a rollout's times were written */
+        "ALTER TABLE rollouts DROP COLUMN failures_base;"
+        "ALTER TABLE rollouts DROP COLUMN admitted_base;"
+        "ALTER TABLE rollouts ADD COLUMN boot INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE rollouts ADD COLUMN booted INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE rollouts ADD COLUMN clock_set INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE rollout_members ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE rollout_members ADD COLUMN excused INTEGER NOT NULL DEFAULT 0;",
 };
 
 uint64_t store_schema_version(void) {

@@ -28,6 +28,7 @@ typedef struct Machine {
         usec_t frees; /* the update that did not come from here ends; USEC_INFINITY: there is none */
         Fate fate;
         bool was_late; /* a lease has ended */
+        bool tried;
 } Machine;
 
 typedef struct Admission {
@@ -46,7 +47,7 @@ typedef struct World {
         unsigned steps, approvals, batches_begun, waivers;
         usec_t unpaused, last_now; /* our own count of the rollout's clock */
         usec_t canaries_ended;     /* on it */
-        uint64_t failures_base, admitted_base;
+        bool settled[MEMBERS_MAX]; /* had ended when a person let it go on */
         bool retried;
 } World;
 
@@ -306,12 +307,11 @@ static bool is_over_limit(const World *w) {
         const RolloutAmount *max = &w->f.spec.max_failures;
         uint64_t failures = 0, admitted = 0;
 
-        for (size_t i = 0; i < w->f.n; i++) {
-                failures += member_state_is_failure(w->f.members[i].state);
-                admitted += w->f.members[i].batch != ROLLOUT_BATCH_NONE;
-        }
-        failures -= MIN(failures, w->failures_base);
-        admitted -= MIN(admitted, w->admitted_base);
+        for (size_t i = 0; i < w->f.n; i++)
+                if (!w->settled[i]) {
+                        failures += member_state_is_failure(w->f.members[i].state);
+                        admitted += w->machines[i].tried;
+                }
         return max->is_share ? failures * ROLLOUT_SHARE_ALL > admitted * max->value : failures > max->value;
 }
 
@@ -345,6 +345,8 @@ static void begin_instruction(World *w, size_t i) {
         while (hit >= w->weights[fate])
                 hit -= w->weights[fate++];
         w->machines[i].fate = fate;
+        w->machines[i].tried = true;
+        w->settled[i] = false;
         w->machines[i].ends = w->f.now + (fate >= FATE_SAYS_NOTHING ? LEASE : 1 + draw(w, 5 * MINUTE));
 }
 
@@ -468,32 +470,27 @@ static void machine_events(World *w) {
                         w->canaries_ended = w->unpaused;
 }
 
-static void resume(World *w) {
-        TestFleet *f = &w->f;
-        RolloutReason reason = f->progress.reason;
-        RolloutCounts c;
+/* What has ended by now is nobody's business any more. */
+static void settle(World *w) {
+        for (size_t i = 0; i < w->f.n; i++)
+                w->settled[i] = w->machines[i].tried && !member_state_is_active(w->f.members[i].state);
+}
 
-        rollout_count(f->members, f->n, &c);
-        w->waivers += reason != ROLLOUT_REASON_OPERATOR;
-        if (reason != ROLLOUT_REASON_OPERATOR) {
-                w->failures_base = c.failures;
-                w->admitted_base = c.admitted - c.n[MEMBER_STATE_IN_FLIGHT];
+static void resume(World *w) {
+        if (w->f.progress.reason != ROLLOUT_REASON_OPERATOR) {
+                w->waivers++;
+                settle(w);
         }
-        assert_ok(rollout_resume(&f->progress, &c, f->now));
+        fleet_resume(&w->f);
 }
 
 static void retry(World *w) {
         RolloutInput in = fleet_input(&w->f);
-        RolloutCounts c;
-        int n;
 
-        n = rollout_retry_failed(&w->f.progress, &in);
-        if (n <= 0)
+        if (rollout_retry_failed(&w->f.progress, &in) <= 0)
                 return;
         w->retried = true;
-        rollout_count(w->f.members, w->f.n, &c);
-        w->failures_base = c.failures;
-        w->admitted_base = c.admitted - MIN(c.admitted, c.n[MEMBER_STATE_IN_FLIGHT] + (uint64_t) n);
+        settle(w);
         for (size_t i = 0; i < w->f.n; i++) /* what was said before is forgotten */
                 if (w->f.members[i].state == MEMBER_STATE_PENDING)
                         w->machines[i].ends = USEC_INFINITY;

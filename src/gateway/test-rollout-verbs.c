@@ -125,7 +125,9 @@ static void test_retry_failed(void) {
         fleet_fail_one(&f);
         expect_running(&f, FINISHING, 0, 2);
         fleet_fail_one(&f); /* two of three: more than half of those that were tried again */
-        expect_paused(&f, MAX_FAILURES, 0, 1);
+        expect_running(&f, FINISHING, 0, 1); /* and nobody is left to be spared */
+        fleet_succeed(&f);
+        fleet_expect(&f, ROLLOUT_STATE_COMPLETED, ROLLOUT_REASON_MAX_FAILURES, 0, 0);
 }
 
 /* ---- who is away ---- */
@@ -247,7 +249,6 @@ static void test_emergency(void) {
 
 static void test_pause(void) {
         _cleanup_fleet_ TestFleet f;
-        RolloutCounts counts;
 
         fleet_init(&f, 10);
         f.spec.batch.amount.value = 5;
@@ -261,8 +262,7 @@ static void test_pause(void) {
         fleet_step_at(&f, MORNING + 60 * MINUTE);
         expect_paused(&f, OPERATOR, 5, 5);
         assert_se(rollout_clock(&f.progress, f.now) == 1 + 4 * MINUTE);
-        rollout_count(f.members, f.n, &counts);
-        assert_ok(rollout_resume(&f.progress, &counts, f.now));
+        fleet_resume(&f);
         fleet_step(&f);
         expect_running(&f, NEXT_BATCH, 5, 5); /* the hour did not count */
         assert_se(f.progress.next_look == MORNING + 66 * MINUTE);
@@ -283,7 +283,7 @@ static void test_pause_by_itself(void) {
         fleet_fail_one(&f);
         expect_paused(&f, MAX_FAILURES, 5, 4);
         f.now += USEC_PER_HOUR;
-        assert_ok(rollout_resume(&f.progress, &f.outcome.counts, f.now));
+        fleet_resume(&f);
         fleet_step(&f);
         expect_running(&f, NEXT_BATCH, 5, 4);
         assert_se(f.progress.next_look == MORNING + 70 * MINUTE);
@@ -291,6 +291,7 @@ static void test_pause_by_itself(void) {
 
 static void test_abort(void) {
         _cleanup_fleet_ TestFleet f;
+        RolloutInput in;
 
         fleet_init(&f, 10);
         f.spec.max_in_flight = 4;
@@ -300,7 +301,8 @@ static void test_abort(void) {
         fleet_step(&f);
         fleet_expect(&f, ROLLOUT_STATE_ABORTING, ROLLOUT_REASON_OPERATOR, 0, 4);
         assert_se(fleet_count(&f, MEMBER_STATE_CANCELLED) == 6);
-        assert_error(rollout_resume(&f.progress, &f.outcome.counts, f.now), EBUSY);
+        in = fleet_input(&f);
+        assert_error(rollout_resume(&f.progress, &in), EBUSY);
         fleet_fail_one(&f);
         fleet_succeed(&f);
         fleet_expect(&f, ROLLOUT_STATE_ABORTED, ROLLOUT_REASON_OPERATOR, 0, 0);
@@ -326,7 +328,6 @@ static void test_abort_between_stones(void) {
 
 static void test_release_gone(void) {
         _cleanup_fleet_ TestFleet f;
-        RolloutCounts counts;
 
         fleet_init(&f, 4);
         f.spec.max_in_flight = 1;
@@ -336,8 +337,7 @@ static void test_release_gone(void) {
         fleet_step(&f);
         expect_paused(&f, RELEASE_GONE, 3, 1); /* nobody was skipped for it */
         f.n_releases = 2;
-        rollout_count(f.members, f.n, &counts);
-        assert_ok(rollout_resume(&f.progress, &counts, f.now));
+        fleet_resume(&f);
         fleet_step(&f);
         expect_running(&f, IN_FLIGHT_LIMIT, 3, 1);
 }
