@@ -30,10 +30,17 @@ typedef struct Step {
         usec_t clock; /* the rollout's own */
         Batch batch;
         bool release_gone;
+        size_t n_missing; /* of those who wait: for whom something is in no release; the last of them and why */
+        RolloutMember *missing;
+        MemberReason missing_why;
 } Step;
 
 static inline uint64_t step_count(const Step *s, MemberState state) {
         return s->out->counts.n[state];
+}
+
+static inline bool rollout_reason_is_missing(MemberReason r) {
+        return IN_SET(r, MEMBER_REASON_REQUIRES_MISSING, MEMBER_REASON_ARCH_MISSING);
 }
 
 static inline uint64_t minus(uint64_t a, uint64_t b) {

@@ -173,11 +173,24 @@ static void reconcile_pending(Step *s, RolloutMember *m, const RolloutView *v) {
         why = rollout_judge(s->in, m, v, &hop);
         if (why == MEMBER_REASON_NOT_RELEASED)
                 s->release_gone = true; /* of all of them: nobody is to be skipped for it */
-        else if (why == MEMBER_REASON_UP_TO_DATE && m->attempts > 0) {
+        else if (rollout_reason_is_missing(why)) {
+                s->n_missing++;
+                s->missing = m;
+                s->missing_why = why;
+        } else if (why == MEMBER_REASON_UP_TO_DATE && m->attempts > 0) {
                 if (v->online && s->in->now >= usec_add(m->updated, ROLLOUT_TRIAL))
                         member_set(s, m, MEMBER_STATE_SUCCEEDED, MEMBER_REASON_NONE);
         } else if (why != MEMBER_REASON_NONE)
                 member_set(s, m, MEMBER_STATE_SKIPPED, why);
+}
+
+/* They all could take part when they joined. One for whom that has changed is odd; several have lost a release
+ * that they need, and nobody is skipped for that before somebody has looked. */
+static void reconcile_missing(Step *s) {
+        if (s->n_missing == 1)
+                member_set(s, s->missing, MEMBER_STATE_SKIPPED, s->missing_why);
+        else if (s->n_missing > 1)
+                s->release_gone = true;
 }
 
 void step_reconcile(Step *s) {
@@ -186,13 +199,16 @@ void step_reconcile(Step *s) {
                 const RolloutView *v = s->in->views + i;
 
                 m->instruct = NULL;
-                if (m->state == MEMBER_STATE_PENDING)
-                        reconcile_pending(s, m, v);
-                else if (m->state == MEMBER_STATE_IN_FLIGHT)
+                if (m->state == MEMBER_STATE_IN_FLIGHT)
                         reconcile_in_flight(s, m, v);
                 else if (m->state == MEMBER_STATE_TIMED_OUT)
                         reconcile_timed_out(s, m, v);
                 else if (m->state == MEMBER_STATE_SUCCEEDED)
                         reconcile_succeeded(s, m, v);
         }
+        /* whoever waits again since a moment ago, too */
+        for (size_t i = 0; i < s->in->n; i++)
+                if (s->in->members[i].state == MEMBER_STATE_PENDING)
+                        reconcile_pending(s, s->in->members + i, s->in->views + i);
+        reconcile_missing(s);
 }

@@ -154,9 +154,10 @@ static bool approval_wanted(const Step *s) {
                                                      s->in->spec->batch.approval;
 }
 
-/* After the soak: is what succeeded still there, with its version? 1: yes; 0: not yet to be told; -1: no. */
+/* After the soak: is what succeeded still there, with its version? An agent that was removed from the gateway
+ * says nothing. 1: yes; 0: not yet to be told; -1: no. */
 static int soak_verdict(const Step *s, usec_t *ret_look) {
-        uint64_t gone = 0, missing = 0, whole = s->batch.succeeded + s->batch.failed;
+        uint64_t gone = 0, missing = 0, removed = 0, succeeded, whole;
         uint32_t wanted = batch_success_wanted(s);
 
         *ret_look = USEC_INFINITY;
@@ -166,16 +167,20 @@ static int soak_verdict(const Step *s, usec_t *ret_look) {
 
                 if (m->state != MEMBER_STATE_SUCCEEDED || !member_is_of_batch(s, m))
                         continue;
-                if (view_is_away(s, v) || (v->online && !streq_ptr(v->version, m->goal)))
+                if (!v->exists)
+                        removed++;
+                else if (view_is_away(s, v) || (v->online && !streq_ptr(v->version, m->goal)))
                         gone++;
                 else if (!v->online) {
                         missing++;
                         *ret_look = min_usec(*ret_look, usec_add(view_seen(s, v), ROLLOUT_AWAY_AFTER));
                 }
         }
-        if (!is_share_of(s->batch.succeeded - gone, whole, wanted))
-                return -1;
-        return is_share_of(s->batch.succeeded - gone - missing, whole, wanted) ? 1 : 0;
+        succeeded = s->batch.succeeded - removed;
+        whole = succeeded + s->batch.failed;
+        if ((whole == 0 && removed > 0 && wanted > 0) || !is_share_of(succeeded - gone, whole, wanted))
+                return -1; /* with nobody left that ran it nothing is known */
+        return is_share_of(succeeded - gone - missing, whole, wanted) ? 1 : 0;
 }
 
 /* 1: over; 0: wait; -1: paused. */

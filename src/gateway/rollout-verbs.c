@@ -26,12 +26,33 @@ static void see_what_ended(RolloutInput *in) {
         }
 }
 
+/* What they need is in no release, somebody has seen that, and lets it go on all the same. */
+static void go_on_without_missing(RolloutInput *in) {
+        for (size_t i = 0; i < in->n; i++) {
+                RolloutMember *m = in->members + i;
+                MemberReason why;
+                const char *hop;
+
+                if (m->state != MEMBER_STATE_PENDING)
+                        continue;
+                why = rollout_judge(in, m, in->views + i, &hop);
+                if (!rollout_reason_is_missing(why))
+                        continue;
+                m->state = MEMBER_STATE_SKIPPED;
+                m->reason = why;
+                m->updated = in->now;
+                m->changed = true;
+        }
+}
+
 int rollout_resume(RolloutProgress *p, RolloutInput *in) {
         if (p->state != ROLLOUT_STATE_PAUSED)
                 return -EBUSY;
         rollout_follow_clock(p, in);
         if (IN_SET(p->reason, ROLLOUT_REASON_SUCCESS_THRESHOLD, ROLLOUT_REASON_SOAK_FAILED))
                 p->threshold_waived = true;
+        if (p->reason == ROLLOUT_REASON_RELEASE_GONE)
+                go_on_without_missing(in);
         if (p->reason != ROLLOUT_REASON_OPERATOR)
                 see_what_ended(in);
         end_pause(p, in->now);

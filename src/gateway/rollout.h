@@ -64,7 +64,7 @@ typedef enum RolloutReason {
         ROLLOUT_REASON_SUCCESS_THRESHOLD,
         ROLLOUT_REASON_CORRELATED_FAILURES, /* likewise */
         ROLLOUT_REASON_SOAK_FAILED,
-        ROLLOUT_REASON_RELEASE_GONE,
+        ROLLOUT_REASON_RELEASE_GONE, /* the goal, or for several what they need to come to it */
         ROLLOUT_REASON_DONE,
         _ROLLOUT_REASON_MAX,
         _ROLLOUT_REASON_INVALID = -EINVAL,
@@ -254,7 +254,8 @@ void rollout_follow_clock(RolloutProgress *p, const RolloutInput *in);
 /* 0, or -EBUSY: its state does not allow that. A step follows each of them. */
 int rollout_pause(RolloutProgress *p, usec_t now);
 /* After it had paused by itself only what ends from now on counts: of what had ended, each member is marked as
- * seen, so that good news about it, which may yet come, pay for no failure of others. */
+ * seen, so that good news about it, which may yet come, pay for no failure of others. After release-gone those
+ * are skipped for whom a stepping stone or a build is still missing; it stops again when the goal itself is. */
 int rollout_resume(RolloutProgress *p, RolloutInput *in);
 int rollout_abort(RolloutProgress *p, usec_t now);
 int rollout_approve(RolloutProgress *p);
