@@ -68,7 +68,7 @@ static int note_batch(RolloutPreview *ret, const RolloutProgress *p, usec_t now,
 /* The rest as fast as what was played. */
 static void guess_end(const RolloutOutcome *o, usec_t begin, usec_t now, uint64_t played, RolloutPreview *ret) {
         uint64_t left = o->counts.n[MEMBER_STATE_PENDING];
-        usec_t each = played > 0 ? (now - begin) / played + 1 : USEC_INFINITY;
+        usec_t each = played > 0 ? (now - begin) / played : USEC_INFINITY;
 
         ret->approximate = true;
         ret->ends = left > 0 && each > (USEC_INFINITY / 2) / left ? USEC_INFINITY : usec_add(now, left * each);
@@ -97,7 +97,8 @@ static void free_busy(RolloutInput *in, RolloutView *views, usec_t end) {
 
 static int
 play(RolloutProgress *p, RolloutInput *in, RolloutView *views, usec_t update_takes, RolloutPreview *ret) {
-        usec_t ends = continue_updates(in, usec_add(in->now, update_takes)), begin = in->now;
+        usec_t ends = continue_updates(in, usec_add(in->now, update_takes)), begin = USEC_INFINITY,
+               most = usec_add(in->now, AHEAD_MAX);
         uint64_t played = 0;
 
         for (uint64_t visits = 0;; visits += in->n + 1) {
@@ -114,6 +115,8 @@ play(RolloutProgress *p, RolloutInput *in, RolloutView *views, usec_t update_tak
                         start_updates(in, views, usec_add(in->now, update_takes));
                         ends = end_updates(in, views);
                 }
+                if (o.admitted_now > 0)
+                        begin = MIN(begin, in->now);
                 played += o.admitted_now;
                 ret->ends = in->now;
                 ret->waiting_offline = o.counts.n[MEMBER_STATE_PENDING];
@@ -127,7 +130,7 @@ play(RolloutProgress *p, RolloutInput *in, RolloutView *views, usec_t update_tak
                 next = MIN(p->next_look, ends);
                 if (next == USEC_INFINITY || next <= in->now) /* nothing will happen any more */
                         return 0;
-                if (visits >= VISITS_MAX || next - begin > AHEAD_MAX) {
+                if (visits >= VISITS_MAX || next > most) {
                         guess_end(&o, begin, in->now, played, ret);
                         return 0;
                 }

@@ -25,9 +25,9 @@ int rollout_work_duration(Store *s, usec_t *ret) {
 
         if (r == -ENOENT) {
                 *ret = UPDATE_TAKES_UNKNOWN;
-                return 0;
+                return 1;
         }
-        return r;
+        return r < 0 ? r : 0;
 }
 
 /* ---- writing what a step has decided ---- */

@@ -25,7 +25,7 @@
 
 typedef enum RolloutKind {
         ROLLOUT_KIND_UPDATE,   /* forward */
-        ROLLOUT_KIND_ROLLBACK, /* each member back to the version it came from */
+        ROLLOUT_KIND_ROLLBACK, /* each member back to the version before (rollout_way_back()) */
         _ROLLOUT_KIND_MAX,
         _ROLLOUT_KIND_INVALID = -EINVAL,
 } RolloutKind;
@@ -227,6 +227,15 @@ int rollout_plan(RolloutInput *in, RolloutView *views, RolloutProgress *ret, con
 /* New members while it runs, by the same rules: those before n_old are left alone. */
 int rollout_plan_more(RolloutInput *in, size_t n_old);
 
+/* A new agent joins when it is known what it runs, no other rollout has it, and it is there or may be waited
+ * for: a reason that passes excludes nobody for good. Until then it is looked at again. */
+bool rollout_may_join(const RolloutSpec *spec, const RolloutView *v);
+
+/* Where a machine goes when it goes back: to the version that it ran before the one that is taken back, which
+ * is the one that it keeps; after a stepping stone that is the stone. One that runs something else is held
+ * against what it came from. */
+const char *rollout_way_back(const char *taken_back, const char *from, const RolloutView *v);
+
 /* May this member take part now, and what would it be sent? NONE, or why not. *ret_hop is NULL for a machine
  * of which nothing is known yet. */
 MemberReason
@@ -278,10 +287,20 @@ typedef struct RolloutPreview {
         usec_t ends;              /* CLOCK_REALTIME, with everybody who is online now */
         uint64_t waiting_offline; /* who are left then */
         bool approvals;           /* waits for people were counted as nothing */
-        bool approximate;         /* the end was computed from the rate, being far away */
+        bool approximate; /* the end was computed from the rate, being far away; or how long an update takes is
+                           * not known yet */
 } RolloutPreview;
 void rollout_preview_done(RolloutPreview *p);
 
 /* Plays a planned rollout to its end, if every update takes that long and succeeds. Works on copies. */
 int rollout_preview(
                 const RolloutProgress *p, const RolloutInput *in, usec_t update_takes, RolloutPreview *ret);
+
+/* rollout-check.c. Refuses a planned rollout that would not end within a year even if everybody were there:
+ * -EINVAL as rollout_spec_settle(). */
+int rollout_check_end(
+                const RolloutProgress *p,
+                const RolloutInput *in,
+                usec_t update_takes,
+                const char **reterr_pointer,
+                char **reterr_detail);
