@@ -223,7 +223,7 @@ def test_gate(gateway):
     assert [b["agents"] for b in plan["preview"]["batches"]] == [2]
     back = gateway.ask("POST", path, {"description": "it eats the disks"}, 201)
     assert back["parent"] == made["id"] and back["version"] == GOAL and count(back)["in-flight"] == 2, back
-    returning = members(gateway, back["id"])
+    returning = members(gateway, back["id"], "&state=in-flight")
     assert {(m["agent"], m["goal"]) for m in returning} == {(m["agent"], m["from"]) for m in updated}
     update = gateway.ask("GET", f"/updates/{returning[0]['update']}")
     assert update["version"] == returning[0]["goal"] and update["from_version"] == GOAL, update
