@@ -37,8 +37,8 @@ static void move_along(RolloutProgress *p, const RolloutInput *in) {
         }
 }
 
-/* By how much is not known when the machine was restarted meanwhile. Then the rollout's clock goes on from the
- * latest time that it has given to anything, and nothing waits for a time that lies too far ahead. */
+/* By how much is not known when the machine was restarted meanwhile. Then the rollout's clock goes on from
+ * the latest time that it has given to anything, and nothing waits for a time that lies too far ahead. */
 static void never_go_back(RolloutProgress *p, const RolloutInput *in) {
         usec_t latest = MAX(MAX(p->batch_opened, p->settled), MAX(p->waiting_since, (usec_t) 1)), t,
                wait = usec_add(in->now, MAX(ROLLOUT_RETRY_PAUSE_MAX, in->spec->retry_pause));

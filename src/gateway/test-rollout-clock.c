@@ -61,7 +61,8 @@ static void test_soak(void) {
                 fleet_succeed(&f);
                 f.now += 59 * MINUTE;
                 set_clock(&f, by * 50 * (int64_t) MINUTE);
-                /* one goes at that moment: seen long ago, or in the future, and away for seconds all the same */
+                /* one goes at that moment: seen long ago, or in the future, and away for seconds all the
+                 * same */
                 f.views[0].online = false;
                 f.views[0].last_seen = f.now - (usec_t) (by * 50 * (int64_t) MINUTE);
                 fleet_step(&f);

@@ -106,6 +106,23 @@ static void test_goes_on(void) {
         assert_se(fleet_count(&f, SUCCEEDED) == 2);
 }
 
+/* Its lease ends again: the pause before another turn begins there. */
+static void test_times_out_twice(void) {
+        _cleanup_fleet_ TestFleet f;
+
+        fleet_timed_out(&f, 1);
+        f.views[0].online = true;
+        f.views[0].phase = UPDATE_PHASE_DOWNLOADING;
+        fleet_step_at(&f, MORNING + 5 * MINUTE);
+        f.now = MORNING + 20 * MINUTE;
+        fleet_end(&f, 0, UPDATE_PHASE_TIMED_OUT, UPDATE_VERDICT_NONE);
+        expect_running(&f, RETRY_PAUSE, 0, 0);
+        assert_se(f.progress.next_look == MORNING + 21 * MINUTE);
+        f.views[0].version = "1.1.0";
+        fleet_step(&f);
+        assert_se(f.progress.next_look == MORNING + 20 * MINUTE + ROLLOUT_TRIAL);
+}
+
 /* A preview of such a rollout ends, and soon. */
 static void test_goes_on_in_preview(void) {
         _cleanup_fleet_ TestFleet f;
@@ -224,6 +241,7 @@ int main(void) {
         test_other_rollout();
         test_trial();
         test_goes_on();
+        test_times_out_twice();
         test_goes_on_in_preview();
         test_goes_on_before_its_turn();
         test_ended_before_its_turn();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Who is drawn and who replaces whom; who joins later; who goes back where to; what the preview says and what
- * is refused because of it. */
+/* Who is drawn and who replaces whom; who joins later; who goes back where to; what the preview says and
+ * what is refused because of it. */
 
 #include "alloc-util.h"
 #include "rollout-fixture.h"
@@ -84,7 +84,9 @@ static void test_may_join(void) {
                 { { .exists = true, .online = true, .version = "1.0.0" }, true, true },
                 { { .exists = true, .version = "1.0.0" }, true, false },
                 { { .exists = true }, false, false }, /* it has never said Hello */
-                { { .exists = true, .online = true, .version = "1.0.0", .in_other_rollout = true }, false, false },
+                { { .exists = true, .online = true, .version = "1.0.0", .in_other_rollout = true },
+                  false,
+                  false },
                 { { .exists = true, .online = true, .version = "1.1.0" }, true, true }, /* and is excluded */
         };
 

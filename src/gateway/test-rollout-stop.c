@@ -188,8 +188,9 @@ static void test_correlated_and_nobody_left(void) {
         assert_ok(fleet_plan(&f, NULL));
         fleet_step(&f);
         for (size_t i = 0; i < f.n; i++)
-                fleet_end(&f, i, f.members[i].traits[ROLLOUT_TRAIT_KERNEL] == 3 ? UPDATE_PHASE_ROLLED_BACK :
-                                                                                   UPDATE_PHASE_SUCCEEDED,
+                fleet_end(&f, i,
+                          f.members[i].traits[ROLLOUT_TRAIT_KERNEL] == 3 ? UPDATE_PHASE_ROLLED_BACK :
+                                                                           UPDATE_PHASE_SUCCEEDED,
                           UPDATE_VERDICT_NONE);
         fleet_expect(&f, ROLLOUT_STATE_COMPLETED, ROLLOUT_REASON_CORRELATED_FAILURES, 0, 0);
 }
@@ -238,7 +239,8 @@ static void test_no_soak_when_waived(void) {
         expect_running(&f, FINISHING, 0, 26);
 }
 
-/* An agent that was removed from the gateway during the soak says nothing; when all are, nothing is known. */
+/* An agent that was removed from the gateway during the soak says nothing; when all are, nothing is known.
+ */
 static void test_removed_in_soak(void) {
         for (unsigned all = 0; all < 2; all++) {
                 _cleanup_fleet_ TestFleet f;
