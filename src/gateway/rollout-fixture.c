@@ -70,6 +70,8 @@ void fleet_step_at(TestFleet *f, usec_t now) {
         RolloutInput in;
 
         f->now = now;
+        for (size_t i = 0; i < f->n; i++) /* as after writing */
+                f->members[i].changed = false;
         in = fleet_input(f);
         assert_ok(rollout_step(&f->progress, &in, &f->outcome));
         for (size_t i = 0; i < f->n; i++)

@@ -114,29 +114,28 @@ static void reconcile_in_flight(const Step *s, RolloutMember *m, const RolloutVi
                 member_take_end(s, m, v);
 }
 
-/* Its lease may have ended a second time, after it had gone on; a time that lies ahead was written by another
- * setting of the clock. */
-static usec_t timed_out_since(const Step *s, const RolloutMember *m, const RolloutView *v) {
-        return v->finished <= s->in->now ? MAX(m->updated, v->finished) : m->updated;
-}
-
 usec_t member_second_chance(const Step *s, const RolloutMember *m, const RolloutView *v) {
         if (!v->exists || !v->online || !v->has_instruction || v->phase != UPDATE_PHASE_TIMED_OUT)
                 return USEC_INFINITY;
         if (view_runs_goal(m, v))
-                return usec_add(timed_out_since(s, m, v), ROLLOUT_TRIAL);
+                return usec_add(m->updated, ROLLOUT_TRIAL);
         if (v->in_other_rollout || !member_may_try_again(s, m))
                 return USEC_INFINITY;
-        return usec_add(timed_out_since(s, m, v), member_retry_pause(s, m));
+        return usec_add(m->updated, member_retry_pause(s, m));
 }
 
 /* The truth may come late. One that goes on with its update after all says so at its end: until then it
  * holds no place, since that was given to another. One that is there and says nothing gets another turn. */
 static void reconcile_timed_out(const Step *s, RolloutMember *m, const RolloutView *v) {
-        if (!v->exists || !v->has_instruction || view_goes_on(v))
+        if (!v->exists || !v->has_instruction)
                 return;
-        if (v->phase != UPDATE_PHASE_TIMED_OUT)
-                member_take_end(s, m, v);
+        if (view_goes_on(v)) {
+                if (m->reason != MEMBER_REASON_NONE)
+                        member_set(s, m, MEMBER_STATE_TIMED_OUT, MEMBER_REASON_NONE);
+                return;
+        }
+        if (v->phase != UPDATE_PHASE_TIMED_OUT || m->reason == MEMBER_REASON_NONE)
+                member_take_end(s, m, v); /* or its lease has ended again */
         else if (s->in->now < member_second_chance(s, m, v))
                 return;
         else if (view_runs_goal(m, v))

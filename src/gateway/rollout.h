@@ -79,7 +79,8 @@ typedef enum MemberState {
         MEMBER_STATE_SUCCEEDED,
         MEMBER_STATE_FAILED,
         MEMBER_STATE_ROLLED_BACK,
-        MEMBER_STATE_TIMED_OUT, /* holds no place; what it says when it returns still counts */
+        MEMBER_STATE_TIMED_OUT, /* holds no place; what it says when it returns still counts. Without a reason:
+                                 * it goes on after all */
         MEMBER_STATE_SKIPPED,   /* could not take part any more when its turn came */
         MEMBER_STATE_CANCELLED, /* the rollout was aborted before its turn */
         MEMBER_STATE_EXCLUDED,  /* could not take part from the beginning: not of the cohort */

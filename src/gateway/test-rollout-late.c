@@ -97,7 +97,7 @@ static void test_goes_on(void) {
         f.views[0].phase = UPDATE_PHASE_DOWNLOADING;
         fleet_step_at(&f, MORNING + 5 * MINUTE);
         expect_running(&f, FINISHING, 0, 1);
-        assert_se(f.progress.next_look == USEC_INFINITY);
+        assert_se(f.progress.next_look == USEC_INFINITY && f.members[0].reason == MEMBER_REASON_NONE);
         fleet_succeed(&f);
         expect_running(&f, FINISHING, 0, 0);
         assert_se(f.members[0].state == TIMED_OUT && f.progress.next_look == USEC_INFINITY);
@@ -121,6 +121,7 @@ static void test_times_out_twice(void) {
         f.views[0].version = "1.1.0";
         fleet_step(&f);
         assert_se(f.progress.next_look == MORNING + 20 * MINUTE + ROLLOUT_TRIAL);
+        assert_se(f.members[0].reason == MEMBER_REASON_VERDICT);
 }
 
 /* A preview of such a rollout ends, and soon. */
@@ -199,6 +200,45 @@ static void test_waited_for(void) {
         assert_se(g.members[0].state == TIMED_OUT);
 }
 
+/* For named canaries everybody waits; that is not the time for which the others are waited for. */
+static void test_each_has_its_time(void) {
+        _cleanup_fleet_ TestFleet f;
+
+        fleet_init(&f, 3);
+        assert_ok(strv_extend(&f.spec.canary.ids, "a000001"));
+        f.spec.canary.success = 0;
+        f.spec.canary.approval = true;
+        f.spec.offline_wait = USEC_PER_HOUR;
+        assert_ok(fleet_plan(&f, NULL));
+        f.views[0].online = false;
+        fleet_step(&f);
+        expect_running(&f, WAITING_FOR_OFFLINE, 3, 0);
+        fleet_step_at(&f, MORNING + USEC_PER_HOUR);
+        expect_running(&f, AWAITING_APPROVAL, 2, 0);
+        assert_se(f.members[0].state == MEMBER_STATE_SKIPPED);
+        f.views[1].online = f.views[2].online = false;
+        assert_ok(rollout_approve(&f.progress));
+        fleet_step_at(&f, MORNING + 2 * USEC_PER_HOUR);
+        expect_running(&f, WAITING_FOR_OFFLINE, 2, 0);
+        fleet_step_at(&f, MORNING + 3 * USEC_PER_HOUR);
+        expect_completed(&f);
+}
+
+/* Nor is what was waited before somebody asked for another turn. */
+static void test_retried_has_its_time(void) {
+        _cleanup_fleet_ TestFleet f;
+        RolloutInput in;
+
+        fleet_timed_out(&f, 1);
+        fleet_step_at(&f, MORNING + USEC_PER_HOUR);
+        expect_completed(&f);
+        in = fleet_input(&f);
+        assert_se(rollout_retry_failed(&f.progress, &in) == 1);
+        fleet_step(&f);
+        expect_running(&f, WAITING_FOR_OFFLINE, 1, 0);
+        assert_se(f.progress.next_look == MORNING + 2 * USEC_PER_HOUR);
+}
+
 /* That a stepping stone was reached is no abortion. */
 static void test_stone_after_the_end(void) {
         for (unsigned aborted = 0; aborted < 2; aborted++) {
@@ -246,6 +286,8 @@ int main(void) {
         test_goes_on_before_its_turn();
         test_ended_before_its_turn();
         test_waited_for();
+        test_each_has_its_time();
+        test_retried_has_its_time();
         test_stone_after_the_end();
         test_retry_leaves_alone();
         return 0;

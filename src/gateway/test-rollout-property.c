@@ -96,8 +96,8 @@ static void check_first_batch(World *w, usec_t clock) {
                         continue;
                 canaries++;
                 /* but for one whose lease had ended, which then counts as a failure, and which came back
-                 * since */
-                check(w, !member_state_is_active(m->state) || m->batch != ROLLOUT_BATCH_CANARY ||
+                 * since; and one for which a person asked for another turn */
+                check(w, !member_state_is_active(m->state) || m->batch != ROLLOUT_BATCH_CANARY || m->retry ||
                                          w->machines[i].was_late);
                 check(w, m->batch != ROLLOUT_BATCH_NONE || m->state == MEMBER_STATE_SKIPPED);
                 well += m->state == MEMBER_STATE_SUCCEEDED;

@@ -357,8 +357,44 @@ static void test_seen_is_no_evidence(void) {
         fleet_step(&f);
         expect_paused(&f, MAX_FAILURES, 120, 77);
         fleet_resume(&f);
-        fleet_succeed(&f);
+        for (size_t i = 0; i < f.n; i++)
+                if (f.members[i].state == IN_FLIGHT && f.members[i].traits[ROLLOUT_TRAIT_KERNEL] == 0) {
+                        f.views[i].phase = UPDATE_PHASE_SUCCEEDED;
+                        f.views[i].version = "1.1.0";
+                }
+        fleet_step(&f);
         assert_se(f.progress.state == ROLLOUT_STATE_RUNNING);
+}
+
+/* What was let pass is let pass when it is tried again, too. */
+static void test_retried_is_excused(void) {
+        _cleanup_fleet_ TestFleet f;
+        RolloutInput in;
+
+        fleet_alike(&f, 80);
+        f.n_traits[ROLLOUT_TRAIT_KERNEL] = 4;
+        for (size_t i = 0; i < f.n; i++)
+                f.members[i].traits[ROLLOUT_TRAIT_KERNEL] = (uint32_t) (i % 4);
+        f.views[0].online = false; /* somebody is left to be spared */
+        assert_ok(fleet_plan(&f, NULL));
+        fleet_step(&f);
+        for (size_t i = 0; i < f.n && f.progress.state == ROLLOUT_STATE_RUNNING; i++)
+                if (f.members[i].state == IN_FLIGHT)
+                        fleet_end(&f, i,
+                                  f.members[i].traits[ROLLOUT_TRAIT_KERNEL] == 3 ? UPDATE_PHASE_ROLLED_BACK :
+                                                                                   UPDATE_PHASE_SUCCEEDED,
+                                  UPDATE_VERDICT_CRASHED);
+        assert_se(f.progress.reason == ROLLOUT_REASON_CORRELATED_FAILURES);
+        in = fleet_input(&f);
+        assert_se(rollout_retry_failed(&f.progress, &in) == 3);
+        fleet_resume(&f);
+        fleet_step(&f);
+        for (size_t i = 0; i < f.n; i++)
+                if (f.members[i].retry) {
+                        assert_se(f.members[i].state == IN_FLIGHT);
+                        fleet_end(&f, i, UPDATE_PHASE_ROLLED_BACK, UPDATE_VERDICT_CRASHED);
+                        assert_se(f.progress.state == ROLLOUT_STATE_RUNNING && fleet_count(&f, PENDING) > 0);
+                }
 }
 
 /* ---- releases that go ---- */
@@ -450,6 +486,7 @@ int main(void) {
         test_another_correlation();
         test_the_others_fail_too();
         test_seen_is_no_evidence();
+        test_retried_is_excused();
         test_stone_gone();
         test_arch_gone();
         test_gone_at_the_stone();
