@@ -9,6 +9,7 @@
 #include "api.h"
 #include "hex.h"
 #include "parse-util.h"
+#include "rollout-park.h"
 #include "string-util.h"
 #include "version.h"
 #include "view-rollout.h"
@@ -17,6 +18,7 @@
 #define LIMIT_MAX 1000U
 #define BATCHES_SHOWN 1000U
 #define CURSOR_MAX 128U
+#define OFFSET_MAX 10000000U
 
 typedef struct RolloutsJob {
         ApiJob api;
@@ -123,7 +125,7 @@ static int take_rollout(RolloutRecord *r, void *userdata) {
                 j->more = true;
                 return 1;
         }
-        v = view_rollout(r);
+        v = view_rollout_listed(r);
         j->last = r->id;
         return v && json_array_append_new(j->list, v) >= 0 ? 0 : -ENOMEM;
 }
@@ -294,7 +296,7 @@ static int add_preview(json_t *o, RolloutsJob *j, Store *s) {
         json_t *v;
         int r;
 
-        if (j->set.record.progress.state != ROLLOUT_STATE_RUNNING)
+        if (j->set.record.progress.state != ROLLOUT_STATE_RUNNING || j->set.unreadable)
                 return 0;
         r = rollout_work_duration(s, &takes);
         assumed = r > 0;
@@ -309,6 +311,14 @@ static int add_preview(json_t *o, RolloutsJob *j, Store *s) {
         return r;
 }
 
+static int show_damaged(json_t *o, const RolloutCounts *c) {
+        int r = json_set_u64(o, "matched", c->cohort + c->n[MEMBER_STATE_EXCLUDED]);
+
+        if (r >= 0)
+                r = json_set_take(o, "batches", json_array());
+        return r < 0 ? r : json_set_take(o, "causes", json_array());
+}
+
 static int show_run(ApiJob *a, Store *s) {
         RolloutsJob *j = container_of(a, RolloutsJob, api);
         int r;
@@ -319,12 +329,14 @@ static int show_run(ApiJob *a, Store *s) {
         if (r == -ENOENT)
                 return api_job_refuse(
                                 a, HTTP_PROBLEM_NOT_FOUND, NULL, "There is no rollout %" PRIu64 ".", j->id);
-        if (r < 0)
+        if (r < 0 && (!rollout_error_is_its_own(r) || j->set.record.id == 0))
                 return r;
         api_etag_format(a->etag, j->set.record.created, j->set.record.revision);
         a->answer = view_rollout_whole(&j->set.record);
         if (!a->answer)
                 return -ENOMEM;
+        if (r < 0) /* its members cannot be read: then what is known of it must do */
+                return show_damaged(a->answer, &j->set.record.counts);
         r = json_set_u64(a->answer, "matched", j->set.n);
         if (r >= 0)
                 r = add_batches(a->answer, &j->set);
@@ -397,6 +409,8 @@ static int members_parameters(RolloutsJob *j, HttpExchange *x) {
         r = api_parameter_u64(x, "limit", 1, LIMIT_MAX, LIMIT_DEFAULT, &j->limit);
         if (r >= 0)
                 r = api_parameter_u64(x, "batch", 0, UINT32_MAX - 1, 0, &batch);
+        if (r >= 0)
+                r = api_parameter_u64(x, "offset", 0, OFFSET_MAX, 0, &j->members.offset);
         if (r < 0)
                 return r;
         j->members.has_batch = http_exchange_parameter(x, "batch");
@@ -420,6 +434,10 @@ static int members_parameters(RolloutsJob *j, HttpExchange *x) {
         if (r < 0)
                 return r;
         members_text(j, filter);
+        if (http_exchange_parameter(x, "offset") && http_exchange_parameter(x, "cursor")) {
+                api_refuse_parameter(x, "offset", "A page begins at a cursor or at an offset, not at both.");
+                return -EINVAL;
+        }
         return cursor_take(x, filter, &j->members.from_position);
 }
 

@@ -6,8 +6,12 @@
 void rollout_count(const RolloutMember *members, size_t n, RolloutCounts *ret) {
         *ret = (RolloutCounts){};
         for (size_t i = 0; i < n; i++) {
+                bool admitted = members[i].batch != ROLLOUT_BATCH_NONE, counted = admitted && !members[i].seen;
+
                 ret->n[members[i].state]++;
-                ret->admitted += members[i].batch != ROLLOUT_BATCH_NONE;
+                ret->admitted += admitted;
+                ret->counted_admitted += counted;
+                ret->counted_failures += counted && member_state_is_failure(members[i].state);
         }
         ret->failures = ret->n[MEMBER_STATE_FAILED] + ret->n[MEMBER_STATE_ROLLED_BACK] +
                         ret->n[MEMBER_STATE_TIMED_OUT];

@@ -55,6 +55,9 @@ static const Name reasons[_ROLLOUT_REASON_MAX] = {
                                           "The release, or what several agents must install before, is in the "
                                           "registry no more. Import it again and resume, or resume without those "
                                           "agents, or abort." },
+        [ROLLOUT_REASON_STEP_FAILED] = { "step-failed",
+                                         "The gateway cannot work on this rollout; all others go on. Remove what is in "
+                                         "the way and resume it, or abort it." },
         [ROLLOUT_REASON_DONE] = { "done", "Nothing is left to do." },
 };
 

@@ -47,16 +47,8 @@ uint32_t batch_success_wanted(const Step *s) {
 
 static bool too_many_failures(const Step *s) {
         const RolloutAmount *max = &s->in->spec->max_failures;
-        uint64_t failures = 0, admitted = 0;
+        uint64_t failures = s->out->counts.counted_failures, admitted = s->out->counts.counted_admitted;
 
-        for (size_t i = 0; i < s->in->n; i++) {
-                const RolloutMember *m = s->in->members + i;
-
-                if (m->batch == ROLLOUT_BATCH_NONE || m->seen)
-                        continue;
-                admitted++;
-                failures += member_state_is_failure(m->state);
-        }
         if (!max->is_share)
                 return failures > max->value;
         return failures * ROLLOUT_SHARE_ALL > admitted * max->value;

@@ -16,7 +16,8 @@ static void end_pause(RolloutProgress *p, usec_t now) {
         p->paused_since = 0;
 }
 
-/* Whoever resumes or retries has seen what had ended: from now on only what ends later counts. */
+/* Whoever resumes what failures had stopped, or retries, has seen what had ended: from now on only what ends
+ * later counts. */
 static void see_what_ended(RolloutInput *in) {
         for (size_t i = 0; i < in->n; i++) {
                 RolloutMember *m = in->members + i;
@@ -45,6 +46,11 @@ static void go_on_without_missing(RolloutInput *in) {
         }
 }
 
+static bool stopped_for_failures(RolloutReason r) {
+        return IN_SET(r, ROLLOUT_REASON_MAX_FAILURES, ROLLOUT_REASON_SUCCESS_THRESHOLD,
+                      ROLLOUT_REASON_CORRELATED_FAILURES, ROLLOUT_REASON_SOAK_FAILED);
+}
+
 int rollout_resume(RolloutProgress *p, RolloutInput *in) {
         if (p->state != ROLLOUT_STATE_PAUSED)
                 return -EBUSY;
@@ -53,7 +59,7 @@ int rollout_resume(RolloutProgress *p, RolloutInput *in) {
                 p->threshold_waived = true;
         if (p->reason == ROLLOUT_REASON_RELEASE_GONE)
                 go_on_without_missing(in);
-        if (p->reason != ROLLOUT_REASON_OPERATOR)
+        if (stopped_for_failures(p->reason))
                 see_what_ended(in);
         end_pause(p, in->now);
         p->state = ROLLOUT_STATE_RUNNING;

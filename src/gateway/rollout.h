@@ -65,6 +65,7 @@ typedef enum RolloutReason {
         ROLLOUT_REASON_CORRELATED_FAILURES, /* likewise */
         ROLLOUT_REASON_SOAK_FAILED,
         ROLLOUT_REASON_RELEASE_GONE, /* the goal, or for several what they need to come to it */
+        ROLLOUT_REASON_STEP_FAILED, /* the gateway cannot work on it: rollout-park.h */
         ROLLOUT_REASON_DONE,
         _ROLLOUT_REASON_MAX,
         _ROLLOUT_REASON_INVALID = -EINVAL,
@@ -181,6 +182,7 @@ typedef struct RolloutCounts {
         uint64_t admitted; /* ever */
         uint64_t failures; /* failed, rolled back, timed out */
         uint64_t cohort;   /* all but the excluded */
+        uint64_t counted_admitted, counted_failures; /* of those two, what nobody has seen: for the limits */
 } RolloutCounts;
 
 void rollout_count(const RolloutMember *members, size_t n, RolloutCounts *ret);
@@ -263,7 +265,7 @@ void rollout_follow_clock(RolloutProgress *p, const RolloutInput *in);
 
 /* 0, or -EBUSY: its state does not allow that. A step follows each of them. */
 int rollout_pause(RolloutProgress *p, usec_t now);
-/* After it had paused by itself only what ends from now on counts: of what had ended, each member is marked as
+/* After failures had stopped it only what ends from now on counts: of what had ended, each member is marked as
  * seen, so that good news about it, which may yet come, pay for no failure of others. After release-gone those
  * are skipped for whom a stepping stone or a build is still missing; it stops again when the goal itself is. */
 int rollout_resume(RolloutProgress *p, RolloutInput *in);

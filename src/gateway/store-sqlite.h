@@ -121,6 +121,7 @@ int sqlite_release_put(Store *s, const ReleaseRecord *r);
 int sqlite_release_delete(Store *s, const char *version);
 int sqlite_releases_each(Store *s, store_release_t callback, void *userdata);
 int sqlite_artifact_put(Store *s, const ArtifactRecord *a);
+int sqlite_release_failures_each(Store *s, store_release_failures_t callback, void *userdata);
 int sqlite_artifacts_each(Store *s, store_artifact_t callback, void *userdata);
 int sqlite_desired_get(Store *s, uint64_t id, DesiredRecord *ret);
 int sqlite_desired_find(Store *s, DesiredKind kind, const char *target, DesiredRecord *ret);
@@ -140,6 +141,7 @@ int sqlite_instructions_prune(Store *s, const char *agent, uint64_t keep);
 int sqlite_instruction_next_deadline(Store *s, usec_t *ret);
 int sqlite_instruction_phase_put(Store *s, uint64_t number, UpdatePhase phase, usec_t time);
 int sqlite_instruction_phases_each(Store *s, uint64_t number, store_phase_t callback, void *userdata);
+int sqlite_instruction_phase_medians(Store *s, store_phase_median_t callback, void *userdata);
 int sqlite_instructions_standing(Store *s, uint64_t *ret);
 int sqlite_instructions_duration(Store *s, usec_t *ret);
 int sqlite_desired_tally(
@@ -148,7 +150,9 @@ int sqlite_rollout_get(Store *s, uint64_t id, RolloutRecord *ret);
 int sqlite_rollout_put(Store *s, RolloutRecord *r);
 int sqlite_rollouts_each(Store *s, const RolloutFilter *f, store_rollout_t callback, void *userdata);
 int sqlite_rollouts_count(Store *s, const RolloutFilter *f, uint64_t *ret);
-int sqlite_rollouts_due(Store *s, usec_t now, store_rollout_t callback, void *userdata);
+int sqlite_rollouts_due(Store *s, usec_t now, store_number_t callback, void *userdata);
+int sqlite_rollout_park(Store *s, uint64_t id, const char *detail, usec_t now);
+int sqlite_rollout_let_go(Store *s, uint64_t id, usec_t now);
 int sqlite_rollout_next_look(Store *s, usec_t *ret);
 int sqlite_rollout_members_each(Store *s, uint64_t rollout, store_rollout_member_t callback, void *userdata);
 int sqlite_rollout_members_page(

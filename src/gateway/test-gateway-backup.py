@@ -15,7 +15,7 @@ import threading
 import time
 from pathlib import Path
 
-from gateway_fleet import run
+from gateway_fleet import exchanges, run
 
 FILLER = 64 << 20      # more than sockets swallow
 
@@ -24,7 +24,7 @@ class Download:
     """A backup of which only the headers are read, at first."""
 
     def __init__(self, gateway, token=None, buffer=None):
-        self.connection = http.client.HTTPSConnection("localhost", gateway.port, context=gateway.tls, timeout=60)
+        self.connection = exchanges.HTTPSConnection("localhost", gateway.port, context=gateway.tls, timeout=60)
         if buffer:
             raw = socket.socket()
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)

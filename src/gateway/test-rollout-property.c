@@ -288,7 +288,9 @@ static void settle(World *w) {
 }
 
 static void resume(World *w) {
-        if (w->f.progress.reason != ROLLOUT_REASON_OPERATOR) {
+        RolloutReason reason = w->f.progress.reason;
+
+        if (!IN_SET(reason, ROLLOUT_REASON_OPERATOR, ROLLOUT_REASON_RELEASE_GONE)) {
                 w->waivers++;
                 settle(w);
         }
