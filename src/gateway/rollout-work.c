@@ -192,6 +192,8 @@ static const char *why_not_desired(const RolloutSet *set) {
 
         if (set->record.counts.n[MEMBER_STATE_SUCCEEDED] == 0)
                 return "nobody was updated to it";
+        if (set->record.progress.reason != ROLLOUT_REASON_DONE)
+                return "it would have stopped for its failures, had anybody been left to be spared";
         if (set->record.progress.batch == ROLLOUT_BATCH_CANARY && !s->emergency &&
             (s->canary.soak > 0 || s->canary.approval))
                 return "all were canaries, for which no soak and no approval followed";
@@ -253,8 +255,7 @@ finish_record(RolloutContext *c, RolloutSet *set, const RolloutOutcome *o, const
         } else
                 r->finished = 0;
         if (r->progress.state == ROLLOUT_STATE_COMPLETED && before->state == ROLLOUT_STATE_RUNNING &&
-            r->progress.reason == ROLLOUT_REASON_DONE && set->spec.set_desired &&
-            r->kind == ROLLOUT_KIND_UPDATE)
+            set->spec.set_desired && r->kind == ROLLOUT_KIND_UPDATE)
                 return set_desired(c, set);
         return 0;
 }

@@ -313,6 +313,15 @@ def test_set_desired(gateway):
             entry = db.execute("SELECT text FROM audit WHERE action = 'rollout.end' AND target = ?", (f"rollout:{made['id']}",)).fetchone()
         assert "canaries" in entry[0], entry
 
+    # more failed than it allows, when nobody was left to be spared: it ends, and says so
+    target = only(gateway, 2, "desire-b")
+    made = create(gateway, target=target, strategy={"canary": {"count": 1, "soak_sec": 0}, "batch": {"size": 5, "every_sec": 0},
+                                                    "max_failures": {"count": 0}, "set_desired": True})
+    answer(gateway, made["id"])
+    shown = answer(gateway, made["id"], "rolled-back", "crashed")
+    assert (shown["state"], shown["reason"], shown["counts"]["rolled-back"]) == ("completed", "max-failures", 1), shown
+    assert desired(gateway, target["selector"]) == [] and "failures" in shown["reason_detail"], shown
+
     # past the gate, and somebody runs it
     target = only(gateway, 3, "desire-c")
     made = create(gateway, target=target, strategy={"canary": {"count": 1, "soak_sec": 0, "approval": True}, "batch": {"size": 5},
