@@ -106,6 +106,7 @@ static int set_view(json_t *o, const char *key, json_t *v) {
 static int
 answer_plan(ChangeJob *j, Store *s, const RolloutInput *in, const RolloutProgress *begin, json_t *o) {
         RolloutPreview preview = {};
+        bool assumed;
         usec_t takes;
         int r;
 
@@ -118,8 +119,10 @@ answer_plan(ChangeJob *j, Store *s, const RolloutInput *in, const RolloutProgres
                 r = set_view(o, "canaries", view_canaries(&j->set));
         if (r >= 0)
                 r = rollout_work_duration(s, &takes);
+        assumed = r > 0;
         if (r >= 0)
                 r = rollout_preview(begin, in, takes, &preview);
+        preview.approximate = preview.approximate || assumed;
         if (r >= 0)
                 r = set_view(o, "preview", view_rollout_preview(&preview));
         rollout_preview_done(&preview);

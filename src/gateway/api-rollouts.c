@@ -291,6 +291,7 @@ static int add_causes(json_t *o, const RolloutSet *set) {
 static int add_preview(json_t *o, RolloutsJob *j, Store *s) {
         RolloutInput in = rollout_set_input(&j->set, &j->fleet, now(CLOCK_REALTIME));
         RolloutPreview preview = {};
+        bool assumed;
         usec_t takes;
         json_t *v;
         int r;
@@ -298,9 +299,11 @@ static int add_preview(json_t *o, RolloutsJob *j, Store *s) {
         if (j->set.record.progress.state != ROLLOUT_STATE_RUNNING || j->set.unreadable)
                 return 0;
         r = rollout_work_duration(s, &takes);
+        assumed = r > 0;
         if (r >= 0)
                 r = rollout_preview(&j->set.record.progress, &in, takes, &preview);
         if (r >= 0) {
+                preview.approximate = preview.approximate || assumed;
                 v = view_rollout_preview(&preview);
                 r = v ? json_set_take(o, "preview", v) : -ENOMEM;
         }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 
-#include "rollout-spec.h"
+#include "alloc-util.h"
+#include "rollout.h"
 #include "string-util.h"
 
 #define LONGEST (366 * USEC_PER_DAY)
@@ -62,4 +63,33 @@ int rollout_spec_settle(RolloutSpec *s, uint64_t cohort, const char **reterr_poi
                 return *reterr_detail ? -EINVAL : -ENOMEM;
         }
         return 0;
+}
+
+int rollout_check_end(
+                const RolloutProgress *p,
+                const RolloutInput *in,
+                usec_t update_takes,
+                const char **reterr_pointer,
+                char **reterr_detail) {
+
+        _cleanup_free_ RolloutView *views = memdup(in->views, in->n * sizeof(RolloutView));
+        _cleanup_(rollout_preview_done) RolloutPreview preview = {};
+        RolloutInput all = *in;
+        int r;
+
+        if (!views)
+                return -ENOMEM;
+        for (size_t i = 0; i < in->n; i++)
+                views[i].online = views[i].version;
+        all.views = views;
+        r = rollout_preview(p, &all, update_takes, &preview);
+        if (r < 0 || usec_sub(preview.ends, in->now) <= LONGEST)
+                return r;
+        *reterr_pointer = in->spec->n_windows > 0 ? "/windows" : "/batch";
+        *reterr_detail = strdup(in->spec->n_windows > 0 ?
+                                                "With these windows it would take longer than a year; make them "
+                                                "longer, or the batches larger, or the period shorter." :
+                                                "It would take longer than a year; make the batches larger, or the "
+                                                "period shorter.");
+        return *reterr_detail ? -EINVAL : -ENOMEM;
 }

@@ -35,6 +35,9 @@ int rollout_draft_add(RolloutContext *c, RolloutSet *set, AgentRecord *a, const 
         r = draft_look_around(c, a->id, &m.view);
         if (r < 0)
                 return r;
+        m.view.version = isempty(a->version) ? NULL : a->version;
+        if (set->record.id > 0 && !rollout_may_join(&set->spec, &m.view))
+                return 0; /* it runs already, and looks again */
         m.view.desired = rollout_set_desired(set, c->fleet, a, goal);
         m.goal = strdup(goal);
         if (!isempty(a->facts.os_id)) {
@@ -77,18 +80,22 @@ static int collect_target(Draft *d) {
         return d->c->store->ops->agents_page(d->c->store, &q, take_agent, d, NULL);
 }
 
-/* Each of the parent's that came to its version goes back to where it came from. */
+/* Each of the parent's that came to its version goes back; also one whose time ran out, if it did all the same:
+ * otherwise it is shown as one that runs the version already. */
 static int take_updated(RolloutMemberRecord *m, void *userdata) {
         _cleanup_(agent_record_done) AgentRecord a = {};
         Draft *d = userdata;
         int r;
 
-        if (m->member.state != MEMBER_STATE_SUCCEEDED || isempty(m->from) || !version_is_valid(m->from))
+        if (!IN_SET(m->member.state, MEMBER_STATE_SUCCEEDED, MEMBER_STATE_TIMED_OUT) || isempty(m->from) ||
+            !version_is_valid(m->from))
                 return 0;
         r = d->c->store->ops->agent_get(d->c->store, m->agent, &a);
         if (r == -ENOENT)
                 return 0;
-        return r < 0 ? r : rollout_draft_add(d->c, d->set, &a, m->from);
+        if (r < 0)
+                return r;
+        return rollout_draft_add(d->c, d->set, &a, rollout_way_back(d->set->record.version, m->from, &m->view));
 }
 
 /* ---- whether ---- */
@@ -192,6 +199,7 @@ static int refuse_strategy(const char *pointer, char *detail, RequestError *e) {
                 { "/canary/count", "/strategy/canary/count" },
                 { "/canary/approval", "/strategy/canary/approval" },
                 { "/batch", "/strategy/batch" },
+                { "/windows", "/strategy/windows" },
         };
         const char *whole = "/strategy";
 
@@ -206,6 +214,7 @@ int rollout_draft_plan(RolloutContext *c, RolloutSet *set, RequestError *e) {
         const char *canary = NULL, *pointer = NULL;
         Draft d = { .c = c, .set = set };
         RolloutInput in;
+        usec_t takes;
         int r;
 
         r = refuse_too_many(c, e);
@@ -236,5 +245,9 @@ int rollout_draft_plan(RolloutContext *c, RolloutSet *set, RequestError *e) {
         if (set->record.counts.cohort == 0)
                 return refuse_nobody(set, e);
         r = rollout_spec_settle(&set->spec, set->record.counts.cohort, &pointer, &detail);
+        if (r >= 0)
+                r = rollout_work_duration(c->store, &takes);
+        if (r >= 0)
+                r = rollout_check_end(&set->record.progress, &in, takes, &pointer, &detail);
         return r == -EINVAL ? refuse_strategy(pointer, detail, e) : r;
 }

@@ -6,7 +6,7 @@
 static char *archs[] = { (char *) "x86_64", NULL };
 
 void fleet_init(TestFleet *f, size_t n) {
-        *f = (TestFleet){ .n = n, .now = MORNING, .seed = 7, .n_traits = { 2, 4, 1 } };
+        *f = (TestFleet){ .n = n, .now = MORNING, .booted = MORNING - USEC_PER_DAY, .seed = 7, .boot = 1, .n_traits = { 2, 4, 1 } };
         rollout_spec_defaults(&f->spec, /* back= */ false);
         f->spec.canary.amount = (RolloutAmount){};
         f->spec.canary.soak = 0;
@@ -52,7 +52,9 @@ RolloutInput fleet_input(TestFleet *f) {
                             .members = f->members,
                             .views = f->views,
                             .n = f->n,
-                            .now = f->now };
+                            .now = f->now,
+                            .boot = f->boot,
+                            .booted = f->booted };
 
         memcpy(in.n_traits, f->n_traits, sizeof(in.n_traits));
         return in;
@@ -68,6 +70,8 @@ void fleet_step_at(TestFleet *f, usec_t now) {
         RolloutInput in;
 
         f->now = now;
+        for (size_t i = 0; i < f->n; i++) /* as after writing */
+                f->members[i].changed = false;
         in = fleet_input(f);
         assert_ok(rollout_step(&f->progress, &in, &f->outcome));
         for (size_t i = 0; i < f->n; i++)
@@ -92,6 +96,12 @@ static void end_one(TestFleet *f, size_t i, UpdatePhase phase, UpdateVerdict ver
 void fleet_end(TestFleet *f, size_t i, UpdatePhase phase, UpdateVerdict verdict) {
         end_one(f, i, phase, verdict);
         fleet_step(f);
+}
+
+void fleet_resume(TestFleet *f) {
+        RolloutInput in = fleet_input(f);
+
+        assert_ok(rollout_resume(&f->progress, &in));
 }
 
 void fleet_succeed(TestFleet *f) {

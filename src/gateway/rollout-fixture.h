@@ -22,8 +22,8 @@ typedef struct TestFleet {
         RolloutView *views;
         RolloutProgress progress;
         RolloutOutcome outcome;
-        usec_t now;
-        uint64_t seed;
+        usec_t now, booted;
+        uint64_t seed, boot;
 } TestFleet;
 
 /* So many machines that run 1.0.0 and are online, of four kernels; their goal is 1.1.0. The spec: one batch
@@ -40,6 +40,8 @@ static inline void fleet_step(TestFleet *f) {
 }
 /* The instruction of this member ends like this (and is stepped over). */
 void fleet_end(TestFleet *f, size_t i, UpdatePhase phase, UpdateVerdict verdict);
+/* A person resumes it; not stepped over. */
+void fleet_resume(TestFleet *f);
 /* All that are in flight succeed. */
 void fleet_succeed(TestFleet *f);
 uint64_t fleet_count(const TestFleet *f, MemberState state);

@@ -40,20 +40,21 @@ static const Name reasons[_ROLLOUT_REASON_MAX] = {
                                          "again after a pause." },
         [ROLLOUT_REASON_OPERATOR] = { "operator", "Somebody asked for it." },
         [ROLLOUT_REASON_MAX_FAILURES] = { "max-failures",
-                                          "More updates failed than the rollout allows. Look at the failures, then "
-                                          "resume it or abort it." },
+                                          "More updates failed than the rollout allows. Look at the failures; where "
+                                          "it is paused, resume it or abort it then." },
         [ROLLOUT_REASON_SUCCESS_THRESHOLD] = { "success-threshold",
                                                "Too few updates of this batch succeeded to go on. Look at the failures, "
                                                "then resume it or abort it." },
         [ROLLOUT_REASON_CORRELATED_FAILURES] = { "correlated-failures",
-                                                 "The failures have something in common. Look at them, then resume it "
-                                                 "or abort it." },
+                                                 "The failures have something in common. Look at them; where it is "
+                                                 "paused, resume it or abort it then." },
         [ROLLOUT_REASON_SOAK_FAILED] = { "soak-failed",
                                          "Agents that had been updated went away or went back while they were watched. "
                                          "Look at them, then resume it or abort it." },
         [ROLLOUT_REASON_RELEASE_GONE] = { "release-gone",
-                                          "The release is in the registry no more. Import it again and resume, or "
-                                          "abort." },
+                                          "The release, or what several agents must install before, is in the "
+                                          "registry no more. Import it again and resume, or resume without those "
+                                          "agents, or abort." },
         [ROLLOUT_REASON_STEP_FAILED] = { "step-failed",
                                          "The gateway cannot work on this rollout; all others go on. Remove what is in "
                                          "the way and resume it, or abort it." },

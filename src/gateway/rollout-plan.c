@@ -313,8 +313,21 @@ int rollout_plan(RolloutInput *in, RolloutView *views, RolloutProgress *ret, con
                 .batch = in->n > 0 && in->members[0].canary ? ROLLOUT_BATCH_CANARY : 1,
                 .started = in->now,
                 .next_look = in->now,
+                .boot = in->boot,
+                .booted = in->booted,
         };
         return 0;
+}
+
+bool rollout_may_join(const RolloutSpec *spec, const RolloutView *v) {
+        return v->version && !v->in_other_rollout && (v->online || spec->offline == ROLLOUT_OFFLINE_WAIT);
+}
+
+const char *rollout_way_back(const char *taken_back, const char *from, const RolloutView *v) {
+        if (streq_ptr(v->version, taken_back) && v->previous_version &&
+            version_compare(v->previous_version, taken_back) < 0)
+                return v->previous_version;
+        return from;
 }
 
 int rollout_plan_more(RolloutInput *in, size_t n_old) {

@@ -2,8 +2,10 @@
 #include "alloc-util.h"
 #include "rollout.h"
 
-/* Members looked at in all: what lies beyond is computed from the rate. */
-#define VISITS_MAX UINT64_C(100000000)
+/* Members looked at in all, and how far ahead: what lies beyond is computed from the rate. The store waits for
+ * who asks, so that this has to be done within half a second or so. */
+#define VISITS_MAX UINT64_C(4000000)
+#define AHEAD_MAX (366 * USEC_PER_DAY)
 
 void rollout_preview_done(RolloutPreview *p) {
         free(p->batches);
@@ -22,6 +24,13 @@ static void start_updates(RolloutInput *in, RolloutView *views, usec_t end) {
                 }
 }
 
+/* Also one that goes on after its lease had ended. */
+static bool is_at_it(const RolloutMember *m, const RolloutView *v) {
+        return m->state == MEMBER_STATE_IN_FLIGHT ||
+               (m->state == MEMBER_STATE_TIMED_OUT && v->has_instruction &&
+                !update_phase_is_terminal(v->phase));
+}
+
 /* Ends what is due by now; returns when the next ends. */
 static usec_t end_updates(RolloutInput *in, RolloutView *views) {
         usec_t next = USEC_INFINITY;
@@ -29,7 +38,7 @@ static usec_t end_updates(RolloutInput *in, RolloutView *views) {
         for (size_t i = 0; i < in->n; i++) {
                 RolloutMember *m = in->members + i;
 
-                if (m->state != MEMBER_STATE_IN_FLIGHT)
+                if (!is_at_it(m, views + i))
                         continue;
                 if (m->not_before > in->now) {
                         next = MIN(next, m->not_before);
@@ -56,14 +65,13 @@ static int note_batch(RolloutPreview *ret, const RolloutProgress *p, usec_t now,
         return 0;
 }
 
-/* The rest at the rate of the batches. */
-static void guess_end(const RolloutInput *in, const RolloutOutcome *o, RolloutPreview *ret) {
-        uint64_t size = rollout_batch_size(in->spec, UINT32_MAX, o->counts.cohort),
-                 left = o->counts.n[MEMBER_STATE_PENDING] / size;
-        usec_t each = MAX(usec_add(in->spec->batch.period, in->spec->batch.soak), USEC_PER_SEC);
+/* The rest as fast as what was played. */
+static void guess_end(const RolloutOutcome *o, usec_t begin, usec_t now, uint64_t played, RolloutPreview *ret) {
+        uint64_t left = o->counts.n[MEMBER_STATE_PENDING];
+        usec_t each = played > 0 ? (now - begin) / played : USEC_INFINITY;
 
         ret->approximate = true;
-        ret->ends = left > (USEC_INFINITY / 2) / each ? USEC_INFINITY : usec_add(in->now, left * each);
+        ret->ends = left > 0 && each > (USEC_INFINITY / 2) / left ? USEC_INFINITY : usec_add(now, left * each);
 }
 
 /* Of those that are in flight already nobody knows how far they are: as if they had just begun. */
@@ -71,7 +79,7 @@ static usec_t continue_updates(RolloutInput *in, usec_t end) {
         bool any = false;
 
         for (size_t i = 0; i < in->n; i++)
-                if (in->members[i].state == MEMBER_STATE_IN_FLIGHT) {
+                if (is_at_it(in->members + i, in->views + i)) {
                         in->members[i].not_before = end;
                         any = true;
                 }
@@ -89,10 +97,13 @@ static void free_busy(RolloutInput *in, RolloutView *views, usec_t end) {
 
 static int
 play(RolloutProgress *p, RolloutInput *in, RolloutView *views, usec_t update_takes, RolloutPreview *ret) {
-        usec_t ends = continue_updates(in, usec_add(in->now, update_takes));
+        usec_t ends = continue_updates(in, usec_add(in->now, update_takes)), begin = USEC_INFINITY,
+               most = usec_add(in->now, AHEAD_MAX);
+        uint64_t played = 0;
 
-        for (uint64_t visits = 0; visits < VISITS_MAX; visits += in->n + 1) {
+        for (uint64_t visits = 0;; visits += in->n + 1) {
                 RolloutOutcome o;
+                usec_t next;
                 int r;
 
                 r = rollout_step(p, in, &o);
@@ -104,6 +115,9 @@ play(RolloutProgress *p, RolloutInput *in, RolloutView *views, usec_t update_tak
                         start_updates(in, views, usec_add(in->now, update_takes));
                         ends = end_updates(in, views);
                 }
+                if (o.admitted_now > 0)
+                        begin = MIN(begin, in->now);
+                played += o.admitted_now;
                 ret->ends = in->now;
                 ret->waiting_offline = o.counts.n[MEMBER_STATE_PENDING];
                 if (p->state != ROLLOUT_STATE_RUNNING || p->reason == ROLLOUT_REASON_WAITING_FOR_OFFLINE)
@@ -113,14 +127,16 @@ play(RolloutProgress *p, RolloutInput *in, RolloutView *views, usec_t update_tak
                         (void) rollout_approve(p);
                         continue;
                 }
-                in->now = MIN(p->next_look, ends);
-                if (in->now == USEC_INFINITY) /* nothing will happen any more */
+                next = MIN(p->next_look, ends);
+                if (next == USEC_INFINITY || next <= in->now) /* nothing will happen any more */
                         return 0;
+                if (visits >= VISITS_MAX || next > most) {
+                        guess_end(&o, begin, in->now, played, ret);
+                        return 0;
+                }
+                in->now = next;
                 ends = end_updates(in, views);
-                if (visits + in->n + 1 >= VISITS_MAX)
-                        guess_end(in, &o, ret);
         }
-        return 0;
 }
 
 int rollout_preview(

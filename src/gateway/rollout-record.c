@@ -58,6 +58,10 @@ char *rollout_counts_format(const RolloutCounts *c) {
                 r = json_set_u64(o, member_state_to_string(s), c->n[s]);
         if (r >= 0)
                 r = json_set_u64(o, "admitted", c->admitted);
+        if (r >= 0)
+                r = json_set_u64(o, "counted-admitted", c->counted_admitted);
+        if (r >= 0)
+                r = json_set_u64(o, "counted-failures", c->counted_failures);
         return r < 0 ? NULL : json_format(o, /* pretty= */ false);
 }
 
@@ -76,5 +80,13 @@ int rollout_counts_parse(const char *text, RolloutCounts *ret) {
         }
         if (r >= 0)
                 r = json_get_u64(o, "admitted", &ret->admitted);
-        return r == -ENOMEM ? r : r < 0 ? -EUCLEAN : 0;
+        if (r < 0)
+                return r == -ENOMEM ? r : -EUCLEAN;
+        /* written before these were kept: its next step counts anew */
+        if (json_get_u64(o, "counted-admitted", &ret->counted_admitted) < 0 ||
+            json_get_u64(o, "counted-failures", &ret->counted_failures) < 0) {
+                ret->counted_admitted = ret->admitted;
+                ret->counted_failures = ret->failures;
+        }
+        return 0;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rollout-set.h"
 
+#include <systemd/sd-id128.h>
+
 #include "alloc-util.h"
 #include "crypto.h"
 #include "string-util.h"
@@ -299,7 +301,15 @@ uint64_t rollout_set_seed(const RolloutSet *set) {
         return seed;
 }
 
-RolloutInput rollout_set_input(RolloutSet *set, const Fleet *f, usec_t now) {
+static void read_clocks(RolloutInput *in) {
+        sd_id128_t boot;
+
+        if (sd_id128_get_boot(&boot) >= 0)
+                in->boot = boot.qwords[0] >> 1; /* as a column holds it */
+        in->booted = usec_sub(now(CLOCK_REALTIME), now(CLOCK_BOOTTIME));
+}
+
+RolloutInput rollout_set_input(RolloutSet *set, const Fleet *f, usec_t at) {
         RolloutInput in = {
                 .spec = &set->spec,
                 .kind = set->record.kind,
@@ -309,9 +319,10 @@ RolloutInput rollout_set_input(RolloutSet *set, const Fleet *f, usec_t now) {
                 .members = set->members,
                 .views = set->views,
                 .n = set->n,
-                .now = now,
+                .now = at,
         };
 
+        read_clocks(&in);
         for (RolloutTrait t = 0; t < _ROLLOUT_TRAIT_MAX; t++)
                 in.n_traits[t] = set->traits[t].n;
         return in;

@@ -40,7 +40,8 @@ int rollout_set_write_spec(RolloutSet *set);
 
 /* Of its order: the same for a preview and for what follows it. */
 uint64_t rollout_set_seed(const RolloutSet *set);
-RolloutInput rollout_set_input(RolloutSet *set, const Fleet *f, usec_t now);
+/* At this time (CLOCK_REALTIME); how that clock is set now is read in here. */
+RolloutInput rollout_set_input(RolloutSet *set, const Fleet *f, usec_t at);
 /* Puts records into the order that a plan gave to members. */
 int rollout_set_follow_order(RolloutSet *set);
 

@@ -10,12 +10,6 @@ static usec_t min_usec(usec_t a, usec_t b) {
         return MIN(a, b);
 }
 
-usec_t rollout_clock(const RolloutProgress *p, usec_t now) {
-        usec_t t = p->paused_since > 0 ? min_usec(now, p->paused_since) : now;
-
-        return 1 + usec_sub(usec_sub(t, p->started), p->paused_total);
-}
-
 static void wait_for(Step *s, RolloutReason reason, usec_t look) {
         s->p->reason = reason;
         s->p->next_look = look;
@@ -39,7 +33,7 @@ static bool is_ready(const Step *s, size_t i) {
         const RolloutView *v = s->in->views + i;
 
         return s->in->members[i].state == MEMBER_STATE_PENDING && v->online && v->version && !v->busy &&
-               s->in->members[i].not_before <= s->in->now;
+               !view_runs_goal(s->in->members + i, v) && s->in->members[i].not_before <= s->in->now;
 }
 
 static bool is_turn_of(const Step *s, const RolloutMember *m) {
@@ -57,6 +51,9 @@ static Waiting look_at_waiting(const Step *s) {
                 if (is_ready(s, i)) {
                         w.ready++;
                         w.ready_turn += is_turn_of(s, m);
+                } else if (view_runs_goal(m, s->in->views + i)) {
+                        w.resting++;
+                        w.resting_until = min_usec(w.resting_until, usec_add(m->updated, ROLLOUT_TRIAL));
                 } else if (m->not_before > s->in->now) {
                         w.resting++;
                         w.resting_until = min_usec(w.resting_until, m->not_before);
@@ -66,20 +63,29 @@ static Waiting look_at_waiting(const Step *s) {
         return w;
 }
 
-/* Timed-out agents that are there get another turn after a pause. */
-static usec_t next_second_chance(const Step *s) {
-        usec_t t = USEC_INFINITY;
+/* Of those whose time ran out: they hold no place, but the rollout does not end without them. */
+typedef struct Late {
+        bool going_on; /* at their update after all: their end will be noticed */
+        bool awaited;  /* away, or in another rollout, and they may try again */
+        usec_t chance; /* when the next of them is judged again */
+} Late;
 
-        if (step_count(s, MEMBER_STATE_TIMED_OUT) == 0)
-                return t;
-        for (size_t i = 0; i < s->in->n; i++) {
+static Late look_at_late(const Step *s) {
+        Late l = { .chance = USEC_INFINITY };
+
+        for (size_t i = 0; i < s->in->n && step_count(s, MEMBER_STATE_TIMED_OUT) > 0; i++) {
                 const RolloutMember *m = s->in->members + i;
+                const RolloutView *v = s->in->views + i;
+                usec_t chance;
 
-                if (m->state == MEMBER_STATE_TIMED_OUT && s->in->views[i].online &&
-                    member_may_try_again(s, m))
-                        t = min_usec(t, usec_add(m->updated, member_retry_pause(s, m)));
+                if (m->state != MEMBER_STATE_TIMED_OUT || !v->exists || !v->has_instruction)
+                        continue;
+                chance = member_second_chance(s, m, v);
+                l.chance = min_usec(l.chance, chance);
+                l.going_on = l.going_on || view_goes_on(v);
+                l.awaited = l.awaited || (chance == USEC_INFINITY && member_may_try_again(s, m));
         }
-        return t;
+        return l;
 }
 
 /* Canaries that were drawn and cannot serve are replaced by others who are there; those that were named are
@@ -128,7 +134,7 @@ static usec_t next_replacement(const Step *s) {
 
                 if (s->in->members[i].state == MEMBER_STATE_PENDING && s->in->members[i].canary &&
                     !v->online && !view_is_away(s, v))
-                        t = min_usec(t, usec_add(v->last_seen, ROLLOUT_AWAY_AFTER));
+                        t = min_usec(t, usec_add(view_seen(s, v), ROLLOUT_AWAY_AFTER));
         }
         return t;
 }
@@ -148,9 +154,10 @@ static bool approval_wanted(const Step *s) {
                                                      s->in->spec->batch.approval;
 }
 
-/* After the soak: is what succeeded still there, with its version? 1: yes; 0: not yet to be told; -1: no. */
+/* After the soak: is what succeeded still there, with its version? An agent that was removed from the gateway
+ * says nothing. 1: yes; 0: not yet to be told; -1: no. */
 static int soak_verdict(const Step *s, usec_t *ret_look) {
-        uint64_t gone = 0, missing = 0, whole = s->batch.succeeded + s->batch.failed;
+        uint64_t gone = 0, missing = 0, removed = 0, succeeded, whole;
         uint32_t wanted = batch_success_wanted(s);
 
         *ret_look = USEC_INFINITY;
@@ -160,16 +167,20 @@ static int soak_verdict(const Step *s, usec_t *ret_look) {
 
                 if (m->state != MEMBER_STATE_SUCCEEDED || !member_is_of_batch(s, m))
                         continue;
-                if (view_is_away(s, v) || (v->online && !streq_ptr(v->version, m->goal)))
+                if (!v->exists)
+                        removed++;
+                else if (view_is_away(s, v) || (v->online && !streq_ptr(v->version, m->goal)))
                         gone++;
                 else if (!v->online) {
                         missing++;
-                        *ret_look = min_usec(*ret_look, usec_add(v->last_seen, ROLLOUT_AWAY_AFTER));
+                        *ret_look = min_usec(*ret_look, usec_add(view_seen(s, v), ROLLOUT_AWAY_AFTER));
                 }
         }
-        if (!is_share_of(s->batch.succeeded - gone, whole, wanted))
-                return -1;
-        return is_share_of(s->batch.succeeded - gone - missing, whole, wanted) ? 1 : 0;
+        succeeded = s->batch.succeeded - removed;
+        whole = succeeded + s->batch.failed;
+        if ((whole == 0 && removed > 0 && wanted > 0) || !is_share_of(succeeded - gone, whole, wanted))
+                return -1; /* with nobody left that ran it nothing is known */
+        return is_share_of(succeeded - gone - missing, whole, wanted) ? 1 : 0;
 }
 
 /* 1: over; 0: wait; -1: paused. */
@@ -274,9 +285,11 @@ static void admit_one(Step *s, size_t i, const char *hop) {
         m->instruct = hop;
         m->batch = s->p->batch;
         m->admitted = s->clock;
+        m->seen = false;
         m->attempts++;
         if (s->p->batch_opened == 0)
                 s->p->batch_opened = s->clock;
+        s->p->waiting_since = 0;
         s->out->admitted_now++;
 }
 
@@ -300,12 +313,21 @@ static uint64_t admit(Step *s, uint64_t room) {
 
 /* ---- waiting for who is away, and the end ---- */
 
-static void finish(Step *s) {
+static int finish(Step *s) {
+        RolloutReason reason = ROLLOUT_REASON_DONE;
+        int r;
+
+        r = step_went_wrong(s, &reason);
+        if (r < 0)
+                return r;
         s->p->state = ROLLOUT_STATE_COMPLETED;
-        wait_for(s, ROLLOUT_REASON_DONE, USEC_INFINITY);
+        wait_for(s, reason, USEC_INFINITY);
+        return 0;
 }
 
-/* Everybody whose turn it is is away, or really everybody. 1: their time was up, and they are skipped. */
+/* Everybody whose turn it is is away, or really everybody. 1: their time was up, and they are skipped; whose
+ * lease had ended stays timed out. Waiting begins anew only when somebody was admitted, so that agents which
+ * are there at the wrong times do not keep it open for ever. */
 static int wait_for_offline(Step *s, bool everybody) {
         usec_t patience = s->in->spec->offline == ROLLOUT_OFFLINE_SKIP ? SKIP_AFTER :
                                                                          s->in->spec->offline_wait,
@@ -321,7 +343,8 @@ static int wait_for_offline(Step *s, bool everybody) {
                 if (s->in->members[i].state == MEMBER_STATE_PENDING &&
                     (everybody || is_turn_of(s, s->in->members + i)))
                         member_set(s, s->in->members + i, MEMBER_STATE_SKIPPED, MEMBER_REASON_OFFLINE);
-        s->p->waiting_since = 0;
+        if (!everybody) /* the others were not waited for yet */
+                s->p->waiting_since = 0;
         rollout_count(s->in->members, s->in->n, &s->out->counts);
         step_look_at_batch(s);
         return 1;
@@ -329,13 +352,14 @@ static int wait_for_offline(Step *s, bool everybody) {
 
 /* Nobody whose turn it is can be admitted now. 1: something changed by it; else it was said why. */
 static int nobody_ready(Step *s, const Waiting *w) {
+        Late late = look_at_late(s);
         int r = 0;
 
         if (w->resting > 0)
                 wait_for(s, ROLLOUT_REASON_RETRY_PAUSE, w->resting_until);
-        else if (step_count(s, MEMBER_STATE_IN_FLIGHT) > 0)
+        else if (step_count(s, MEMBER_STATE_IN_FLIGHT) > 0 || late.going_on)
                 wait_for(s, ROLLOUT_REASON_UPDATING, USEC_INFINITY);
-        else if (next_second_chance(s) != USEC_INFINITY)
+        else if (late.chance != USEC_INFINITY)
                 wait_for(s, ROLLOUT_REASON_RETRY_PAUSE, USEC_INFINITY);
         else
                 r = wait_for_offline(s, w->ready == 0);
@@ -380,8 +404,20 @@ static int go_on(Step *s, const Waiting *w, usec_t *ret_window) {
         return admit(s, MIN(room, room_in_flight(s))) > 0;
 }
 
+/* Nobody waits for a turn: what is left to wait for? */
+static int last_ones(Step *s, const Late *late) {
+        if (step_count(s, MEMBER_STATE_IN_FLIGHT) > 0 || late->going_on)
+                wait_for(s, ROLLOUT_REASON_FINISHING, late->chance);
+        else if (late->chance != USEC_INFINITY)
+                wait_for(s, ROLLOUT_REASON_RETRY_PAUSE, late->chance);
+        else if (!late->awaited || wait_for_offline(s, /* everybody= */ true) > 0)
+                return finish(s);
+        return 0;
+}
+
 static int step_running(Step *s) {
-        usec_t window = USEC_INFINITY, chance;
+        usec_t window = USEC_INFINITY;
+        Late late;
         Waiting w;
         int r;
 
@@ -396,33 +432,21 @@ static int step_running(Step *s) {
         if (s->p->state != ROLLOUT_STATE_RUNNING)
                 return 0;
 
-        chance = next_second_chance(s);
+        late = look_at_late(s);
         if (step_count(s, MEMBER_STATE_PENDING) > 0) {
                 s->p->next_look = min_usec(s->p->next_look, window);
-                s->p->next_look = min_usec(s->p->next_look, chance);
-        } else if (step_count(s, MEMBER_STATE_IN_FLIGHT) > 0)
-                wait_for(s, ROLLOUT_REASON_FINISHING, chance);
-        else if (chance != USEC_INFINITY)
-                wait_for(s, ROLLOUT_REASON_RETRY_PAUSE, chance);
-        else
-                finish(s);
-        if (s->p->reason != ROLLOUT_REASON_WAITING_FOR_OFFLINE)
-                s->p->waiting_since = 0;
-        return 0;
-}
-
-/* What lies ahead was written before the clock was set back. */
-static void forget_future(RolloutProgress *p, usec_t clock) {
-        p->batch_opened = min_usec(p->batch_opened, clock);
-        p->settled = min_usec(p->settled, clock);
-        p->waiting_since = min_usec(p->waiting_since, clock);
+                s->p->next_look = min_usec(s->p->next_look, late.chance);
+                return 0;
+        }
+        return last_ones(s, &late);
 }
 
 int rollout_step(RolloutProgress *p, const RolloutInput *in, RolloutOutcome *ret) {
-        Step s = { .p = p, .in = in, .out = ret, .clock = rollout_clock(p, in->now) };
+        Step s = { .p = p, .in = in, .out = ret };
 
         *ret = (RolloutOutcome){};
-        forget_future(p, s.clock);
+        rollout_follow_clock(p, in);
+        s.clock = rollout_clock(p, in->now);
         step_reconcile(&s);
         rollout_count(in->members, in->n, &ret->counts);
         step_look_at_batch(&s);

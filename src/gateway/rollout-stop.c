@@ -47,8 +47,7 @@ uint32_t batch_success_wanted(const Step *s) {
 
 static bool too_many_failures(const Step *s) {
         const RolloutAmount *max = &s->in->spec->max_failures;
-        uint64_t failures = minus(s->out->counts.failures, s->p->failures_base),
-                 admitted = minus(s->out->counts.admitted, s->p->admitted_base);
+        uint64_t failures = s->out->counts.counted_failures, admitted = s->out->counts.counted_admitted;
 
         if (!max->is_share)
                 return failures > max->value;
@@ -70,7 +69,7 @@ static bool batch_is_lost(const Step *s) {
         const Batch *b = &s->batch;
         uint64_t ended = b->succeeded + b->failed, whole = ended + b->in_flight, others;
 
-        if (s->p->threshold_waived || step_count(s, MEMBER_STATE_PENDING) == 0)
+        if (s->p->threshold_waived)
                 return false;
         if (s->p->batch == ROLLOUT_BATCH_CANARY)
                 return canaries_are_lost(s);
@@ -87,7 +86,8 @@ static bool batch_is_lost(const Step *s) {
 
 /* ---- something in common ---- */
 
-/* Of machines with one value of a trait most failed, while the others fare much better. */
+/* Of machines with one value of a trait most failed, while the others fare much better. A failure that was
+ * seen is no evidence, and nothing is that has what it was stopped for before. */
 static int find_correlation(const Step *s, RolloutTrait t, bool *ret) {
         size_t n = s->in->n_traits[t];
         _cleanup_free_ uint64_t *failed = new0(uint64_t, n), *ended = new0(uint64_t, n);
@@ -99,7 +99,7 @@ static int find_correlation(const Step *s, RolloutTrait t, bool *ret) {
                 const RolloutMember *m = s->in->members + i;
                 bool bad = member_state_is_failure(m->state);
 
-                if (!bad && m->state != MEMBER_STATE_SUCCEEDED)
+                if (m->excused || (bad ? m->seen : m->state != MEMBER_STATE_SUCCEEDED))
                         continue;
                 failed[m->traits[t]] += bad;
                 ended[m->traits[t]]++;
@@ -124,7 +124,7 @@ static int failures_correlate(const Step *s, bool *ret) {
         int r = 0;
 
         *ret = false;
-        if (s->p->correlation_waived || s->out->counts.failures < CORRELATED_MIN)
+        if (s->out->counts.failures < CORRELATED_MIN)
                 return 0;
         for (RolloutTrait t = 0; r >= 0 && !*ret && t < _ROLLOUT_TRAIT_MAX; t++)
                 r = find_correlation(s, t, ret);
@@ -140,22 +140,53 @@ void step_pause(Step *s, RolloutReason reason) {
         s->p->next_look = USEC_INFINITY;
 }
 
-int step_stop_if_bad(Step *s) {
+static void excuse_correlated(const Step *s) {
+        RolloutTrait t = s->out->correlated_trait;
+
+        for (size_t i = 0; i < s->in->n; i++) {
+                RolloutMember *m = s->in->members + i;
+
+                if (m->traits[t] == s->out->correlated_value)
+                        m->excused = m->changed = true;
+        }
+}
+
+int step_went_wrong(Step *s, RolloutReason *ret) {
         bool correlated;
         int r;
 
         r = failures_correlate(s, &correlated);
         if (r < 0)
                 return r;
-        if (s->release_gone)
-                step_pause(s, ROLLOUT_REASON_RELEASE_GONE);
-        else if (correlated)
-                step_pause(s, ROLLOUT_REASON_CORRELATED_FAILURES);
+        if (correlated)
+                *ret = ROLLOUT_REASON_CORRELATED_FAILURES;
         else if (too_many_failures(s))
-                step_pause(s, ROLLOUT_REASON_MAX_FAILURES);
-        else if (batch_is_lost(s))
-                step_pause(s, ROLLOUT_REASON_SUCCESS_THRESHOLD);
+                *ret = ROLLOUT_REASON_MAX_FAILURES;
         else
                 return 0;
         return 1;
+}
+
+int step_stop_if_bad(Step *s) {
+        RolloutReason reason;
+        int r;
+
+        if (step_count(s, MEMBER_STATE_PENDING) == 0)
+                return 0;
+        if (s->release_gone) {
+                step_pause(s, ROLLOUT_REASON_RELEASE_GONE);
+                return 1;
+        }
+        r = step_went_wrong(s, &reason);
+        if (r < 0)
+                return r;
+        if (r > 0) {
+                step_pause(s, reason);
+                if (reason == ROLLOUT_REASON_CORRELATED_FAILURES)
+                        excuse_correlated(s);
+        } else if (batch_is_lost(s)) {
+                step_pause(s, ROLLOUT_REASON_SUCCESS_THRESHOLD);
+                return 1;
+        }
+        return r;
 }

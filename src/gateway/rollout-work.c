@@ -31,9 +31,9 @@ int rollout_work_duration(Store *s, usec_t *ret) {
 
         if (r == -ENOENT) {
                 *ret = UPDATE_TAKES_UNKNOWN;
-                return 0;
+                return 1;
         }
-        return r;
+        return r < 0 ? r : 0;
 }
 
 /* ---- writing what a step has decided ---- */
@@ -151,9 +151,8 @@ static bool is_news(const RolloutProgress *a, const RolloutProgress *b) {
 static bool progress_differs(const RolloutProgress *a, const RolloutProgress *b) {
         return is_news(a, b) || a->batch_opened != b->batch_opened || a->settled != b->settled ||
                a->waiting_since != b->waiting_since || a->approved != b->approved ||
-               a->threshold_waived != b->threshold_waived ||
-               a->correlation_waived != b->correlation_waived || a->failures_base != b->failures_base ||
-               a->admitted_base != b->admitted_base || a->paused_since != b->paused_since ||
+               a->threshold_waived != b->threshold_waived || a->started != b->started || a->boot != b->boot ||
+               a->booted != b->booted || a->clock_set != b->clock_set || a->paused_since != b->paused_since ||
                a->paused_total != b->paused_total || a->next_look != b->next_look;
 }
 
@@ -193,6 +192,8 @@ static const char *why_not_desired(const RolloutSet *set) {
 
         if (set->record.counts.n[MEMBER_STATE_SUCCEEDED] == 0)
                 return "nobody was updated to it";
+        if (set->record.progress.reason != ROLLOUT_REASON_DONE)
+                return "it would have stopped for its failures, had anybody been left to be spared";
         if (set->record.progress.batch == ROLLOUT_BATCH_CANARY && !s->emergency &&
             (s->canary.soak > 0 || s->canary.approval))
                 return "all were canaries, for which no soak and no approval followed";
@@ -301,21 +302,11 @@ typedef struct Newcomers {
         Hashmap *known;
 } Newcomers;
 
-/* Who is away, or has its turn elsewhere, is not left out for good by that, but looked at again next time: one
- * that has just enrolled says its first Hello a moment later. */
 static int take_newcomer(AgentRecord *a, void *userdata) {
-        _cleanup_(rollout_membership_done) RolloutMembership other = {};
         Newcomers *n = userdata;
-        int r;
 
         if (hashmap_get(n->known, a->id))
                 return 0;
-        if (isempty(a->version) ||
-            (n->set->spec.offline == ROLLOUT_OFFLINE_SKIP && a->state != AGENT_STATE_ONLINE))
-                return 0;
-        r = n->c->store->ops->rollout_membership(n->c->store, a->id, &other);
-        if (r != -ENOENT)
-                return r < 0 ? r : 0;
         return rollout_draft_add(n->c, n->set, a, n->set->record.version);
 }
 
@@ -436,6 +427,7 @@ static int retry_failed(RolloutContext *c, RolloutSet *set) {
 
 static int verb_run(RolloutContext *c, RolloutSet *set, RolloutVerb verb, uint64_t *ret_concerned) {
         RolloutRecord *r = &set->record;
+        RolloutInput in = rollout_set_input(set, c->fleet, c->now);
         int k;
 
         *ret_concerned = r->counts.n[MEMBER_STATE_PENDING];
@@ -443,7 +435,7 @@ static int verb_run(RolloutContext *c, RolloutSet *set, RolloutVerb verb, uint64
         case ROLLOUT_VERB_PAUSE:
                 return rollout_pause(&r->progress, c->now);
         case ROLLOUT_VERB_RESUME:
-                return rollout_resume(&r->progress, &r->counts, c->now);
+                return rollout_resume(&r->progress, &in);
         case ROLLOUT_VERB_ABORT:
                 return rollout_abort(&r->progress, c->now);
         case ROLLOUT_VERB_APPROVE:

@@ -39,7 +39,8 @@ int rollout_work_step(RolloutContext *c, uint64_t id, bool look_for_new);
 /* That another state or reason was written: to the journal, the audit log and those who listen. */
 int rollout_work_tell(RolloutContext *c, RolloutRecord *r, const RolloutProgress *before);
 
-/* How long an update has taken lately, from its instruction to its end; a minute when nothing is known. */
+/* How long an update has taken lately, from its instruction to its end; 1: nothing is known, and it is a
+ * minute. */
 int rollout_work_duration(Store *s, usec_t *ret);
 
 /* ---- making ---- */

@@ -11,8 +11,11 @@
  * that limits is in there: the cap on those in flight, the number per period, canaries before batches,
  * thresholds, soak, windows, gates.
  *
- * Two clocks: "now" is CLOCK_REALTIME; periods and soaks are counted on the rollout's own clock, which
- * stands still while it is paused, so that an hour of pause does not end an hour of soak. */
+ * Two clocks: "now" is CLOCK_REALTIME; periods, soaks and waits are counted on the rollout's own clock, which
+ * stands still while it is paused, so that an hour of pause does not end an hour of soak. Setting the wall
+ * clock moves it neither way: each step sees by how much the time of the machine's boot has moved with it
+ * (rollout-clock.c). Only what was set while the gateway's machine restarted cannot be told from time that
+ * passed; then the own clock at least never goes back and never stands. Windows are kept by the wall clock. */
 
 #include "phase.h"
 #include "release-path.h"
@@ -22,7 +25,7 @@
 
 typedef enum RolloutKind {
         ROLLOUT_KIND_UPDATE,   /* forward */
-        ROLLOUT_KIND_ROLLBACK, /* each member back to the version it came from */
+        ROLLOUT_KIND_ROLLBACK, /* each member back to the version before (rollout_way_back()) */
         _ROLLOUT_KIND_MAX,
         _ROLLOUT_KIND_INVALID = -EINVAL,
 } RolloutKind;
@@ -31,7 +34,8 @@ RolloutKind rollout_kind_from_string(const char *s);
 
 typedef enum RolloutState {
         ROLLOUT_STATE_RUNNING,
-        ROLLOUT_STATE_PAUSED,   /* by a person or by itself; only a person lets it go on */
+        ROLLOUT_STATE_PAUSED,   /* by a person, or by itself for the sake of those who wait; only a person lets
+                                 * it go on */
         ROLLOUT_STATE_ABORTING, /* nothing new; what is in flight finishes */
         ROLLOUT_STATE_COMPLETED,
         ROLLOUT_STATE_ABORTED,
@@ -55,11 +59,12 @@ typedef enum RolloutReason {
         ROLLOUT_REASON_WAITING_FOR_OFFLINE,
         ROLLOUT_REASON_RETRY_PAUSE,
         ROLLOUT_REASON_OPERATOR,     /* paused or aborted by a person */
-        ROLLOUT_REASON_MAX_FAILURES, /* paused by itself, as are those below */
+        ROLLOUT_REASON_MAX_FAILURES, /* paused by itself, as are those below; completed: it would have been, had
+                                      * anybody been left to be spared */
         ROLLOUT_REASON_SUCCESS_THRESHOLD,
-        ROLLOUT_REASON_CORRELATED_FAILURES,
+        ROLLOUT_REASON_CORRELATED_FAILURES, /* likewise */
         ROLLOUT_REASON_SOAK_FAILED,
-        ROLLOUT_REASON_RELEASE_GONE,
+        ROLLOUT_REASON_RELEASE_GONE, /* the goal, or for several what they need to come to it */
         ROLLOUT_REASON_STEP_FAILED, /* the gateway cannot work on it: rollout-park.h */
         ROLLOUT_REASON_DONE,
         _ROLLOUT_REASON_MAX,
@@ -75,7 +80,8 @@ typedef enum MemberState {
         MEMBER_STATE_SUCCEEDED,
         MEMBER_STATE_FAILED,
         MEMBER_STATE_ROLLED_BACK,
-        MEMBER_STATE_TIMED_OUT, /* holds no place; what it says when it returns still counts */
+        MEMBER_STATE_TIMED_OUT, /* holds no place; what it says when it returns still counts. Without a reason:
+                                 * it goes on after all */
         MEMBER_STATE_SKIPPED,   /* could not take part any more when its turn came */
         MEMBER_STATE_CANCELLED, /* the rollout was aborted before its turn */
         MEMBER_STATE_EXCLUDED,  /* could not take part from the beginning: not of the cohort */
@@ -136,6 +142,8 @@ typedef struct RolloutMember {
         UpdateVerdict verdict; /* with MEMBER_REASON_VERDICT */
         bool canary;
         bool retry;     /* an operator asked for another attempt */
+        bool seen;      /* had ended when somebody resumed or retried: counts for no limit any more */
+        bool excused;   /* has what failures had in common that stopped it: no evidence for that any more */
         uint32_t batch; /* in which it was admitted last; ROLLOUT_BATCH_NONE: never */
         uint32_t attempts;
         uint32_t position;                   /* order of admission */
@@ -159,7 +167,7 @@ typedef struct RolloutView {
         bool pinned;
         const char *pinned_version;
         MemberReason desired;  /* NONE, OVERRIDDEN or CONFLICT: what else is desired for it */
-        bool in_other_rollout; /* for the plan */
+        bool in_other_rollout; /* waits or is in flight there: it is never taken back from there */
         bool busy;             /* at an update that did not come from here */
 
         bool has_instruction;
@@ -174,6 +182,7 @@ typedef struct RolloutCounts {
         uint64_t admitted; /* ever */
         uint64_t failures; /* failed, rolled back, timed out */
         uint64_t cohort;   /* all but the excluded */
+        uint64_t counted_admitted, counted_failures; /* of those two, what nobody has seen: for the limits */
 } RolloutCounts;
 
 void rollout_count(const RolloutMember *members, size_t n, RolloutCounts *ret);
@@ -185,14 +194,15 @@ typedef struct RolloutProgress {
         uint32_t batch;        /* ROLLOUT_BATCH_CANARY, then 1 and so on */
         usec_t batch_opened;   /* first admission in it; 0: none yet */
         usec_t settled;        /* all of it had ended; 0: not yet */
-        usec_t waiting_since;  /* only agents that are away are left; 0: not so */
+        usec_t waiting_since;  /* only agents that are away are left, and nobody was admitted since; 0: not so */
         bool approved;         /* the gate after this batch */
         bool threshold_waived; /* resumed after the success threshold of this batch was missed */
-        bool correlation_waived;
-        uint64_t failures_base, admitted_base; /* what was there when it was resumed last */
         usec_t started;                        /* CLOCK_REALTIME */
         usec_t paused_since, paused_total;     /* CLOCK_REALTIME and its span */
         usec_t next_look;                      /* CLOCK_REALTIME; USEC_INFINITY: when something happens */
+        uint64_t boot;                         /* by which the times in CLOCK_REALTIME were written: as the input's */
+        usec_t booted;
+        usec_t clock_set; /* CLOCK_REALTIME: when that changed last; nobody is away for longer */
 } RolloutProgress;
 
 /* ---- plan ---- */
@@ -208,6 +218,8 @@ typedef struct RolloutInput {
         size_t n;
         size_t n_traits[_ROLLOUT_TRAIT_MAX];
         usec_t now; /* CLOCK_REALTIME */
+        uint64_t boot; /* names this boot of the gateway's machine */
+        usec_t booted; /* CLOCK_REALTIME: when that was, by the wall clock as it is set now */
 } RolloutInput;
 
 /* Fills in the members' state, reason, canary and position from their goal, traits and views, and the
@@ -217,6 +229,15 @@ int rollout_plan(RolloutInput *in, RolloutView *views, RolloutProgress *ret, con
 
 /* New members while it runs, by the same rules: those before n_old are left alone. */
 int rollout_plan_more(RolloutInput *in, size_t n_old);
+
+/* A new agent joins when it is known what it runs, no other rollout has it, and it is there or may be waited
+ * for: a reason that passes excludes nobody for good. Until then it is looked at again. */
+bool rollout_may_join(const RolloutSpec *spec, const RolloutView *v);
+
+/* Where a machine goes when it goes back: to the version that it ran before the one that is taken back, which
+ * is the one that it keeps; after a stepping stone that is the stone. One that runs something else is held
+ * against what it came from. */
+const char *rollout_way_back(const char *taken_back, const char *from, const RolloutView *v);
 
 /* May this member take part now, and what would it be sent? NONE, or why not. *ret_hop is NULL for a machine
  * of which nothing is known yet. */
@@ -237,17 +258,22 @@ int rollout_step(RolloutProgress *p, const RolloutInput *in, RolloutOutcome *ret
 
 /* The rollout's own clock at this moment; never 0. */
 usec_t rollout_clock(const RolloutProgress *p, usec_t now);
+/* Part of every step: makes up for a wall clock that was set since the last. */
+void rollout_follow_clock(RolloutProgress *p, const RolloutInput *in);
 
 /* ---- what people do ---- */
 
 /* 0, or -EBUSY: its state does not allow that. A step follows each of them. */
 int rollout_pause(RolloutProgress *p, usec_t now);
-int rollout_resume(RolloutProgress *p, const RolloutCounts *counts, usec_t now);
+/* After failures had stopped it only what ends from now on counts: of what had ended, each member is marked as
+ * seen, so that good news about it, which may yet come, pay for no failure of others. After release-gone those
+ * are skipped for whom a stepping stone or a build is still missing; it stops again when the goal itself is. */
+int rollout_resume(RolloutProgress *p, RolloutInput *in);
 int rollout_abort(RolloutProgress *p, usec_t now);
 int rollout_approve(RolloutProgress *p);
 /* Those that failed, rolled back or timed out wait for another turn. The number of them; -EBUSY while it is
- * being aborted; -ENOENT: there is nobody. One that is in another rollout meanwhile (in_other_rollout) is
- * left alone. */
+ * being aborted; -ENOENT: there is nobody. One that is in another rollout meanwhile (in_other_rollout), or
+ * goes on with its update after its lease had ended, is left alone. */
 int rollout_retry_failed(RolloutProgress *p, RolloutInput *in);
 
 /* ---- preview ---- */
@@ -264,10 +290,20 @@ typedef struct RolloutPreview {
         usec_t ends;              /* CLOCK_REALTIME, with everybody who is online now */
         uint64_t waiting_offline; /* who are left then */
         bool approvals;           /* waits for people were counted as nothing */
-        bool approximate;         /* the end was computed from the rate, being far away */
+        bool approximate; /* the end was computed from the rate, being far away; or how long an update takes is
+                           * not known yet */
 } RolloutPreview;
 void rollout_preview_done(RolloutPreview *p);
 
 /* Plays a planned rollout to its end, if every update takes that long and succeeds. Works on copies. */
 int rollout_preview(
                 const RolloutProgress *p, const RolloutInput *in, usec_t update_takes, RolloutPreview *ret);
+
+/* rollout-check.c. Refuses a planned rollout that would not end within a year even if everybody were there:
+ * -EINVAL as rollout_spec_settle(). */
+int rollout_check_end(
+                const RolloutProgress *p,
+                const RolloutInput *in,
+                usec_t update_takes,
+                const char **reterr_pointer,
+                char **reterr_detail);

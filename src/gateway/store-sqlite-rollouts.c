@@ -5,11 +5,10 @@
 
 #define ROLLOUT_COLUMNS                                                                                                  \
         "kind, parent, version, description, spec, state, active, reason, detail, batch, batch_opened, settled, "        \
-        "waiting_since, approved, waived, paused_since, paused_total, failures_base, admitted_base, next_look, counts, " \
+        "waiting_since, approved, waived, paused_since, paused_total, boot, booted, clock_set, next_look, counts, "      \
         "created, started, updated, finished, actor, revision"
 
 #define WAIVED_THRESHOLD 1U
-#define WAIVED_CORRELATION 2U
 /* USEC_INFINITY as it is kept: the largest number that a column holds */
 #define NEVER ((uint64_t) INT64_MAX)
 
@@ -50,8 +49,9 @@ static int rollout_read(Query *q, RolloutRecord *r) {
         waived = query_get_u64(q);
         p->paused_since = query_get_u64(q);
         p->paused_total = query_get_u64(q);
-        p->failures_base = query_get_u64(q);
-        p->admitted_base = query_get_u64(q);
+        p->boot = query_get_u64(q);
+        p->booted = query_get_u64(q);
+        p->clock_set = query_get_u64(q);
         p->next_look = get_time(q);
         query_get_text(q, &counts);
         r->created = query_get_u64(q);
@@ -65,7 +65,6 @@ static int rollout_read(Query *q, RolloutRecord *r) {
                 return k;
 
         p->threshold_waived = waived & WAIVED_THRESHOLD;
-        p->correlation_waived = waived & WAIVED_CORRELATION;
         r->kind = rollout_kind_from_string(kind);
         p->state = rollout_state_from_string(state);
         p->reason = rollout_reason_from_string(reason);
@@ -107,13 +106,13 @@ int sqlite_rollout_put(Store *s, RolloutRecord *r) {
         if (r->id == 0)
                 query_begin(&q, s,
                             "INSERT INTO rollouts (" ROLLOUT_COLUMNS
-                            ", phase) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+                            ", phase) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
         else
                 query_begin(&q, s,
                             "UPDATE rollouts SET kind = ?, parent = ?, version = ?, description = ?, spec = ?, state = ?, "
                             "active = ?, reason = ?, detail = ?, batch = ?, batch_opened = ?, settled = ?, "
                             "waiting_since = ?, approved = ?, waived = ?, paused_since = ?, paused_total = ?, "
-                            "failures_base = ?, admitted_base = ?, next_look = ?, counts = ?, created = ?, started = ?, "
+                            "boot = ?, booted = ?, clock_set = ?, next_look = ?, counts = ?, created = ?, started = ?, "
                             "updated = ?, finished = ?, actor = ?, revision = ?, phase = ? WHERE id = ?");
         query_text(&q, rollout_kind_to_string(r->kind));
         query_u64(&q, r->parent);
@@ -129,12 +128,12 @@ int sqlite_rollout_put(Store *s, RolloutRecord *r) {
         query_u64(&q, p->settled);
         query_u64(&q, p->waiting_since);
         query_u64(&q, p->approved);
-        query_u64(&q, (p->threshold_waived ? WAIVED_THRESHOLD : 0) |
-                                      (p->correlation_waived ? WAIVED_CORRELATION : 0));
+        query_u64(&q, p->threshold_waived ? WAIVED_THRESHOLD : 0);
         query_u64(&q, p->paused_since);
         query_u64(&q, p->paused_total);
-        query_u64(&q, p->failures_base);
-        query_u64(&q, p->admitted_base);
+        query_u64(&q, p->boot);
+        query_u64(&q, p->booted);
+        query_u64(&q, p->clock_set);
         put_time(&q, p->next_look);
         query_text(&q, counts);
         query_u64(&q, r->created);
@@ -269,17 +268,19 @@ static int members_count(Store *s, uint64_t rollout, RolloutCounts *ret) {
         int r;
 
         query_begin(&q, s,
-                    "SELECT state, count(*), sum(batch < ?) FROM rollout_members WHERE rollout = ? GROUP BY state");
+                    "SELECT state, count(*), sum(batch < ?1), sum(batch < ?1 AND seen = 0) FROM rollout_members "
+                    "WHERE rollout = ?2 GROUP BY state");
         query_u64(&q, ROLLOUT_BATCH_NONE);
         query_u64(&q, rollout);
         while ((r = query_row(&q)) > 0) {
                 _cleanup_free_ char *name = NULL;
-                uint64_t n, admitted;
+                uint64_t n, admitted, counted;
                 MemberState state;
 
                 query_get_text(&q, &name);
                 n = query_get_u64(&q);
                 admitted = query_get_u64(&q);
+                counted = query_get_u64(&q);
                 r = query_read(&q);
                 if (r < 0)
                         return r;
@@ -288,6 +289,8 @@ static int members_count(Store *s, uint64_t rollout, RolloutCounts *ret) {
                         return -EUCLEAN;
                 ret->n[state] = n;
                 ret->admitted += admitted;
+                ret->counted_admitted += counted;
+                ret->counted_failures += member_state_is_failure(state) ? counted : 0;
         }
         return r;
 }
@@ -328,13 +331,14 @@ int sqlite_rollout_let_go(Store *s, uint64_t id, usec_t now) {
 
 #define MEMBER_COLUMNS                                                                                                   \
         "m.agent, m.position, m.state, m.reason, m.canary, m.batch, m.goal, m.from_version, m.instruction, m.attempts, " \
-        "m.retry, m.admitted, m.not_before, m.updated, m.hostname, m.os, m.kernel, m.arch"
+        "m.retry, m.seen, m.excused, m.admitted, m.not_before, m.updated, m.hostname, m.os, m.kernel, m.arch"
 #define VIEW_COLUMNS                                                                                                     \
         "a.id IS NOT NULL, coalesce(a.state, 0), a.version, a.architecture, a.previous_version, coalesce(a.pinned, 0), " \
         "a.pinned_version, coalesce(a.last_seen, 0), i.number IS NOT NULL, i.phase, i.verdict, i.version, "              \
         "coalesce(i.finished, 0), "                                                                                      \
         "EXISTS (SELECT 1 FROM instructions o WHERE o.agent = m.agent AND o.terminal = 0 AND "                           \
-        "(m.instruction IS NULL OR o.id <> m.instruction))"
+        "(m.instruction IS NULL OR o.id <> m.instruction)), "                                                            \
+        "EXISTS (SELECT 1 FROM rollout_members x WHERE x.agent = m.agent AND x.active = 1 AND x.rollout <> m.rollout)"
 #define MEMBER_FROM                                                                                         \
         " FROM rollout_members m LEFT JOIN agents a ON a.id = m.agent LEFT JOIN instructions i ON i.id = m.instruction "
 
@@ -383,6 +387,8 @@ static int member_read(Query *q, RolloutMemberRecord *r) {
         query_get_text(q, &r->instruction);
         m->attempts = (uint32_t) query_get_u64(q);
         m->retry = query_get_u64(q);
+        m->seen = query_get_u64(q);
+        m->excused = query_get_u64(q);
         m->admitted = query_get_u64(q);
         m->not_before = query_get_u64(q);
         m->updated = query_get_u64(q);
@@ -404,6 +410,7 @@ static int member_read(Query *q, RolloutMemberRecord *r) {
         query_get_text(q, &r->seen.instruction_version);
         v->finished = query_get_u64(q);
         v->busy = query_get_u64(q);
+        v->in_other_rollout = query_get_u64(q);
         k = query_read(q);
         if (k < 0)
                 return k;
@@ -489,12 +496,12 @@ int sqlite_rollout_member_put(Store *s, uint64_t rollout, const RolloutMemberRec
 
         query_begin(&q, s,
                     "INSERT INTO rollout_members (rollout, agent, position, state, active, reason, canary, batch, goal, "
-                    "from_version, instruction, attempts, retry, admitted, not_before, updated, hostname, os, kernel, arch) "
-                    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (rollout, agent) DO UPDATE SET "
+                    "from_version, instruction, attempts, retry, seen, excused, admitted, not_before, updated, hostname, os, kernel, arch) "
+                    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (rollout, agent) DO UPDATE SET "
                     "position = excluded.position, state = excluded.state, active = excluded.active, "
                     "reason = excluded.reason, canary = excluded.canary, batch = excluded.batch, "
                     "from_version = excluded.from_version, instruction = excluded.instruction, "
-                    "attempts = excluded.attempts, retry = excluded.retry, admitted = excluded.admitted, "
+                    "attempts = excluded.attempts, retry = excluded.retry, seen = excluded.seen, excused = excluded.excused, admitted = excluded.admitted, "
                     "not_before = excluded.not_before, updated = excluded.updated");
         query_u64(&q, rollout);
         query_text(&q, r->agent);
@@ -509,6 +516,8 @@ int sqlite_rollout_member_put(Store *s, uint64_t rollout, const RolloutMemberRec
         query_text(&q, r->instruction);
         query_u64(&q, m->attempts);
         query_u64(&q, m->retry);
+        query_u64(&q, m->seen);
+        query_u64(&q, m->excused);
         query_u64(&q, m->admitted);
         query_u64(&q, m->not_before);
         query_u64(&q, m->updated);

@@ -73,10 +73,10 @@ static int count_miscounted(Store *s, StoreStats *ret) {
 
         query_begin(&q, s,
                     "SELECT COUNT(*) FROM rollouts AS r WHERE active = 1 AND json_valid(counts) AND ("
-                    "  (SELECT SUM(value) FROM json_each(counts) WHERE key <> 'admitted') <>"
+                    "  (SELECT SUM(value) FROM json_each(counts) WHERE key <> 'admitted' AND key NOT LIKE 'counted-%') <>"
                     "    (SELECT COUNT(*) FROM rollout_members WHERE rollout = r.id)"
                     "  OR EXISTS (SELECT 1 FROM rollout_members WHERE rollout = r.id AND state NOT IN"
-                    "    (SELECT key FROM json_each(counts) WHERE key <> 'admitted')))");
+                    "    (SELECT key FROM json_each(counts))))");
         return count_one(&q, &ret->miscounted);
 }
 

@@ -228,7 +228,7 @@ def test_gate(gateway):
     assert [b["agents"] for b in plan["preview"]["batches"]] == [2]
     back = gateway.ask("POST", path, {"description": "it eats the disks"}, 201)
     assert back["parent"] == made["id"] and back["version"] == GOAL and count(back)["in-flight"] == 2, back
-    returning = members(gateway, back["id"])
+    returning = members(gateway, back["id"], "&state=in-flight")
     assert {(m["agent"], m["goal"]) for m in returning} == {(m["agent"], m["from"]) for m in updated}
     update = gateway.ask("GET", f"/updates/{returning[0]['update']}")
     assert update["version"] == returning[0]["goal"] and update["from_version"] == GOAL, update
@@ -312,6 +312,15 @@ def test_set_desired(gateway):
         with gateway.database() as db:
             entry = db.execute("SELECT text FROM audit WHERE action = 'rollout.end' AND target = ?", (f"rollout:{made['id']}",)).fetchone()
         assert "canaries" in entry[0], entry
+
+    # more failed than it allows, when nobody was left to be spared: it ends, and says so
+    target = only(gateway, 2, "desire-b")
+    made = create(gateway, target=target, strategy={"canary": {"count": 1, "soak_sec": 0}, "batch": {"size": 5, "every_sec": 0},
+                                                    "max_failures": {"count": 0}, "set_desired": True})
+    answer(gateway, made["id"])
+    shown = answer(gateway, made["id"], "rolled-back", "crashed")
+    assert (shown["state"], shown["reason"], shown["counts"]["rolled-back"]) == ("completed", "max-failures", 1), shown
+    assert desired(gateway, target["selector"]) == [] and "failures" in shown["reason_detail"], shown
 
     # past the gate, and somebody runs it
     target = only(gateway, 3, "desire-c")

@@ -1,169 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Thousands of random fleets, strategies, failures and operators; after every step what must always hold is
- * computed anew, from what was seen from outside. FLEET_TEST_SEED=N repeats one run, FLEET_TEST_RUNS=N makes
- * more or less of them. */
+/* Thousands of random fleets, strategies, failures, clocks and operators, and another rollout that takes
+ * agents; after every step what must always hold is computed anew, from what was seen from outside.
+ * FLEET_TEST_SEED=N repeats one run, FLEET_TEST_RUNS=N makes more or less of them. */
 
 #include "alloc-util.h"
-#include "rollout-fixture.h"
+#include "rollout-world.h"
 #include "string-util.h"
 
-#define LEASE (15 * MINUTE)
-#define MEMBERS_MAX 120U
-#define ADMISSIONS_MAX 4096U
 #define EVENTS_MAX 20000U
-
-typedef enum Fate {
-        FATE_SUCCEEDS,
-        FATE_ROLLS_BACK,
-        FATE_FAILS_FOR_NOW, /* for a reason that may pass */
-        FATE_SAYS_NOTHING,  /* the lease ends */
-        FATE_SAYS_IT_LATE,  /* the lease ends, and then it had succeeded */
-        _FATE_MAX,
-} Fate;
-
-typedef struct Machine {
-        usec_t flips; /* goes away or comes back; USEC_INFINITY: stays */
-        usec_t ends;  /* of its instruction; USEC_INFINITY: none */
-        usec_t frees; /* the update that did not come from here ends; USEC_INFINITY: there is none */
-        Fate fate;
-        bool was_late; /* a lease has ended */
-} Machine;
-
-typedef struct Admission {
-        uint32_t member, batch;
-        usec_t clock; /* the rollout's, by our own counting */
-} Admission;
-
-typedef struct World {
-        TestFleet f;
-        uint64_t random, seed;
-        Machine machines[MEMBERS_MAX];
-        Admission admissions[ADMISSIONS_MAX];
-        size_t n_admissions;
-        unsigned weights[_FATE_MAX];
-        bool flaky; /* machines come and go */
-        unsigned steps, approvals, batches_begun, waivers;
-        usec_t unpaused, last_now; /* our own count of the rollout's clock */
-        usec_t canaries_ended;     /* on it */
-        uint64_t failures_base, admitted_base;
-        bool retried;
-} World;
-
-static uint64_t draw(World *w, uint64_t n) {
-        w->random ^= w->random << 13;
-        w->random ^= w->random >> 7;
-        w->random ^= w->random << 17;
-        return n > 0 ? w->random % n : 0;
-}
-
-static bool chance(World *w, unsigned percent) {
-        return draw(w, 100) < percent;
-}
-
-static void describe(const World *w) {
-        const RolloutProgress *p = &w->f.progress;
-
-        fprintf(stderr,
-                "%s, %s, batch %u, opened %" PRIu64 ", clock %" PRIu64 ", next look in %" PRIi64 " s\n",
-                rollout_state_to_string(p->state), rollout_reason_to_string(p->reason), p->batch,
-                p->batch_opened, w->unpaused,
-                p->next_look == USEC_INFINITY ? -1 : (int64_t) ((p->next_look - w->f.now) / SEC));
-        for (MemberState s = 0; s < _MEMBER_STATE_MAX; s++)
-                fprintf(stderr, "  %" PRIu64 " %s\n", w->f.outcome.counts.n[s], member_state_to_string(s));
-        for (size_t i = 0; i < w->f.n; i++)
-                if (member_state_is_active(w->f.members[i].state))
-                        fprintf(stderr, "  %s %s%s%s ends %" PRIi64 " %s\n", w->f.members[i].agent,
-                                member_state_to_string(w->f.members[i].state),
-                                w->f.members[i].canary ? " canary" : "",
-                                w->f.views[i].online ? " online" : "", (int64_t) w->machines[i].ends,
-                                update_phase_to_string(w->f.views[i].phase));
-}
-
-#define check(w, expr)                                                                                      \
-        do {                                                                                                \
-                if (!(expr)) {                                                                              \
-                        fprintf(stderr, "seed %" PRIu64 ", step %u: '%s' does not hold\n", (w)->seed,       \
-                                (w)->steps, #expr);                                                         \
-                        describe(w);                                                                        \
-                        abort();                                                                            \
-                }                                                                                           \
-        } while (false)
-
-/* ---- making ---- */
-
-static void make_spec(World *w) {
-        RolloutSpec *s = &w->f.spec;
-
-        s->canary.amount = (RolloutAmount){ .is_share = chance(w, 30), .value = (uint32_t) draw(w, 8) };
-        if (s->canary.amount.is_share)
-                s->canary.amount.value *= 500;
-        s->canary.success = chance(w, 50) ? ROLLOUT_SHARE_ALL : (uint32_t) draw(w, 10001);
-        s->canary.soak = chance(w, 50) ? draw(w, 30 * MINUTE) : 0;
-        s->canary.approval = chance(w, 20);
-        s->batch.amount = (RolloutAmount){ .is_share = chance(w, 30), .value = 1 + (uint32_t) draw(w, 30) };
-        if (s->batch.amount.is_share)
-                s->batch.amount.value *= 100;
-        s->batch.n_ramp = chance(w, 30) ? draw(w, 4) : 0;
-        for (size_t i = 0; i < s->batch.n_ramp; i++)
-                s->batch.ramp[i] = 1 + (uint32_t) draw(w, 10);
-        s->batch.period = chance(w, 70) ? draw(w, 30 * MINUTE) : 0;
-        s->batch.success = chance(w, 50) ? (uint32_t) draw(w, 10001) : 0;
-        s->batch.soak = chance(w, 20) ? draw(w, 10 * MINUTE) : 0;
-        s->batch.approval = chance(w, 10);
-        s->max_in_flight = 1 + (uint32_t) draw(w, 40);
-        s->max_failures = (RolloutAmount){ .is_share = chance(w, 50), .value = (uint32_t) draw(w, 20) };
-        if (s->max_failures.is_share)
-                s->max_failures.value *= 250;
-        s->attempts = 1 + (uint32_t) draw(w, 4);
-        s->retry_pause = draw(w, 5 * MINUTE);
-        s->offline = chance(w, 30) ? ROLLOUT_OFFLINE_SKIP : ROLLOUT_OFFLINE_WAIT;
-        s->offline_wait = draw(w, 2 * USEC_PER_DAY);
-        s->emergency = chance(w, 10);
-        if (chance(w, 25)) {
-                static const char *const zones[] = { "UTC", "Europe/Berlin", "America/St_Johns" };
-
-                s->windows = new0(RolloutWindow, 2);
-                s->n_windows = 1 + draw(w, 2);
-                for (size_t i = 0; i < s->n_windows; i++) {
-                        s->windows[i].days = (uint8_t) (1 + draw(w, 127));
-                        s->windows[i].start = (unsigned) draw(w, 1440);
-                        s->windows[i].length = ROLLOUT_WINDOW_LENGTH_MIN + draw(w, 12 * USEC_PER_HOUR);
-                        assert_ok(timezone_load(zones[draw(w, 3)], &s->windows[i].zone));
-                }
-        }
-}
-
-static void make_machines(World *w) {
-        TestFleet *f = &w->f;
-        unsigned away = chance(w, 50) ? 20 : 0;
-
-        f->n_traits[ROLLOUT_TRAIT_OS] = 1 + draw(w, 3);
-        f->n_traits[ROLLOUT_TRAIT_KERNEL] = 1 + draw(w, 12);
-        w->flaky = chance(w, 40);
-        for (size_t i = 0; i < f->n; i++) {
-                f->members[i].traits[ROLLOUT_TRAIT_OS] = (uint32_t) draw(w, f->n_traits[ROLLOUT_TRAIT_OS]);
-                f->members[i].traits[ROLLOUT_TRAIT_KERNEL] =
-                                (uint32_t) draw(w, f->n_traits[ROLLOUT_TRAIT_KERNEL]);
-                f->views[i].online = !chance(w, away);
-                if (chance(w, 5))
-                        f->views[i].version = "1.1.0";
-                if (chance(w, 3))
-                        f->views[i].pinned = true, f->views[i].pinned_version = "1.0.0";
-                if (chance(w, 3))
-                        f->views[i].arch = "riscv64";
-                if (chance(w, 3) && !f->views[i].online)
-                        f->views[i].version = NULL;
-                f->views[i].busy = chance(w, 6);
-        }
-        if (chance(w, 25)) {
-                static char *archs[] = { (char *) "x86_64", NULL };
-
-                f->releases[1].requires = "1.0.5";
-                f->releases[2] = (ReleaseInfo){ .version = "1.0.5", .archs = archs };
-                f->n_releases = 3;
-        }
-}
 
 /* The plan is a function of its input, and of who is in it, not of the order in which they are named. */
 static void check_plan(World *w) {
@@ -175,7 +20,7 @@ static void check_plan(World *w) {
 
         assert_se(members && views);
         for (size_t i = f->n; i > 1; i--) { /* shuffled */
-                size_t j = draw(w, i);
+                size_t j = world_draw(w, i);
                 RolloutMember m = members[i - 1];
                 RolloutView v = views[i - 1];
 
@@ -209,9 +54,10 @@ static void check_admission(World *w, size_t i, usec_t clock) {
         const RolloutView *v = f->views + i;
         usec_t until;
         uint64_t within = 1;
-        bool counted[MEMBERS_MAX] = {};
+        bool counted[MEMBERS_MAX + NEWCOMERS_MAX] = {};
 
         check(w, m->state == MEMBER_STATE_IN_FLIGHT && v->exists && v->online && v->version && !v->busy);
+        check(w, !w->machines[i].was_at_it); /* one instruction at a time */
         check(w, !streq(v->version, m->goal) && !streq_ptr(v->arch, "riscv64") && !v->pinned);
         check(w, m->attempts <= f->spec.attempts);
         check(w,
@@ -250,8 +96,8 @@ static void check_first_batch(World *w, usec_t clock) {
                         continue;
                 canaries++;
                 /* but for one whose lease had ended, which then counts as a failure, and which came back
-                 * since */
-                check(w, !member_state_is_active(m->state) || m->batch != ROLLOUT_BATCH_CANARY ||
+                 * since; and one for which a person asked for another turn */
+                check(w, !member_state_is_active(m->state) || m->batch != ROLLOUT_BATCH_CANARY || m->retry ||
                                          w->machines[i].was_late);
                 check(w, m->batch != ROLLOUT_BATCH_NONE || m->state == MEMBER_STATE_SKIPPED);
                 well += m->state == MEMBER_STATE_SUCCEEDED;
@@ -306,24 +152,12 @@ static bool is_over_limit(const World *w) {
         const RolloutAmount *max = &w->f.spec.max_failures;
         uint64_t failures = 0, admitted = 0;
 
-        for (size_t i = 0; i < w->f.n; i++) {
-                failures += member_state_is_failure(w->f.members[i].state);
-                admitted += w->f.members[i].batch != ROLLOUT_BATCH_NONE;
-        }
-        failures -= MIN(failures, w->failures_base);
-        admitted -= MIN(admitted, w->admitted_base);
+        for (size_t i = 0; i < w->f.n; i++)
+                if (!w->settled[i]) {
+                        failures += member_state_is_failure(w->f.members[i].state);
+                        admitted += w->machines[i].tried;
+                }
         return max->is_share ? failures * ROLLOUT_SHARE_ALL > admitted * max->value : failures > max->value;
-}
-
-static usec_t next_event(const World *w) {
-        usec_t t = USEC_INFINITY;
-
-        for (size_t i = 0; i < w->f.n; i++) {
-                t = MIN(t, w->machines[i].flips);
-                t = MIN(t, w->machines[i].ends);
-                t = MIN(t, w->machines[i].frees);
-        }
-        return t;
 }
 
 /* ---- time ---- */
@@ -331,21 +165,56 @@ static usec_t next_event(const World *w) {
 static void advance(World *w, usec_t now) {
         if (w->f.progress.state != ROLLOUT_STATE_PAUSED)
                 w->unpaused += now - w->last_now;
+        w->elapsed += now - w->last_now;
         w->last_now = now;
         w->f.now = now;
 }
 
-static void begin_instruction(World *w, size_t i) {
-        unsigned sum = 0, hit;
-        Fate fate = 0;
+static bool somebody_goes_on(const World *w) {
+        for (size_t i = 0; i < w->f.n; i++)
+                if (w->f.members[i].state == MEMBER_STATE_TIMED_OUT && view_goes_on(w->f.views + i))
+                        return true;
+        return false;
+}
 
-        for (Fate k = 0; k < _FATE_MAX; k++)
-                sum += w->weights[k];
-        hit = (unsigned) draw(w, sum);
-        while (hit >= w->weights[fate])
-                hit -= w->weights[fate++];
-        w->machines[i].fate = fate;
-        w->machines[i].ends = w->f.now + (fate >= FATE_SAYS_NOTHING ? LEASE : 1 + draw(w, 5 * MINUTE));
+/* What may not become of a member in one step, whatever else it does. */
+static void check_members(World *w) {
+        TestFleet *f = &w->f;
+        unsigned missing = 0;
+
+        for (size_t i = 0; i < f->n; i++) {
+                const RolloutMember *m = f->members + i;
+                const RolloutView *v = f->views + i;
+
+                check(w, !v->in_other_rollout || !member_state_is_active(m->state));
+                if (m->state == w->was[i])
+                        continue;
+                missing += m->state == MEMBER_STATE_SKIPPED &&
+                           IN_SET(m->reason, MEMBER_REASON_REQUIRES_MISSING, MEMBER_REASON_ARCH_MISSING);
+                /* at its word, or when it has run the goal for long enough */
+                if (m->state == MEMBER_STATE_SUCCEEDED)
+                        check(w, (v->phase == UPDATE_PHASE_SUCCEEDED &&
+                                  streq(v->instruction_version, m->goal)) ||
+                                                 w->leapt ||
+                                                 (streq_ptr(v->version, m->goal) &&
+                                                  w->elapsed - w->machines[i].ended >= ROLLOUT_TRIAL));
+                if (w->was[i] == MEMBER_STATE_SUCCEEDED) {
+                        check(w,
+                              m->state == MEMBER_STATE_ROLLED_BACK && v->phase == UPDATE_PHASE_ROLLED_BACK);
+                        w->settled[i] = false; /* nobody had seen that */
+                }
+        }
+        check(w, missing <= 1);
+}
+
+/* It ends, and changes nothing. */
+static void check_preview(World *w) {
+        RolloutInput in = fleet_input(&w->f);
+        RolloutPreview p = {};
+
+        assert_ok(rollout_preview(&w->f.progress, &in, 1 + world_draw(w, 10 * MINUTE), &p));
+        check(w, p.ends >= w->f.now);
+        rollout_preview_done(&p);
 }
 
 static void step(World *w) {
@@ -356,9 +225,14 @@ static void step(World *w) {
         usec_t clock;
 
         check(w, w->steps++ < EVENTS_MAX);
+        for (size_t i = 0; i < f->n; i++) {
+                w->was[i] = f->members[i].state;
+                w->machines[i].was_at_it = view_goes_on(f->views + i);
+        }
         fleet_step(f);
         clock = w->unpaused;
         check_sums(w);
+        check_members(w);
         if (f->outcome.admitted_now > 0) {
                 check(w, was_running && !is_over_limit(w));
                 /* one step may begin several batches, where nothing has to be waited for */
@@ -371,7 +245,7 @@ static void step(World *w) {
                                      w->admissions[w->n_admissions - 1].batch == ROLLOUT_BATCH_CANARY))
                                         check_first_batch(w, clock);
                                 check_admission(w, i, clock);
-                                begin_instruction(w, i);
+                                world_begin_instruction(w, i);
                                 n++;
                         }
                 check(w, n == f->outcome.admitted_now);
@@ -379,19 +253,23 @@ static void step(World *w) {
         if (f->progress.state == ROLLOUT_STATE_RUNNING) {
                 check(w, f->progress.next_look > f->now);
                 check(w, fleet_count(f, MEMBER_STATE_PENDING) + fleet_count(f, MEMBER_STATE_IN_FLIGHT) > 0 ||
-                                         f->progress.next_look != USEC_INFINITY);
+                                         somebody_goes_on(w) || f->progress.next_look != USEC_INFINITY);
                 /* something will happen: nothing waits for nothing */
-                check(w, f->progress.next_look != USEC_INFINITY || next_event(w) != USEC_INFINITY ||
+                check(w, f->progress.next_look != USEC_INFINITY || world_next_event(w) != USEC_INFINITY ||
                                          f->progress.reason == ROLLOUT_REASON_AWAITING_APPROVAL);
         }
         if (f->progress.state == ROLLOUT_STATE_COMPLETED)
-                check(w, fleet_count(f, MEMBER_STATE_PENDING) + fleet_count(f, MEMBER_STATE_IN_FLIGHT) == 0);
+                check(w,
+                      fleet_count(f, MEMBER_STATE_PENDING) + fleet_count(f, MEMBER_STATE_IN_FLIGHT) == 0 &&
+                                      !somebody_goes_on(w));
+        if (world_chance(w, 1))
+                check_preview(w);
 }
 
 /* A look before the time that the step named, without any event, finds nothing to do. */
 static void look_early(World *w, usec_t until) {
         TestFleet *f = &w->f;
-        usec_t t = f->now + draw(w, until - f->now);
+        usec_t t = f->now + world_draw(w, until - f->now);
 
         if (f->progress.state != ROLLOUT_STATE_RUNNING || t <= f->now)
                 return;
@@ -400,103 +278,40 @@ static void look_early(World *w, usec_t until) {
         check(w, f->outcome.admitted_now == 0);
 }
 
-/* ---- machines and people ---- */
+/* ---- people ---- */
 
-static void end_instruction(World *w, size_t i) {
-        RolloutView *v = w->f.views + i;
-        Machine *m = w->machines + i;
-
-        m->ends = USEC_INFINITY;
-        v->finished = w->f.now;
-        v->verdict = UPDATE_VERDICT_NONE;
-        switch (m->fate) {
-        case FATE_SUCCEEDS:
-                v->phase = UPDATE_PHASE_SUCCEEDED;
-                v->version = v->instruction_version;
-                break;
-        case FATE_ROLLS_BACK:
-                v->phase = UPDATE_PHASE_ROLLED_BACK;
-                v->verdict = UPDATE_VERDICT_CRASHED;
-                break;
-        case FATE_FAILS_FOR_NOW:
-                v->phase = UPDATE_PHASE_FAILED;
-                v->verdict = UPDATE_VERDICT_DOWNLOAD_FAILED;
-                break;
-        case FATE_SAYS_IT_LATE:
-                v->phase = UPDATE_PHASE_TIMED_OUT;
-                m->was_late = true;
-                m->fate = FATE_SUCCEEDS;
-                m->ends = w->f.now + 1 + draw(w, USEC_PER_HOUR);
-                break;
-        default:
-                v->phase = UPDATE_PHASE_TIMED_OUT;
-                m->was_late = true;
-        }
-}
-
-static void machine_events(World *w) {
-        for (size_t i = 0; i < w->f.n; i++) {
-                Machine *m = w->machines + i;
-                RolloutView *v = w->f.views + i;
-
-                if (m->flips <= w->f.now) {
-                        v->online = !v->online;
-                        v->last_seen = w->f.now;
-                        if (!v->version)
-                                v->version = "1.0.0";
-                        m->flips = w->flaky && chance(w, 60) ? w->f.now + 1 + draw(w, 3 * USEC_PER_HOUR) :
-                                                               USEC_INFINITY;
-                }
-                if (m->frees <= w->f.now) {
-                        v->busy = false;
-                        m->frees = USEC_INFINITY;
-                }
-                if (m->ends <= w->f.now) {
-                        /* a late word about an instruction that was followed by another is no word any more
-                         */
-                        if (v->phase == UPDATE_PHASE_TIMED_OUT &&
-                            w->f.members[i].state == MEMBER_STATE_PENDING)
-                                m->ends = USEC_INFINITY;
-                        else
-                                end_instruction(w, i);
-                }
-                if (v->online)
-                        v->last_seen = w->f.now;
-        }
+/* What has ended by now is nobody's business any more. */
+static void settle(World *w) {
         for (size_t i = 0; i < w->f.n; i++)
-                if (w->f.members[i].canary && member_state_is_active(w->f.members[i].state))
-                        w->canaries_ended = w->unpaused;
+                w->settled[i] = w->settled[i] ||
+                                (w->machines[i].tried && !member_state_is_active(w->f.members[i].state));
 }
 
 static void resume(World *w) {
-        TestFleet *f = &w->f;
-        RolloutReason reason = f->progress.reason;
-        RolloutCounts c;
+        RolloutReason reason = w->f.progress.reason;
 
-        rollout_count(f->members, f->n, &c);
-        w->waivers += reason != ROLLOUT_REASON_OPERATOR;
-        if (reason != ROLLOUT_REASON_OPERATOR) {
-                w->failures_base = c.failures;
-                w->admitted_base = c.admitted - c.n[MEMBER_STATE_IN_FLIGHT];
+        if (!IN_SET(reason, ROLLOUT_REASON_OPERATOR, ROLLOUT_REASON_RELEASE_GONE)) {
+                w->waivers++;
+                settle(w);
         }
-        assert_ok(rollout_resume(&f->progress, &c, f->now));
+        fleet_resume(&w->f);
 }
 
 static void retry(World *w) {
         RolloutInput in = fleet_input(&w->f);
-        RolloutCounts c;
-        int n;
+        bool failed[MEMBERS_MAX + NEWCOMERS_MAX];
 
-        n = rollout_retry_failed(&w->f.progress, &in);
-        if (n <= 0)
+        for (size_t i = 0; i < w->f.n; i++)
+                failed[i] = member_state_is_failure(w->f.members[i].state);
+        if (rollout_retry_failed(&w->f.progress, &in) <= 0)
                 return;
         w->retried = true;
-        rollout_count(w->f.members, w->f.n, &c);
-        w->failures_base = c.failures;
-        w->admitted_base = c.admitted - MIN(c.admitted, c.n[MEMBER_STATE_IN_FLIGHT] + (uint64_t) n);
+        settle(w);
         for (size_t i = 0; i < w->f.n; i++) /* what was said before is forgotten */
-                if (w->f.members[i].state == MEMBER_STATE_PENDING)
+                if (w->f.members[i].state == MEMBER_STATE_PENDING) {
                         w->machines[i].ends = USEC_INFINITY;
+                        w->settled[i] = w->settled[i] && !failed[i];
+                }
 }
 
 static void person(World *w) {
@@ -506,15 +321,17 @@ static void person(World *w) {
                 assert_ok(rollout_approve(p));
                 w->approvals++;
         } else if (p->state == ROLLOUT_STATE_PAUSED) {
-                if (chance(w, 10))
+                if (w->n_gone > 0 && world_chance(w, 60))
+                        world_change_releases(w);
+                if (world_chance(w, 10))
                         assert_ok(rollout_abort(p, w->f.now));
-                else if (chance(w, 20))
+                else if (world_chance(w, 20))
                         retry(w);
                 else
                         resume(w);
-        } else if (p->state == ROLLOUT_STATE_RUNNING && chance(w, 3))
+        } else if (p->state == ROLLOUT_STATE_RUNNING && world_chance(w, 3))
                 assert_ok(rollout_pause(p, w->f.now));
-        else if (p->state == ROLLOUT_STATE_RUNNING && chance(w, 1))
+        else if (p->state == ROLLOUT_STATE_RUNNING && world_chance(w, 1))
                 assert_ok(rollout_abort(p, w->f.now));
         else
                 return;
@@ -524,43 +341,60 @@ static void person(World *w) {
 static void run(uint64_t seed) {
         World *w = new0(World, 1);
         TestFleet *f = &w->f;
-        usec_t limit = MORNING + 400 * USEC_PER_DAY;
+        bool kinds[4];
 
         assert_se(w);
         w->seed = seed;
         w->random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
         for (unsigned i = 0; i < 8; i++)
-                (void) draw(w, 1);
-        fleet_init(f, 1 + draw(w, MEMBERS_MAX));
+                (void) world_draw(w, 1);
+        w->n_all = 1 + world_draw(w, MEMBERS_MAX);
+        fleet_init(f, w->n_all + NEWCOMERS_MAX);
+        f->n = w->n_all;
+        w->n_all = f->n + world_draw(w, NEWCOMERS_MAX + 1);
         f->seed = seed;
-        make_spec(w);
-        make_machines(w);
+        for (size_t i = 0; i < ELEMENTSOF(kinds); i++)
+                kinds[i] = world_chance(w, 33);
+        world_make_spec(w);
+        world_make_machines(w);
         w->weights[FATE_SUCCEEDS] = 100;
         for (Fate k = FATE_ROLLS_BACK; k < _FATE_MAX; k++)
-                w->weights[k] = chance(w, 50) ? (unsigned) draw(w, chance(w, 20) ? 200 : 10) : 0;
+                w->weights[k] = world_chance(w, 50) ?
+                                                (unsigned) world_draw(w, world_chance(w, 20) ? 200 : 10) :
+                                                0;
         check_plan(w);
+        world_settle_amounts(w);
+        for (size_t i = f->n; i < w->n_all; i++) /* by kinds that are there already */
+                for (RolloutTrait t = 0; t < _ROLLOUT_TRAIT_MAX; t++)
+                        f->members[i].traits[t] = (uint32_t) world_draw(w, f->n_traits[t]);
         for (size_t i = 0; i < f->n; i++) /* the plan has put them into an order */
                 w->machines[i] = (Machine){
-                        .flips = !f->views[i].online && chance(w, 70) ? f->now + 1 + draw(w, USEC_PER_DAY) :
-                                 w->flaky && chance(w, 30)            ? f->now + 1 + draw(w, USEC_PER_HOUR) :
-                                                                        USEC_INFINITY,
+                        .flips = !f->views[i].online && world_chance(w, 70) ?
+                                                 f->now + 1 + world_draw(w, USEC_PER_DAY) :
+                                 w->flaky && world_chance(w, 30) ?
+                                                 f->now + 1 + world_draw(w, USEC_PER_HOUR) :
+                                                 USEC_INFINITY,
                         .ends = USEC_INFINITY,
-                        .frees = f->views[i].busy ? f->now + 1 + draw(w, USEC_PER_HOUR) : USEC_INFINITY,
+                        .frees = f->views[i].busy ? f->now + 1 + world_draw(w, USEC_PER_HOUR) :
+                                                    USEC_INFINITY,
+                        .given = USEC_INFINITY,
                 };
         w->last_now = f->now;
         w->unpaused = 1;
         step(w);
         while (!rollout_state_is_terminal(f->progress.state)) {
-                usec_t next = MIN(next_event(w), f->progress.next_look);
+                usec_t next = MIN(world_next_event(w), f->progress.next_look);
 
-                check(w, f->now < limit); /* every path ends */
-                if (next != USEC_INFINITY && chance(w, 20))
+                check(w, w->elapsed < 400 * USEC_PER_DAY); /* every path ends */
+                if (next != USEC_INFINITY && world_chance(w, 20))
                         look_early(w, next);
-                if (next == USEC_INFINITY || chance(w, 5))
-                        advance(w, f->now + draw(w, USEC_PER_HOUR));
+                if (next == USEC_INFINITY || world_chance(w, 5))
+                        advance(w, f->now + world_draw(w, USEC_PER_HOUR));
                 else
                         advance(w, MAX(next, f->now));
-                machine_events(w);
+                world_advance_machines(w);
+                step(w);
+                world_goes_on(w, kinds);
                 step(w);
                 person(w);
         }

@@ -5,6 +5,7 @@
 
 #include "alloc-util.h"
 #include "rollout-fixture.h"
+#include "rollout-internal.h"
 #include "string-util.h"
 
 /* ---- leases, retries ---- */
@@ -43,6 +44,11 @@ static void test_helped(void) {
         fleet_end(&f, 0, UPDATE_PHASE_FAILED, UPDATE_VERDICT_DOWNLOAD_FAILED);
         f.views[0].version = "1.1.0";
         fleet_step(&f);
+        expect_running(&f, RETRY_PAUSE, 1, 0); /* which may be on trial there */
+        assert_se(f.progress.next_look == MORNING + ROLLOUT_TRIAL);
+        fleet_step_at(&f, MORNING + ROLLOUT_TRIAL - 1);
+        expect_running(&f, RETRY_PAUSE, 1, 0);
+        fleet_step_at(&f, MORNING + ROLLOUT_TRIAL);
         expect_completed(&f);
         assert_se(f.members[0].state == SUCCEEDED);
 }
@@ -91,7 +97,7 @@ static void test_timed_out(void) {
         /* and comes back with the version, after the end */
         f.views[1].online = true;
         f.views[1].version = "1.1.0";
-        fleet_step_at(&f, f.now + MINUTE);
+        fleet_step_at(&f, f.now + ROLLOUT_TRIAL);
         assert_se(f.members[1].state == SUCCEEDED && f.progress.state == ROLLOUT_STATE_COMPLETED);
 }
 
@@ -119,7 +125,9 @@ static void test_retry_failed(void) {
         fleet_fail_one(&f);
         expect_running(&f, FINISHING, 0, 2);
         fleet_fail_one(&f); /* two of three: more than half of those that were tried again */
-        expect_paused(&f, MAX_FAILURES, 0, 1);
+        expect_running(&f, FINISHING, 0, 1); /* and nobody is left to be spared */
+        fleet_succeed(&f);
+        fleet_expect(&f, ROLLOUT_STATE_COMPLETED, ROLLOUT_REASON_MAX_FAILURES, 0, 0);
 }
 
 /* ---- who is away ---- */
@@ -192,6 +200,30 @@ static void test_windows(void) {
         expect_running(&f, FINISHING, 0, 2);
 }
 
+/* There by day, and the window is by night: that is waited for as for anybody who is away, and no longer. */
+static void test_never_in_the_window(void) {
+        _cleanup_fleet_ TestFleet f;
+
+        fleet_init(&f, 1);
+        f.spec.offline_wait = 7 * USEC_PER_DAY;
+        f.spec.windows = new0(RolloutWindow, 1);
+        f.spec.n_windows = 1;
+        f.spec.windows[0] = (RolloutWindow){ .days = 127, .start = 22 * 60, .length = 4 * USEC_PER_HOUR };
+        assert_ok(timezone_load("UTC", &f.spec.windows[0].zone));
+        assert_ok(fleet_plan(&f, NULL));
+        for (usec_t h = 0; f.progress.state == ROLLOUT_STATE_RUNNING; h++) {
+                usec_t hour = (10 + h) % 24;
+
+                f.views[0].online = hour >= 8 && hour < 18;
+                if (f.views[0].online)
+                        f.views[0].last_seen = MORNING + h * USEC_PER_HOUR;
+                fleet_step_at(&f, MORNING + h * USEC_PER_HOUR);
+                assert_se(h < 8 * 24);
+        }
+        expect_completed(&f);
+        assert_se(f.members[0].reason == MEMBER_REASON_OFFLINE);
+}
+
 /* An emergency skips windows, soak and approvals; never the canaries, the limits and the automatic stop. */
 static void test_emergency(void) {
         _cleanup_fleet_ TestFleet f;
@@ -217,7 +249,6 @@ static void test_emergency(void) {
 
 static void test_pause(void) {
         _cleanup_fleet_ TestFleet f;
-        RolloutCounts counts;
 
         fleet_init(&f, 10);
         f.spec.batch.amount.value = 5;
@@ -231,8 +262,7 @@ static void test_pause(void) {
         fleet_step_at(&f, MORNING + 60 * MINUTE);
         expect_paused(&f, OPERATOR, 5, 5);
         assert_se(rollout_clock(&f.progress, f.now) == 1 + 4 * MINUTE);
-        rollout_count(f.members, f.n, &counts);
-        assert_ok(rollout_resume(&f.progress, &counts, f.now));
+        fleet_resume(&f);
         fleet_step(&f);
         expect_running(&f, NEXT_BATCH, 5, 5); /* the hour did not count */
         assert_se(f.progress.next_look == MORNING + 66 * MINUTE);
@@ -253,7 +283,7 @@ static void test_pause_by_itself(void) {
         fleet_fail_one(&f);
         expect_paused(&f, MAX_FAILURES, 5, 4);
         f.now += USEC_PER_HOUR;
-        assert_ok(rollout_resume(&f.progress, &f.outcome.counts, f.now));
+        fleet_resume(&f);
         fleet_step(&f);
         expect_running(&f, NEXT_BATCH, 5, 4);
         assert_se(f.progress.next_look == MORNING + 70 * MINUTE);
@@ -261,6 +291,7 @@ static void test_pause_by_itself(void) {
 
 static void test_abort(void) {
         _cleanup_fleet_ TestFleet f;
+        RolloutInput in;
 
         fleet_init(&f, 10);
         f.spec.max_in_flight = 4;
@@ -270,7 +301,8 @@ static void test_abort(void) {
         fleet_step(&f);
         fleet_expect(&f, ROLLOUT_STATE_ABORTING, ROLLOUT_REASON_OPERATOR, 0, 4);
         assert_se(fleet_count(&f, MEMBER_STATE_CANCELLED) == 6);
-        assert_error(rollout_resume(&f.progress, &f.outcome.counts, f.now), EBUSY);
+        in = fleet_input(&f);
+        assert_error(rollout_resume(&f.progress, &in), EBUSY);
         fleet_fail_one(&f);
         fleet_succeed(&f);
         fleet_expect(&f, ROLLOUT_STATE_ABORTED, ROLLOUT_REASON_OPERATOR, 0, 0);
@@ -296,7 +328,6 @@ static void test_abort_between_stones(void) {
 
 static void test_release_gone(void) {
         _cleanup_fleet_ TestFleet f;
-        RolloutCounts counts;
 
         fleet_init(&f, 4);
         f.spec.max_in_flight = 1;
@@ -306,8 +337,7 @@ static void test_release_gone(void) {
         fleet_step(&f);
         expect_paused(&f, RELEASE_GONE, 3, 1); /* nobody was skipped for it */
         f.n_releases = 2;
-        rollout_count(f.members, f.n, &counts);
-        assert_ok(rollout_resume(&f.progress, &counts, f.now));
+        fleet_resume(&f);
         fleet_step(&f);
         expect_running(&f, IN_FLIGHT_LIMIT, 3, 1);
 }
@@ -453,6 +483,7 @@ int main(void) {
         test_retry_failed();
         test_offline();
         test_windows();
+        test_never_in_the_window();
         test_emergency();
         test_pause();
         test_pause_by_itself();

@@ -52,6 +52,21 @@ int main(void) {
         expect(&w, 1, at(2026, 10, 25, 2, 30), false, at(2026, 11, 1, 1, 30));
         rollout_window_done(&w);
 
+        /* New York changes at 02:00 of its own time: on 2026-03-08 at 07:00 UTC, and back on 2026-11-01 at
+         * 06:00 UTC, two hours and a week apart from Berlin */
+        w = window(sunday, 2, 30, 2 * USEC_PER_HOUR, "America/New_York");
+        expect(&w, 1, at(2026, 3, 1, 7, 29), false, at(2026, 3, 1, 7, 30));
+        expect(&w, 1, at(2026, 3, 1, 9, 30), false, at(2026, 3, 8, 7, 0));
+        expect(&w, 1, at(2026, 3, 8, 7, 0), true, at(2026, 3, 8, 9, 0));
+        expect(&w, 1, at(2026, 3, 8, 9, 0), false, at(2026, 3, 15, 6, 30));
+        rollout_window_done(&w);
+        w = window(sunday, 1, 30, USEC_PER_HOUR, "America/New_York");
+        expect(&w, 1, at(2026, 10, 25, 5, 30), true, at(2026, 10, 25, 6, 30));
+        expect(&w, 1, at(2026, 11, 1, 5, 29), false, at(2026, 11, 1, 5, 30));
+        expect(&w, 1, at(2026, 11, 1, 5, 30), true, at(2026, 11, 1, 6, 30));
+        expect(&w, 1, at(2026, 11, 1, 6, 30), false, at(2026, 11, 8, 6, 30)); /* 01:30 again, and not again open */
+        rollout_window_done(&w);
+
         /* across the night in which the clock is changed it is open for four hours all the same */
         w = window(1U << 6, 23, 0, 4 * USEC_PER_HOUR, "Europe/Berlin");
         expect(&w, 1, at(2026, 3, 28, 22, 0), true, at(2026, 3, 29, 2, 0));

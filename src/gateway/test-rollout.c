@@ -216,7 +216,6 @@ static void test_canaries_come_first(void) {
 
 static void test_a_canary_fails(void) {
         _cleanup_fleet_ TestFleet f;
-        RolloutCounts counts;
 
         fleet_init(&f, 20);
         f.spec.canary.amount.value = 3;
@@ -226,8 +225,7 @@ static void test_a_canary_fails(void) {
         expect_paused(&f, SUCCESS_THRESHOLD, 17, 2);
         fleet_succeed(&f); /* what is in flight ends all the same */
         expect_paused(&f, SUCCESS_THRESHOLD, 17, 0);
-        rollout_count(f.members, f.n, &counts);
-        assert_ok(rollout_resume(&f.progress, &counts, f.now));
+        fleet_resume(&f);
         fleet_step(&f);
         expect_running(&f, FINISHING, 0, 17);
 }
@@ -439,7 +437,6 @@ static void test_max_failures(void) {
 
         for (size_t c = 0; c < ELEMENTSOF(cases); c++) {
                 _cleanup_fleet_ TestFleet f;
-                RolloutCounts counts;
 
                 fleet_init(&f, 200);
                 f.n_traits[ROLLOUT_TRAIT_KERNEL] = f.n_traits[ROLLOUT_TRAIT_OS] =
@@ -459,8 +456,7 @@ static void test_max_failures(void) {
                 assert_se(f.progress.state == ROLLOUT_STATE_PAUSED &&
                           f.progress.reason == ROLLOUT_REASON_MAX_FAILURES);
                 /* only new failures stop it again */
-                rollout_count(f.members, f.n, &counts);
-                assert_ok(rollout_resume(&f.progress, &counts, f.now));
+                fleet_resume(&f);
                 fleet_step(&f);
                 assert_se(f.progress.state == ROLLOUT_STATE_RUNNING);
         }
@@ -521,7 +517,6 @@ static void test_small_batches(void) {
 
 static void test_correlation(void) {
         _cleanup_fleet_ TestFleet f;
-        RolloutCounts counts;
         unsigned failed = 0;
 
         /* a quarter of the machines has kernel 3, and it is there that the release fails */
@@ -540,8 +535,7 @@ static void test_correlation(void) {
         }
         assert_se(f.progress.reason == ROLLOUT_REASON_CORRELATED_FAILURES && failed == 3);
         assert_se(f.outcome.correlated_trait == ROLLOUT_TRAIT_KERNEL && f.outcome.correlated_value == 3);
-        rollout_count(f.members, f.n, &counts);
-        assert_ok(rollout_resume(&f.progress, &counts, f.now));
+        fleet_resume(&f);
         fleet_step(&f);
         assert_se(f.progress.state == ROLLOUT_STATE_RUNNING);
 }

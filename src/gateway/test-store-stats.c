@@ -141,7 +141,7 @@ static void put_member(
 
 /* One of each; the number of admissions is no state. */
 #define COUNTS(in_flight) \
-        "{\"admitted\":77,\"excluded\":1,\"in-flight\":" in_flight ",\"pending\":1,\"succeeded\":1}"
+        "{\"admitted\":77,\"counted-admitted\":9,\"counted-failures\":5,\"excluded\":1,\"in-flight\":" in_flight ",\"pending\":1,\"succeeded\":1}"
 
 static void check_found(uint64_t miscounted, uint64_t orphans) {
         _cleanup_(store_stats_done) StoreStats s = {};

@@ -554,6 +554,69 @@ static void test_old_tokens(void) {
         assert_se(!by_user.parent);
 }
 
+static int copy_member(RolloutMemberRecord *m, void *userdata) {
+        RolloutMemberRecord *to = userdata;
+
+        *to = TAKE_GENERIC(*m, RolloutMemberRecord, (RolloutMemberRecord){});
+        return 0;
+}
+
+/* A rollout that was resumed under schema 8, with sums of what was seen, goes on; and what is kept since then
+ * comes back as it was written. */
+static void test_resumed_rollout(void) {
+        _cleanup_free_ char *path = db_path("old-rollout.db");
+        _cleanup_(rollout_record_done) RolloutRecord r = {}, again = {};
+        _cleanup_(rollout_member_record_done) RolloutMemberRecord m = {}, n = {};
+        _cleanup_(store_closep) Store *store = NULL;
+        SqliteStore s = {};
+
+        assert_se(sqlite3_open(path, &s.db) == SQLITE_OK);
+        assert_se(store_schema_update_to(&s, 8) == 0);
+        assert_se(sqlite3_exec(s.db,
+                               "INSERT INTO rollouts (id, kind, parent, version, spec, state, active, reason, phase, batch,"
+                               " batch_opened, settled, waiting_since, approved, waived, paused_since, paused_total,"
+                               " failures_base, admitted_base, next_look, counts, created, started, updated, finished,"
+                               " revision) VALUES (5, 'update', 0, '1.1.0', '{}', 'running', 1, 'updating', 'batch', 2,"
+                               " 11, 0, 0, 0, 3, 0, 77, 4, 9, 1000, '{\"pending\":0,\"in-flight\":0,\"succeeded\":0,\"failed\":0,\"rolled-back\":0,\"timed-out\":1,"
+                               "\"skipped\":0,\"cancelled\":0,\"excluded\":0,\"admitted\":1}', 1, 2, 3, 0, 6);"
+                               "INSERT INTO rollout_members (rollout, agent, position, state, active, reason, canary, batch,"
+                               " goal, from_version, attempts, retry, admitted, not_before, updated) VALUES"
+                               " (5, 'a', 0, 'timed-out', 0, 'verdict', 1, 2, '1.1.0', '1.0.0', 1, 0, 11, 0, 3)",
+                               NULL, NULL, NULL) == SQLITE_OK);
+        for (size_t i = 0; i < s.n_statements; i++)
+                assert_se(sqlite3_finalize(s.statements[i].stmt) == SQLITE_OK);
+        assert_se(sqlite3_close(s.db) == SQLITE_OK);
+
+        assert_se(store_sqlite_open(path, &store) == 0);
+        assert_se(store->ops->rollout_get(store, 5, &r) == 0);
+        assert_se(r.progress.state == ROLLOUT_STATE_RUNNING && r.progress.threshold_waived &&
+                  r.progress.paused_total == 77 && r.progress.next_look == 1000 && r.progress.boot == 0 &&
+                  r.progress.booted == 0 && r.progress.clock_set == 0 && r.counts.failures == 1);
+        assert_se(store->ops->rollout_members_each(store, 5, copy_member, &m) == 0);
+        assert_se(m.member.state == MEMBER_STATE_TIMED_OUT && m.member.canary && !m.member.seen &&
+                  !m.member.excused && !m.view.in_other_rollout);
+
+        r.progress.boot = INT64_MAX;
+        r.progress.booted = 12;
+        r.progress.clock_set = 13;
+        m.member.seen = m.member.excused = true;
+        assert_se(store->ops->rollout_put(store, &r) == 0);
+        assert_se(store->ops->rollout_member_put(store, 5, &m) == 0);
+        assert_se(store->ops->rollout_get(store, 5, &again) == 0);
+        assert_se(memcmp(&again.progress, &r.progress, sizeof(r.progress)) == 0);
+
+        /* another rollout takes the agent that this one has given up */
+        again.id = 0;
+        assert_se(store->ops->rollout_put(store, &again) == 0);
+        m.member.state = MEMBER_STATE_PENDING;
+        assert_se(store->ops->rollout_member_put(store, again.id, &m) == 0);
+        assert_se(store->ops->rollout_members_each(store, 5, copy_member, &n) == 0);
+        assert_se(n.member.seen && n.member.excused && n.view.in_other_rollout);
+        rollout_member_record_done(&n);
+        assert_se(store->ops->rollout_members_each(store, again.id, copy_member, &n) == 0);
+        assert_se(!n.view.in_other_rollout);
+}
+
 /* A rollout in mid-flight, with what the first schema that had any kept of it. */
 #define FIRST_WITH_ROLLOUTS 7U
 #define LAST_LIKE_THAT 8U
@@ -696,6 +759,7 @@ int main(void) {
         test_reopen();
         test_old_fleet();
         test_old_tokens();
+        test_resumed_rollout();
         test_old_rollouts();
         test_migrations();
         assert_se(tree_remove_at(AT_FDCWD, directory) == 0);

@@ -36,13 +36,12 @@ static json_t *view_counts(const RolloutCounts *c) {
 
 /* What max_failures is compared with: those since somebody resumed it. */
 static json_t *view_counted(const RolloutRecord *rollout) {
-        const RolloutProgress *p = &rollout->progress;
         const RolloutCounts *c = &rollout->counts;
         json_t *o = json_object();
         int r = o ? 0 : -ENOMEM;
 
-        SET(r, json_set_u64(o, "failures", usec_sub(c->failures, p->failures_base)));
-        SET(r, json_set_u64(o, "admitted", usec_sub(c->admitted, p->admitted_base)));
+        SET(r, json_set_u64(o, "failures", c->counted_failures));
+        SET(r, json_set_u64(o, "admitted", c->counted_admitted));
         return finish(o, r);
 }
 
