@@ -26,6 +26,7 @@
 
 typedef struct PresenceLeave PresenceLeave;
 typedef struct Backup Backup;
+typedef struct HashWorker HashWorker;
 
 typedef struct Gateway {
         GatewayConf conf;
@@ -53,7 +54,8 @@ typedef struct Gateway {
         GatewayHealth *health;
         RegistryMetadata metadata; /* of the repository that is served */
         bool started;              /* the ports are open */
-        unsigned preparing;                  /* jobs of the API that take long: api.c's */
+        HashWorker *hashes;
+        unsigned computing;                  /* jobs of the API that take long: api.c's */
         LoginLimit *login_limit;
         LogLimit login_waits;                /* of attempts that had to wait, on the loop */
         LoginLog login_log;                  /* the worker's thread alone */

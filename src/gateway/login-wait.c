@@ -56,13 +56,13 @@ static void reply_wait(Gateway *g, HttpExchange *x, const char *name, bool begin
         wait_job_free(&j->api);
 }
 
-bool login_may_try(Gateway *g, HttpExchange *x, const char *name) {
+bool login_may_try(ApiJob *a, Gateway *g, HttpExchange *x, const char *name) {
         char network[LOGIN_ADDRESS_MAX], seconds[32];
         bool begins;
         usec_t wait;
         int r;
 
-        if (g->preparing >= API_PREPARE_MAX) /* no attempt: api_submit() refuses it */
+        if (!api_has_room(g, a->kept_place)) /* no attempt: api_submit() refuses it */
                 return true;
         login_limit_network(http_exchange_address(x), network);
         r = login_limit_try(g->login_limit, name, network, now(CLOCK_BOOTTIME), &wait, &begins);
