@@ -185,7 +185,7 @@ static void password_after(ApiJob *a) {
         Gateway *g = a->gateway;
         int r;
 
-        login_was_right(g, a->exchange, j->name);
+        login_was_right(g, http_exchange_address(a->exchange), j->name);
         auth_end_sessions(g->auth, j->name, j->session);
         r = auth_put_user(g->auth, &j->user);
         if (r < 0)

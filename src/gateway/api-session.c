@@ -210,7 +210,7 @@ static void login_after(ApiJob *a) {
         Gateway *g = a->gateway;
         int r;
 
-        login_was_right(g, a->exchange, j->request.name);
+        login_was_right(g, http_exchange_address(a->exchange), j->request.name);
         STRV_FOREACH(id, j->ended)
                 auth_remove_session(g->auth, *id);
         if (j->ended)

@@ -99,7 +99,7 @@ static void setup_after(ApiJob *a) {
         Gateway *g = a->gateway;
         int r;
 
-        login_was_right(g, a->exchange, LIMIT_NAME);
+        login_was_right(g, http_exchange_address(a->exchange), LIMIT_NAME);
         setup_code_unlink(g->state_fd);
         r = auth_put_user(g->auth, &j->user);
         if (r < 0)

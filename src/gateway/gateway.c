@@ -121,7 +121,7 @@ static int open_parts(Gateway *g) {
         if (r >= 0)
                 r = auth_new(&g->auth, g->conf.session_idle);
         if (r >= 0)
-                r = login_limit_new(&g->login_limit, &login_limit_names, &login_limit_addresses);
+                r = login_limit_new(&g->login_limit);
         if (r >= 0)
                 r = hash_worker_new(&g->hashes, g->event, API_COMPUTE_MAX + API_COMPUTE_KEPT);
         if (r >= 0)
