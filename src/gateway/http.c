@@ -336,6 +336,7 @@ void http_exchange_on_completed(
                 enum MHD_RequestTerminationCode code) {
         exchange_free(*context);
         *context = NULL;
+        http_connection_set_stream(connection, false);
         http_connection_expect_within(connection, HTTP_SILENCE_TIME + HTTP_HEADERS_TIME);
 }
 
@@ -474,6 +475,7 @@ static enum MHD_Result exchange_queue(HttpExchange *x) {
         if (!x->response)
                 return MHD_NO;               /* without memory, see exchange_answer() */
         exchange_measure(x);
+        http_connection_set_stream(x->connection, x->pull && !x->pieces);
         r = MHD_queue_response(x->connection, x->status, x->response);
         MHD_destroy_response(x->response);
         x->response = NULL;

@@ -3,6 +3,7 @@
 """test-gateway-api.py FLEET-GATEWAYD FLEET-RELEASE: the real gateway over HTTPS, with repositories that are signed,
 damaged, incomplete, expired or old, and clients that do not behave."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -416,6 +417,37 @@ def test_greedy_host(gateway):
     assert 14 < took < 20, f"its connection lasted {took:.1f} s"
 
 
+def test_slow_readers(gateway):
+    """Who asks and hardly takes the answers is not waited for; who takes them slowly is."""
+    def connect(address):
+        raw = socket.socket()
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.bind((address, 0))
+        raw.settimeout(10)
+        raw.connect(("127.0.0.1", gateway.port))
+        s = gateway.tls.wrap_socket(raw, server_hostname="localhost")
+        s.settimeout(1)
+        with contextlib.suppress(TimeoutError):
+            s.sendall(b"GET /ca.pem HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3000)
+        return s
+
+    stingy, patient = connect("127.0.0.4"), connect("127.0.0.5")
+    begun = time.monotonic()
+    ended, taken = None, 0
+    while time.monotonic() < begun + 35:
+        time.sleep(0.5)
+        taken += sum(len(patient.recv(2048)) for _ in range(4))     # some KiB a second
+        if ended is None:
+            if stingy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 1:    # established
+                assert stingy.recv(1)
+            else:
+                ended = time.monotonic() - begun
+    assert ended is not None and ended > 15, f"the one that takes two bytes a second: {ended} s"
+    assert taken > 40 * 1024, taken                 # and was not ended by it
+    stingy.close()
+    patient.close()
+
+
 def scrape(gateway, path="/metrics", accept=None):
     connection = exchanges.LocalConnection(gateway.folder / "admin.sock")
     connection.request("GET", path, headers={"Accept": accept} if accept else {})
@@ -607,6 +639,7 @@ def main():
             (test_health, ()),
             (test_admin, ()),
             (test_greedy_host, ()),
+            (test_slow_readers, ()),
             (test_events, ()),
             (test_many_clients, ()),
             (test_killed_while_importing, (repository,)),
