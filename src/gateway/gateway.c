@@ -224,10 +224,10 @@ static int add_port(
 }
 
 static int start_rpc(Gateway *g) {
-        RpcServerOptions options = { .sessions_max = g->conf.agents_max };
+        RpcServerOptions options = { .sessions_max = g->conf.agents_max + STREAMS_WAITING_MAX };
         int r;
 
-        r = rpc_queue_new(&g->queue, g->event, 0, OPERATIONS_PER_STREAM * g->conf.agents_max + 1024);
+        r = rpc_queue_new(&g->queue, g->event, 0, OPERATIONS_PER_STREAM * options.sessions_max + 1024);
         if (r >= 0)
                 r = rpc_server_new(&g->agent_server, g->queue, &options);
         if (r >= 0)

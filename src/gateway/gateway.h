@@ -50,6 +50,7 @@ typedef struct Gateway {
         LIST_HEAD(PresenceLeave, leaves);    /* could not be stored yet; presence.c's */
         LogLimit enroll_log;                 /* of refused enrolments */
         LogLimit flood_log;                  /* of agents that connect too often */
+        LogLimit refused_log;                /* of agents with a certificate that is not welcome */
         GatewayMetrics *metrics;
         GatewayHealth *health;
         RegistryMetadata metadata; /* of the repository that is served */

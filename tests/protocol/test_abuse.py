@@ -9,7 +9,7 @@ import ssl
 from harness.wait import wait_for
 
 from . import h2
-from .identity import own
+from .identity import issue, own, request
 from .loopback import Agent, Loopback
 from .test_stream import enrolled, hello
 
@@ -200,4 +200,71 @@ def hello_flood() -> None:
         bystander.check()
 
 
-TESTS = [garbage, oversized, slow_reader, idle_connections, strange_statuses, hello_flood]
+def silent_streams() -> None:
+    """One certificate, with as many streams as it likes that say no Hello, takes nobody's place."""
+    with Loopback("silent") as loop:
+        loop.start_gateway("[Limits]\nAgentsMax=4")
+        bystander = Bystander(loop)
+        guest = _guest(loop)
+        connections = [_connection(loop, guest) for _ in range(8)]
+        for connection in connections:
+            for stream in range(1, 17, 2):
+                connection.open(stream, "Connect", None)
+        refused = sum(connections[-1].read(stream, timeout=2).ended for stream in range(1, 17, 2))
+        assert refused == 8, f"{refused} of the last eight streams were refused"
+        late = enrolled(loop, "late")
+        assert late.seen()["state"] == "online"
+        bystander.check()
+        for connection in connections:
+            connection.close()
+
+
+def old_certificate() -> None:
+    """Who has a copy of an identity that was replaced cannot use up what the agent itself may, nor fill the journal."""
+    with Loopback("old-certificate") as loop:
+        gateway = loop.start_gateway()
+        bystander = Bystander(loop)
+        guest = _guest(loop)
+        stolen = issue(loop.folder / "stolen", guest, ca=loop.ca, ca_key=loop.state / "ca.key")
+        for _ in range(60):
+            connection = h2.Connection(loop.agent_port, ca=loop.ca, identity=stolen)
+            connection.open(1, "Connect", hello(guest))
+            answer = connection.read(1)
+            assert answer.data[5:6] != b"\x0a", "it was welcome"
+            connection.close()
+        own_connection = _connection(loop, guest)
+        own_connection.open(1, "Connect", hello(guest))
+        assert own_connection.read(1, until_end=False).data[5:6] == b"\x0a", "the agent itself is not welcome"
+        own_connection.close()
+        assert 1 <= gateway.output().count("was replaced by a newer one") <= 20
+        bystander.check()
+
+
+def probe_flood() -> None:
+    """A Probe writes, and a renewal more: one agent may ask for few."""
+    with Loopback("probe-flood") as loop:
+        loop.start_gateway()
+        bystander = Bystander(loop)
+        guest = _guest(loop)
+        answered = 0
+        for _ in range(40):
+            connection = _connection(loop, guest)
+            connection.open(1, "Probe", h2.pb_bytes(1, guest) + h2.pb_bytes(2, "1.0.0"), end=True)
+            answered += bool(connection.read(1).data)
+            connection.close()
+        assert 10 <= answered <= 25, answered
+        renewed = 0
+        csr = request(loop.folder / "csr", "guest")
+        for _ in range(40):
+            connection = _connection(loop, guest)
+            connection.open(1, "RenewCertificate", h2.pb_bytes(1, csr), end=True)
+            renewed += bool(connection.read(1).data)
+            connection.close()
+        assert 10 <= renewed <= 25, renewed
+        bystander.check()
+
+
+TESTS = [
+    garbage, oversized, slow_reader, idle_connections, strange_statuses, hello_flood, silent_streams, old_certificate,
+    probe_flood,
+]
