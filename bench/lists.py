@@ -37,10 +37,10 @@ _INSTRUCTION = (
 )
 
 
-def fill(gateway: Gateway) -> None:
+def fill(gateway: Gateway, count: int = AGENTS) -> None:
     draw = random.Random(1)
     agents, labels, instructions = [], [], []
-    for i in range(AGENTS):
+    for i in range(count):
         agent = draw.randbytes(16).hex()
         chosen = {key: draw.choice(values) for key, values in LABELS.items()}
         state = 2 if draw.random() < 0.95 else draw.choice((0, 1))
@@ -66,15 +66,16 @@ def fill(gateway: Gateway) -> None:
 
 
 class Clock:
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, agents: int, requests: int) -> None:
         self.gateway = gateway
+        self.agents, self.requests = agents, requests
         self.rows: list[tuple[str, ...]] = [("what", "p50", "p99", "KiB")]
         self.figures: dict[str, Any] = {}
 
     def time(self, name: str, path: str, body: Any = None, **headers: str) -> Any:
         """The same request again and again; its answer."""
         times = []
-        for _ in range(REQUESTS):
+        for _ in range(self.requests):
             started = time.perf_counter()
             status, _, data = self.gateway.raw("POST" if body else "GET", path, body, **headers)
             times.append((time.perf_counter() - started) * 1000)
@@ -87,7 +88,7 @@ class Clock:
     def middle(self, query: str) -> str:
         """A cursor to the middle of the list."""
         cursor = ""
-        for _ in range(AGENTS // 2 // 1000):
+        for _ in range(self.agents // 2 // 1000):
             page = self.gateway.ask("GET", f"/agents?fields=narrow&limit=1000&{query}{cursor}")
             cursor = f"&cursor={page['next_cursor']}"
         return cursor
@@ -112,7 +113,7 @@ def filters(clock: Clock) -> None:
         ("state and version", "state=online&version=1.1.0"),
         ("update failed", "update=failed"),
         ("one host name", "q=web0123"),
-        ("1,000 host names", "q=" + ",".join(f"web{i:06}" for i in range(0, AGENTS, 100))),
+        ("1,000 host names", "q=" + ",".join(f"web{i:06}" for i in range(0, clock.agents, 100))),
     ):
         page = clock.time(f"{name}, by id", f"/agents?fields=narrow&{query}")
         clock.time(f"{name}, by last_seen", f"/agents?fields=narrow&sort=-last_seen&{query}")
@@ -143,20 +144,22 @@ def once(clock: Clock) -> None:
         clock.figures[name] = {"ms": round(took)}
 
 
-def measure(program: Path) -> tuple[str, list[tuple[str, ...]], dict[str, Any]]:
+def measure(
+    program: Path, agents: int = AGENTS, requests: int = REQUESTS
+) -> tuple[str, list[tuple[str, ...]], dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         gateway = Gateway(str(program), Path(folder))
         gateway.start()
         gateway.stop()
-        fill(gateway)
+        fill(gateway, agents)
         gateway.start()
         try:
-            clock = Clock(gateway)
+            clock = Clock(gateway, agents, requests)
             orders(clock)
             filters(clock)
             counts(clock)
             once(clock)
         finally:
             gateway.stop()
-    title = f"Lists of {AGENTS} agents, pages of 200 unless said otherwise, {REQUESTS} requests each"
-    return title, clock.rows, {"agents": AGENTS, "requests": REQUESTS, "figures": clock.figures}
+    title = f"Lists of {agents} agents, pages of 200 unless said otherwise, {requests} requests each"
+    return title, clock.rows, {"agents": agents, "requests": requests, "figures": clock.figures}

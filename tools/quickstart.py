@@ -6,9 +6,11 @@ import argparse
 import json
 import os
 import signal
+import ssl
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,27 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from harness import Run, wait_for  # noqa: E402
 from harness.process import Process  # noqa: E402
 from harness.product import Build, Gateway, Machine, Repository  # noqa: E402
+from harness.relay import Relay  # noqa: E402
 
 # The machines go back within three minutes; nobody wants to watch that long twice.
 _UPDATER_SETTINGS = "ConfirmTimeoutSec=25\nSoakSec=3\n"
 _WANTED = ("Downloading", "Verifying", "Restarting", "Back Online")
+
+# Machines that are played, so that the console has something to show, and how the rollout to watch goes about them.
+_SIMULATED = 60
+_SIMULATED_HOW = (
+    "--time=staging:1s..3s",
+    "--time=restarting:1s..4s",
+    "--time=confirming:3s",
+    "--fail=staging:3%",
+    "--offline=3%:2min",
+)
+_ROLLOUT = {
+    "canary": {"count": 5, "soak_sec": 15},
+    "batch": {"size": 5, "every_sec": 20, "success_percent": 60},
+    "max_failures": {"percent": 20},
+}
+_CONSOLE_PORT = 8443
 
 
 class Watch:
@@ -63,7 +82,9 @@ class Watch:
         update = event.get("data", event)
         if "phase" not in update:
             return
-        machine = self._names.get(update["agent"], update["agent"][:8])
+        machine = self._names.get(update["agent"])
+        if machine is None:  # one that is played
+            return
         seen = self.phases.setdefault((machine, update["version"]), [])
         title = update["title"]
         done, total = update.get("bytes_done"), update.get("bytes_total")
@@ -95,6 +116,7 @@ class Demonstration:
         self.agents = agents
         self.results: list[tuple[bool, str]] = []
         self.watch: Watch | None = None
+        self.relay: Relay | None = None
 
     def check(self, ok: bool, what: str) -> None:
         self.results.append((ok, what))
@@ -124,7 +146,8 @@ class Demonstration:
         self.check(True, f"{self.agents} agents enrolled, v1.0.0 online")
 
     def show_agents(self) -> None:
-        say(self.gateway.ctl("agent", "list").stdout.rstrip())
+        # those that are played have a label
+        say(self.gateway.ctl("agent", "list", "--selector", "!env").stdout.rstrip())
 
     def order(self, version: str) -> None:
         self.repository.release(version)
@@ -174,6 +197,51 @@ class Demonstration:
             f"every machine is back at v1.1.0, verdict {verdict}",
         )
 
+    def simulated(self) -> None:
+        headline(f"{_SIMULATED} simulated agents join, and v1.1.0 is rolled out to them: canaries first")
+        # what all were told to run is not for those that come now
+        for desired in self.gateway.api("GET", "/desired")["desired"]:
+            self.gateway.api("DELETE", f"/desired/{desired['id']}")
+        config = self.run.folder / "simulate.conf"
+        config.write_text(
+            f"[Gateway]\nAddress={self.gateway.address}:{self.gateway.agent_port}\n"
+            f"EnrollAddress={self.gateway.address}:{self.gateway.enroll_port}\nUrl={self.gateway.url}\n"
+        )
+        token = self.run.folder / "simulate.token"
+        token.touch(0o600)
+        token.write_text(self.gateway.join_token(_SIMULATED, "env=simulated"))
+        argv = [str(self.build.program("fleet-simulate")), f"--config={config}"]
+        argv += [f"--state-directory={self.run.folder / 'simulated'}", f"--join-token-file={token}"]
+        argv += [f"--agents={_SIMULATED}", "--agent-version=1.0.0", *_SIMULATED_HOW]
+        self.run.spawn(argv, name="simulate")
+        wait_for(self._simulated_joined, 60, "the simulated agents to join", 0.5)
+        target = {"selector": "env=simulated"}
+        body = {"version": "1.1.0", "target": target, "strategy": _ROLLOUT, "description": "Watch me"}
+        self.rollout = self.gateway.api("POST", "/rollouts", body)["id"]
+        wait_for(self._rollout_moves, 60, "the first canary", 0.5)
+        self.check(True, f"rollout {self.rollout} of v1.1.0 is under way on simulated agents")
+
+    def _simulated_joined(self) -> bool:
+        summary = self.gateway.api("GET", "/agents/summary?selector=env%3Dsimulated")
+        # some of them are away at times
+        return bool(summary["total"] == _SIMULATED and summary["states"]["online"] >= _SIMULATED * 0.8)
+
+    def _rollout_moves(self) -> bool:
+        return bool(self.gateway.api("GET", f"/rollouts/{self.rollout}")["counts"]["succeeded"])
+
+    def console(self) -> None:
+        headline("The console")
+        if not self.build.console.is_dir():
+            say("  It was left out of this build (-Dconsole=false).")
+            return
+        target = (self.gateway.address, self.gateway.https_port)
+        self.relay = Relay(self.run.gateway_namespace, target, _CONSOLE_PORT)
+        self.url = f"https://localhost:{self.relay.port}"
+        context = ssl.create_default_context(cafile=str(self.gateway.state / "ca.pem"))
+        with urllib.request.urlopen(self.url, context=context, timeout=10) as answer:
+            page = answer.read().decode()
+        self.check(answer.status == 200 and '<div id="app">' in page, f"{self.url} answers")
+
     def summary(self) -> bool:
         headline("Summary")
         self.show_agents()
@@ -190,6 +258,16 @@ class Demonstration:
         say()
         say("Everything stays up until Ctrl-C. In another terminal, for example:")
         say(f"  nsenter --net=/run/netns/{self.run.gateway_namespace} env {env} {control} agent list")
+        if self.relay:
+            code = (self.gateway.state / "setup-code").read_text().strip()
+            say()
+            say("Or in a browser; its certificate is of this gateway's own authority, so the browser will ask:")
+            say()
+            say(f"  {self.url}/rollouts/{self.rollout}")
+            say(f"  one-time code for the first user: {code}")
+            say()
+            say(f"{self.agents} real and {_SIMULATED} simulated agents are on it, and a rollout that takes some minutes.")
+            say(f"From elsewhere: ssh -L {self.relay.port}:localhost:{self.relay.port} here first.")
         signal.pause()
 
 
@@ -215,6 +293,8 @@ def main() -> int:
             demonstration.good_update()
             demonstration.bad_update("1.2.0", "cannot start", "crashed")
             demonstration.bad_update("1.3.0", "starts, but never reaches the gateway", "not-connected")
+            demonstration.simulated()
+            demonstration.console()
             ok = demonstration.summary()
             run.failed = not ok
             say(f"\n{time.monotonic() - started:.0f} s, without building.")
@@ -222,6 +302,8 @@ def main() -> int:
                 demonstration.stay()
             if demonstration.watch:
                 demonstration.watch.close()
+            if demonstration.relay:
+                demonstration.relay.close()
     except KeyboardInterrupt:
         say("\nquickstart: interrupted; everything is taken down")
         return 130 if options.once else 0

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "agent-messages.h"
+#include "agent-patience.h"
 #include "alloc-util.h"
 #include "event-util.h"
 #include "join-token.h"
@@ -14,7 +15,7 @@
 #include "rpc-client.h"
 #include "string-util.h"
 
-#define REQUEST_TIMEOUT (30 * USEC_PER_SEC)
+#define ANSWER_TIME (10 * USEC_PER_SEC) /* on top of the time for connecting */
 /* When the answer was no, asking again soon would only fill the gateway's log: these pauses double. */
 #define REFUSED_MIN (30 * USEC_PER_SEC)
 #define REFUSED_MAX (10 * USEC_PER_MINUTE)
@@ -23,6 +24,8 @@ struct AgentEnroll {
         AgentEnrollOptions o;
         bool running;
         unsigned attempt, refused;
+        unsigned late;       /* attempts in a row whose time ran out */
+        usec_t attempt_time; /* CLOCK_BOOTTIME */
         JoinToken *token;
         HttpRequest *ca_request;
         RpcClient *client;
@@ -39,6 +42,10 @@ static void enroll_reset(AgentEnroll *e) {
         e->token = join_token_free(e->token);
 }
 
+static usec_t enroll_patience(const AgentEnroll *e) {
+        return agent_patience(e->o.conf->connect_timeout, e->late);
+}
+
 static int on_attempt_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         return enroll_attempt(userdata);
 }
@@ -53,6 +60,9 @@ static void enroll_failed(AgentEnroll *e, bool refused, const char *format, ...)
         (void) vsnprintf(message, sizeof(message), format, ap);
         va_end(ap);
 
+        e->late = agent_patience_late(
+                        e->late, e->o.conf->connect_timeout,
+                        usec_sub(now(CLOCK_BOOTTIME), e->attempt_time));
         usec_t pause = backoff_full_jitter(
                         e->o.conf->reconnect_min, e->o.conf->reconnect_max, e->attempt, random_u64());
         if (refused) {
@@ -136,7 +146,7 @@ static int enroll_start_call(AgentEnroll *e) {
                 .address = e->o.conf->enroll_address,
                 .user_agent = e->o.user_agent,
                 .credentials = credentials,
-                .connect_timeout = e->o.conf->connect_timeout,
+                .connect_timeout = enroll_patience(e),
         };
         r = rpc_client_new(&e->client, e->o.queue, &options);
         if (r < 0)
@@ -147,8 +157,8 @@ static int enroll_start_call(AgentEnroll *e) {
         agent_facts_fill(e->o.facts, &facts);
         request.facts = &facts;
         return rpc_call_start(
-                        e->client, &rpc_method_enroll, &request.base, REQUEST_TIMEOUT, on_enroll_response, e,
-                        &e->call);
+                        e->client, &rpc_method_enroll, &request.base,
+                        usec_add(enroll_patience(e), ANSWER_TIME), on_enroll_response, e, &e->call);
 }
 
 static void enroll_call(AgentEnroll *e) {
@@ -202,8 +212,8 @@ static int enroll_fetch_ca(AgentEnroll *e) {
                 .url = url,
                 .insecure = true, /* compared with the pin before anything is believed */
                 .max_size = PKI_CERT_PEM_MAX,
-                .timeout = REQUEST_TIMEOUT,
-                .connect_timeout = e->o.conf->connect_timeout,
+                .timeout = usec_add(enroll_patience(e), ANSWER_TIME),
+                .connect_timeout = enroll_patience(e),
                 .on_finish = on_ca,
                 .userdata = e,
         };
@@ -214,6 +224,7 @@ static int enroll_attempt(AgentEnroll *e) {
         const char *why = "it is empty";
 
         enroll_reset(e);
+        e->attempt_time = now(CLOCK_BOOTTIME);
         int r = join_token_load(e->o.join_token_file, &e->token, &why);
         if (r == -ENOENT)
                 enroll_failed(e, true,
@@ -259,7 +270,7 @@ AgentEnroll *agent_enroll_free(AgentEnroll *e) {
 
 int agent_enroll_start(AgentEnroll *e) {
         e->running = true;
-        e->attempt = e->refused = 0;
+        e->attempt = e->refused = e->late = 0;
         return event_timer_arm(e->o.event, &e->attempt_source, 0, on_attempt_timer, e, "enroll");
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent-stream.h"
 
+#include "agent-patience.h"
 #include "alloc-util.h"
 #include "event-util.h"
 #include "log.h"
@@ -25,6 +26,8 @@ struct AgentStream {
         bool urgent;
         bool stopping;
         unsigned attempt;
+        unsigned late;       /* attempts in a row whose time ran out */
+        usec_t attempt_time; /* CLOCK_BOOTTIME */
         usec_t max_hint;     /* Welcome.reconnect_max_sec, 0: none */
         usec_t drain_pause;  /* Drain.reconnect_after_sec, USEC_INFINITY: no Drain came */
         usec_t welcome_time; /* CLOCK_BOOTTIME */
@@ -42,6 +45,10 @@ usec_t agent_stream_pause(usec_t min, usec_t max, bool urgent, unsigned attempt,
         if (urgent)
                 max = MIN(max, AGENT_STREAM_URGENT_MAX);
         return backoff_full_jitter(MIN(min, max), max, attempt, random);
+}
+
+static usec_t stream_patience(const AgentStream *s) {
+        return agent_patience(s->options.connect_timeout, s->late);
 }
 
 static void stream_set_state(AgentStream *s, AgentStreamState state) {
@@ -91,6 +98,10 @@ static void stream_failed(AgentStream *s, RpcStatus status, RpcFailure failure, 
 
         if (welcomed && usec_sub(now(CLOCK_BOOTTIME), s->welcome_time) >= STABLE_SESSION)
                 s->attempt = 0;
+        if (!welcomed)
+                s->late = agent_patience_late(
+                                s->late, s->options.connect_timeout,
+                                usec_sub(now(CLOCK_BOOTTIME), s->attempt_time));
         usec_t pause = s->stopping ? USEC_INFINITY : stream_next_pause(s);
         s->drain_pause = USEC_INFINITY;
         if (s->attempt < 32)
@@ -100,7 +111,8 @@ static void stream_failed(AgentStream *s, RpcStatus status, RpcFailure failure, 
                                .failure = failure,
                                .text = strempty(text),
                                .welcomed = welcomed,
-                               .pause = pause };
+                               .pause = pause,
+                               .patience = stream_patience(s) };
         s->handlers->on_end(s, &end, s->userdata);
         stream_close_session(s); /* text may be the stream's, so only now */
         if (s->stopping) {
@@ -146,6 +158,7 @@ static int on_heartbeat(sd_event_source *source, uint64_t usec, void *userdata) 
 static void stream_on_welcome(AgentStream *s, const Fleet__V1__Welcome *w) {
         (void) event_timer_disarm(s->welcome_source);
         s->sessions++;
+        s->late = 0;
         s->welcome_time = now(CLOCK_BOOTTIME);
         s->heartbeat_sequence = 0;
         s->heartbeat_interval = w->heartbeat_interval_sec > 0 ?
@@ -227,7 +240,7 @@ static int stream_open(AgentStream *s) {
                 .address = s->address,
                 .user_agent = s->user_agent,
                 .credentials = credentials,
-                .connect_timeout = s->options.connect_timeout,
+                .connect_timeout = stream_patience(s),
                 .keepalive_time = s->options.keepalive,
         };
         r = rpc_client_new(&s->client, s->queue, &options);
@@ -240,7 +253,7 @@ static int stream_open(AgentStream *s) {
         if (r < 0)
                 return r;
         return event_timer_arm(
-                        s->event, &s->welcome_source, usec_add(s->options.connect_timeout, WELCOME_EXTRA),
+                        s->event, &s->welcome_source, usec_add(stream_patience(s), WELCOME_EXTRA),
                         on_welcome_timeout, s, "gateway-welcome");
 }
 
@@ -249,6 +262,7 @@ static int stream_attempt(AgentStream *s) {
                 return 0;
         stream_close_session(s);
         stream_set_state(s, AGENT_STREAM_CONNECTING);
+        s->attempt_time = now(CLOCK_BOOTTIME);
         int r = stream_open(s);
         if (r < 0) {
                 log_debug_errno(r, "Cannot open a stream to the gateway: %m");

@@ -2,9 +2,10 @@
 #pragma once
 
 /* The stream to the gateway, kept alive: connect, Hello, wait for Welcome, heartbeats, reconnect with
- * exponential backoff and full jitter, Drain, Goodbye. It knows no files, no bus and no configuration file:
- * all that it needs comes through options and handlers, so that a simulator can run thousands of them on one
- * loop. Everything on the loop's thread; handlers are never called from within the functions below. */
+ * exponential backoff and full jitter and with more patience each time that the last one ran out, Drain,
+ * Goodbye. It knows no files, no bus and no configuration file: all that it needs comes through options and
+ * handlers, so that a simulator can run thousands of them on one loop. Everything on the loop's thread;
+ * handlers are never called from within the functions below. */
 
 #include <systemd/sd-event.h>
 
@@ -29,6 +30,7 @@ typedef struct AgentStreamEnd {
         const char *text; /* for people, never NULL */
         bool welcomed;    /* there was a session */
         usec_t pause;     /* until the next attempt; USEC_INFINITY: none */
+        usec_t patience;  /* what the next attempt has for connecting */
 } AgentStreamEnd;
 
 typedef struct AgentStreamHandlers {
@@ -53,7 +55,8 @@ typedef struct AgentStreamOptions {
         const char *address;
         const char *user_agent;
         usec_t reconnect_min, reconnect_max;
-        usec_t connect_timeout, keepalive;
+        usec_t connect_timeout; /* of the first attempt: see agent-patience.h */
+        usec_t keepalive;
 } AgentStreamOptions;
 
 #define AGENT_STREAM_URGENT_MAX (15 * USEC_PER_SEC)

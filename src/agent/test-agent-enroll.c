@@ -10,6 +10,7 @@
 
 #include "agent-enroll.h"
 #include "agent-renew.h"
+#include "fd-util.h"
 #include "fs-util.h"
 #include "hex.h"
 #include "log.h"
@@ -108,6 +109,28 @@ static void put_token(const PkiCa *ca) {
         hex_encode(pin, sizeof(pin), pin_hex);
         snprintf(text, sizeof(text), "fjt1_%016x_%064x_%s\n", 1U, 2U, pin_hex);
         assert_ok(file_write_atomic_at(AT_FDCWD, path, text, strlen(text), 0600));
+}
+
+/* A gateway that has no time for it gets more with each attempt. */
+static void test_patience(AgentEnrollOptions options, AgentConf conf, Fixture *f, Seen *s) {
+        const usec_t first = 300 * USEC_PER_MSEC;
+        AgentEnroll *e = NULL;
+        char address[32];
+        uint16_t port;
+        int fd = silent_listener(&port);
+
+        snprintf(address, sizeof(address), "127.0.0.1:%u", port);
+        conf.enroll_address = address;
+        conf.connect_timeout = first;
+        options.conf = &conf;
+        assert_ok(agent_enroll_new(&e, &options));
+        unsigned before = s->failed;
+        usec_t started = now(CLOCK_MONOTONIC);
+        assert_ok(agent_enroll_start(e));
+        run_until_at_least(f, &s->failed, before + 3, 10);
+        assert_se(now(CLOCK_MONOTONIC) - started >= 7 * first);
+        agent_enroll_free(e);
+        fd_close(fd);
 }
 
 int main(void) {
@@ -211,6 +234,8 @@ int main(void) {
         run_until_at_least(&f, &s.enrolled, 1, 5);
         assert_streq(agent_identity_id(identity), "web-1");
         assert_se(!agent_enroll_is_running(e));
+
+        test_patience(options, conf, &f, &s);
 
         /* renewal: not served at first, and that hurts nobody; then it is */
         assert_ok(agent_renew_new(&renew, f.event, f.queue, &conf, identity, "test"));

@@ -7,6 +7,7 @@
 #include "agent-fetch.h"
 #include "agent-handoff.h"
 #include "agent-instruction.h"
+#include "agent-patience.h"
 #include "agent-stream.h"
 #include "alloc-util.h"
 #include "crypto.h"
@@ -309,6 +310,33 @@ static void test_pause(void) {
         assert_se(widest > 60 * USEC_PER_SEC);
 }
 
+/* 20, 40, 80 s, then two minutes: three attempts and their pauses fit into the three minutes of a trial. */
+static void test_patience(void) {
+        const usec_t first = 20 * USEC_PER_SEC;
+        static const unsigned seconds[] = { 20, 40, 80, 120, 120, 120 };
+        usec_t trial = 0;
+        unsigned late = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(seconds); i++) {
+                usec_t patience = agent_patience(first, late);
+                assert_se(patience == seconds[i] * USEC_PER_SEC);
+                if (i < 3)
+                        trial += patience + (USEC_PER_SEC << i); /* the pause at its widest */
+                assert_se(agent_patience_late(late, first, 0) == late); /* refused */
+                late = agent_patience_late(late, first, patience);
+                assert_se(late == i + 1);
+        }
+        assert_se(trial <= 3 * USEC_PER_MINUTE);
+        for (unsigned i = 0; i < 100; i++)
+                late = agent_patience_late(late, first, USEC_PER_HOUR);
+        assert_se(agent_patience(first, late) == AGENT_PATIENCE_MAX);
+        assert_se(agent_patience(first, UINT32_MAX) == AGENT_PATIENCE_MAX);
+        /* who has set more than that keeps it */
+        assert_se(agent_patience(5 * USEC_PER_MINUTE, 7) == 5 * USEC_PER_MINUTE);
+        /* the gateway's clock ran out a little before ours */
+        assert_se(agent_patience_late(0, first, 19 * USEC_PER_SEC) == 1);
+}
+
 int main(void) {
         log_set_max_level(LOG_ERR);
         assert_ok(crypto_init());
@@ -322,5 +350,6 @@ int main(void) {
         test_instruction();
         test_verdicts();
         test_pause();
+        test_patience();
         return EXIT_SUCCESS;
 }

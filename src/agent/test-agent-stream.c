@@ -3,7 +3,9 @@
 /* The agent's stream against a real server of src/rpc over loopback with mutual TLS. */
 
 #include "agent-stream.h"
+
 #include "event-util.h"
+#include "fd-util.h"
 #include "rpc-fixture.h"
 #include "string-util.h"
 
@@ -106,7 +108,8 @@ typedef struct Client {
         unsigned welcomes, ends, drains, stopped, states[_AGENT_STREAM_STATE_MAX];
         RpcFailure failure;
         RpcStatus status;
-        usec_t longest_pause;
+        usec_t longest_pause, patience;
+        usec_t ended[8]; /* CLOCK_MONOTONIC */
 } Client;
 
 static int on_credentials(AgentStream *s, RpcCredentials **ret, void *userdata) {
@@ -150,7 +153,10 @@ static void on_gateway_message(AgentStream *s, const Fleet__V1__GatewayMessage *
 
 static void on_stream_end(AgentStream *s, const AgentStreamEnd *end, void *userdata) {
         Client *c = userdata;
+        if (c->ends < ELEMENTSOF(c->ended))
+                c->ended[c->ends] = now(CLOCK_MONOTONIC);
         c->ends++;
+        c->patience = end->patience;
         c->failure = end->failure;
         c->status = end->status;
         if (end->pause != USEC_INFINITY)
@@ -182,7 +188,7 @@ static const AgentStreamHandlers stream_handlers = {
         .on_stuck = on_stuck,
 };
 
-static AgentStream *stream_start(Client *c, Fixture *f, uint16_t port, usec_t max) {
+static AgentStream *stream_start_with(Client *c, Fixture *f, uint16_t port, usec_t max, usec_t timeout) {
         AgentStream *s = NULL;
         char address[32];
         *c = (Client){ .f = f };
@@ -192,7 +198,7 @@ static AgentStream *stream_start(Client *c, Fixture *f, uint16_t port, usec_t ma
                 .user_agent = "fleet-agent/test",
                 .reconnect_min = 20 * USEC_PER_MSEC,
                 .reconnect_max = max,
-                .connect_timeout = 2 * USEC_PER_SEC,
+                .connect_timeout = timeout,
                 .keepalive = 30 * USEC_PER_SEC,
         };
         assert_ok(agent_stream_new(&s, f->event, f->queue, &options, &stream_handlers, c));
@@ -201,6 +207,10 @@ static AgentStream *stream_start(Client *c, Fixture *f, uint16_t port, usec_t ma
         assert_error(agent_stream_start(s), EALREADY);
         assert_se(c->states[AGENT_STREAM_CONNECTING] == 0); /* handlers only from the loop */
         return s;
+}
+
+static AgentStream *stream_start(Client *c, Fixture *f, uint16_t port, usec_t max) {
+        return stream_start_with(c, f, port, max, 2 * USEC_PER_SEC);
 }
 
 /* ---- tests ---- */
@@ -332,11 +342,40 @@ static void test_no_welcome(Fixture *f) {
         usec_t start = now(CLOCK_MONOTONIC);
         run_until_at_least(f, &c.ends, 1, 15);
         assert_se(now(CLOCK_MONOTONIC) - start < 13 * USEC_PER_SEC);
-        assert_se(c.failure == RPC_FAILURE_DEADLINE);
+        assert_se(c.failure == RPC_FAILURE_DEADLINE && c.patience == 4 * USEC_PER_SEC);
         g.silent = false;
         run_until_at_least(f, &c.welcomes, 1, 10);
+        rpc_session_close(g.session, RPC_STATUS_UNAVAILABLE, "gone");
+        run_until_at_least(f, &c.ends, 2, 10);
+        assert_se(c.patience == 2 * USEC_PER_SEC); /* a Welcome forgets it */
         agent_stream_free(s);
         rpc_server_free(g.server);
+}
+
+/* The kernel takes the connection and nobody ever says a word, as with a gateway that has thousands of
+ * handshakes before this one. */
+static void test_patience(Fixture *f) {
+        const usec_t first = 300 * USEC_PER_MSEC;
+        uint16_t port;
+        _cleanup_close_ int fd = silent_listener(&port);
+        Client c;
+
+        AgentStream *s = stream_start_with(&c, f, port, 20 * USEC_PER_MSEC, first);
+        usec_t start = now(CLOCK_MONOTONIC);
+        run_until_at_least(f, &c.ends, 3, 10);
+        assert_se(c.failure == RPC_FAILURE_UNREACHABLE && c.patience == 8 * first);
+        assert_se(c.ended[0] - start >= first);
+        assert_se(c.ended[1] - c.ended[0] >= 2 * first);
+        assert_se(c.ended[2] - c.ended[1] >= 4 * first);
+
+        /* it is gone: who is refused at once has no reason for more patience, nor for less */
+        fd = fd_close(fd);
+        run_until_at_least(f, &c.ends, 5, 10);
+        assert_se(c.patience <= 16 * first);
+        usec_t patience = c.patience;
+        run_until_at_least(f, &c.ends, 7, 10);
+        assert_se(c.patience == patience);
+        agent_stream_free(s);
 }
 
 static void test_wrong_ca(Fixture *f) {
@@ -365,6 +404,7 @@ int main(void) {
         test_drop_and_beat(&f);
         test_overload_and_silence(&f);
         test_no_welcome(&f);
+        test_patience(&f);
         test_wrong_ca(&f);
         fixture_done(&f);
         return EXIT_SUCCESS;

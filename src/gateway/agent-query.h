@@ -54,6 +54,7 @@ typedef struct AgentQuery {
         AgentSort sort;
         bool descending;
         const AgentPosition *after; /* NULL: from the beginning */
+        uint64_t offset;            /* or behind so many, without a position */
         uint64_t limit;             /* of a page */
 } AgentQuery;
 

@@ -14,13 +14,14 @@
 #define LIMIT_MAX 1000U
 #define CURSOR_TAG_HEX 16U
 #define CURSOR_MAX 1024U
+#define OFFSET_MAX 10000000U
 
 typedef struct ListJob {
         ApiJob api;
         AgentFilter filter;
         AgentSort sort;
         bool descending, narrow;
-        uint64_t limit;
+        uint64_t limit, offset;
         char *cursor; /* decoded; NULL: none */
         FleetRules rules;
 
@@ -167,6 +168,7 @@ static int list_run(ApiJob *a, Store *s) {
         q.sort = j->sort;
         q.descending = j->descending;
         q.limit = j->limit + 1;
+        q.offset = j->offset;
         r = make_tag(j, &q);
         if (r >= 0)
                 r = read_cursor(j);
@@ -195,9 +197,15 @@ static int take_parameters(ListJob *j, HttpExchange *x) {
         if (r >= 0)
                 r = api_parameter_choice(x, "fields", forms, &form);
         if (r >= 0)
+                r = api_parameter_u64(x, "offset", 0, OFFSET_MAX, 0, &j->offset);
+        if (r >= 0)
                 r = take_cursor(j, x);
         if (r < 0)
                 return r;
+        if (j->cursor && http_exchange_parameter(x, "offset")) {
+                api_refuse_parameter(x, "offset", "A page begins at a cursor or at an offset, not at both.");
+                return -EINVAL;
+        }
         j->narrow = form == 1;
         return 0;
 }

@@ -5,6 +5,7 @@
 #include "log.h"
 #include "pki-cert.h"
 #include "string-util.h"
+#include "update-view.h"
 #include "view.h"
 
 #define SHOW_UPDATES 20U
@@ -73,6 +74,7 @@ static int add_rollout(json_t *o, const RolloutMembership *m) {
         return r < 0 ? r : json_set_string(desired, "by", "rollout");
 }
 
+/* In lists without its steps. */
 static int add_update(json_t *o, Store *s, const char *agent) {
         _cleanup_(instruction_record_done) InstructionRecord i = {};
         json_t *v;
@@ -116,10 +118,20 @@ int agent_full_view(Fleet *f, Store *s, const FleetRules *rules, AgentRecord *a,
 
 /* ---- one ---- */
 
-static int show_take_update(InstructionRecord *i, void *userdata) {
-        json_t *v = view_instruction(i);
+typedef struct Updates {
+        Store *store;
+        json_t *list;
+} Updates;
 
-        return v && json_array_append_new(userdata, v) >= 0 ? 0 : -ENOMEM;
+static int show_take_update(InstructionRecord *i, void *userdata) {
+        Updates *u = userdata;
+        json_t *v;
+        int r;
+
+        r = update_view(u->store, i, &v);
+        if (r < 0)
+                return r;
+        return json_array_append_new(u->list, v) >= 0 ? 0 : -ENOMEM;
 }
 
 static int get_agent(AgentsJob *j, Store *s, AgentRecord *ret) {
@@ -132,7 +144,7 @@ static int get_agent(AgentsJob *j, Store *s, AgentRecord *ret) {
 }
 
 static int show_agent(AgentsJob *j, Store *s, AgentRecord *a) {
-        json_t *updates;
+        Updates updates = { .store = s };
         int r;
 
         api_etag_format(j->api.etag, a->enrolled, a->revision);
@@ -141,15 +153,15 @@ static int show_agent(AgentsJob *j, Store *s, AgentRecord *a) {
                 r = agent_full_view(&j->fleet, s, &j->rules, a, &j->api.answer);
         if (r < 0)
                 return r;
-        updates = json_array();
-        if (!updates)
+        updates.list = json_array();
+        if (!updates.list)
                 return -ENOMEM;
-        r = json_set_take(j->api.answer, "updates", updates);
+        r = json_set_take(j->api.answer, "updates", updates.list);
         if (r < 0)
                 return r;
         return s->ops->instructions_each(
                         s, &(InstructionFilter){ .agent = j->id, .limit = SHOW_UPDATES }, show_take_update,
-                        updates);
+                        &updates);
 }
 
 static int show_run(ApiJob *a, Store *s) {

@@ -5,7 +5,7 @@
 #include "registry-import.h"
 #include "string-util.h"
 #include "version.h"
-#include "view.h"
+#include "view-release.h"
 
 /* ---- list ---- */
 
@@ -60,25 +60,22 @@ static int take_artifact(ArtifactRecord *a, void *userdata) {
         return 0;
 }
 
-static int view_metadata(json_t *answer, const RegistryMetadata *m) {
+static int take_failures(const char *version, UpdatePhase phase, uint64_t agents, void *userdata) {
+        ReleasesJob *j = userdata;
+
+        for (size_t i = 0; i < j->n; i++)
+                if (streq(j->versions[i], version))
+                        return view_release_add_failures(j->items[i], phase, agents);
+        return 0;
+}
+
+static int add_metadata(json_t *answer, const RegistryMetadata *m, const TufTrustedSet *set) {
         json_t *o;
-        int r;
 
         if (m->timestamp == 0)
                 return 0;
-        o = json_object();
-        if (!o)
-                return -ENOMEM;
-        r = json_set_take(answer, "metadata", o);
-        if (r >= 0)
-                r = json_set_u64(o, "root", m->root);
-        if (r >= 0)
-                r = json_set_u64(o, "timestamp", m->timestamp);
-        if (r >= 0)
-                r = json_set_u64(o, "snapshot", m->snapshot);
-        if (r >= 0)
-                r = json_set_u64(o, "targets", m->targets);
-        return r < 0 ? r : view_set_time(o, "expires", m->expires);
+        o = view_metadata(m, set);
+        return o ? json_set_take(answer, "metadata", o) : -ENOMEM;
 }
 
 /* Newest version first; few enough to sort by hand. */
@@ -106,6 +103,8 @@ static int releases_run(ApiJob *a, Store *s) {
         r = s->ops->releases_each(s, take_release, j);
         if (r >= 0)
                 r = s->ops->artifacts_each(s, take_artifact, j);
+        if (r >= 0)
+                r = s->ops->release_failures_each(s, take_failures, j);
         if (r < 0)
                 return r;
         list = json_array();
@@ -119,7 +118,7 @@ static int releases_run(ApiJob *a, Store *s) {
                 r = append_sorted(j, list);
         if (r >= 0)
                 r = registry_load(a->gateway->registry, &set, &metadata);
-        return r < 0 ? r : view_metadata(a->answer, &metadata);
+        return r < 0 ? r : add_metadata(a->answer, &metadata, set);
 }
 
 void api_releases_list(HttpExchange *x, void *userdata) {
@@ -313,7 +312,7 @@ static void on_import_result(const ImportResult *result, void *userdata) {
         if (r >= 0)
                 r = json_set_take(o, "releases", TAKE_PTR(releases));
         if (r >= 0)
-                r = view_metadata(o, &result->metadata);
+                r = add_metadata(o, &result->metadata, NULL);
         json_decref(imported);
         json_decref(releases);
         if (r < 0) {

@@ -17,6 +17,7 @@
 #define LIMIT_MAX 1000U
 #define BATCHES_SHOWN 1000U
 #define CURSOR_MAX 128U
+#define OFFSET_MAX 10000000U
 
 typedef struct RolloutsJob {
         ApiJob api;
@@ -123,7 +124,7 @@ static int take_rollout(RolloutRecord *r, void *userdata) {
                 j->more = true;
                 return 1;
         }
-        v = view_rollout(r);
+        v = view_rollout_listed(r);
         j->last = r->id;
         return v && json_array_append_new(j->list, v) >= 0 ? 0 : -ENOMEM;
 }
@@ -394,6 +395,8 @@ static int members_parameters(RolloutsJob *j, HttpExchange *x) {
         r = api_parameter_u64(x, "limit", 1, LIMIT_MAX, LIMIT_DEFAULT, &j->limit);
         if (r >= 0)
                 r = api_parameter_u64(x, "batch", 0, UINT32_MAX - 1, 0, &batch);
+        if (r >= 0)
+                r = api_parameter_u64(x, "offset", 0, OFFSET_MAX, 0, &j->members.offset);
         if (r < 0)
                 return r;
         j->members.has_batch = http_exchange_parameter(x, "batch");
@@ -417,6 +420,10 @@ static int members_parameters(RolloutsJob *j, HttpExchange *x) {
         if (r < 0)
                 return r;
         members_text(j, filter);
+        if (http_exchange_parameter(x, "offset") && http_exchange_parameter(x, "cursor")) {
+                api_refuse_parameter(x, "offset", "A page begins at a cursor or at an offset, not at both.");
+                return -EINVAL;
+        }
         return cursor_take(x, filter, &j->members.from_position);
 }
 

@@ -8,6 +8,7 @@
 #include "pki-cert.h"
 #include "rollout-set.h"
 #include "string-util.h"
+#include "update-view.h"
 #include "version.h"
 #include "view.h"
 
@@ -374,10 +375,7 @@ static int show_run(ApiJob *a, Store *s) {
         r = s->ops->instruction_get(s, j->id, &i);
         if (r == -ENOENT)
                 return api_job_refuse(a, HTTP_PROBLEM_NOT_FOUND, NULL, "There is no such update.");
-        if (r < 0)
-                return r;
-        a->answer = view_instruction(&i);
-        return a->answer ? 0 : -ENOMEM;
+        return r < 0 ? r : update_view(s, &i, &a->answer);
 }
 
 void api_updates_show(HttpExchange *x, void *userdata) {
@@ -392,4 +390,15 @@ void api_updates_show(HttpExchange *x, void *userdata) {
                 return;
         }
         api_submit(&j->api, userdata, x);
+}
+
+static int durations_run(ApiJob *a, Store *s) {
+        return update_durations_view(s, &a->answer);
+}
+
+void api_updates_durations(HttpExchange *x, void *userdata) {
+        UpdatesJob *j = updates_new(x, durations_run);
+
+        if (j)
+                api_submit(&j->api, userdata, x);
 }

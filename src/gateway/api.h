@@ -138,6 +138,7 @@ void api_agents_delete(HttpExchange *x, void *userdata);
 void api_updates_create(HttpExchange *x, void *userdata);
 void api_updates_list(HttpExchange *x, void *userdata);
 void api_updates_show(HttpExchange *x, void *userdata);
+void api_updates_durations(HttpExchange *x, void *userdata);
 void api_desired_list(HttpExchange *x, void *userdata);
 void api_desired_delete(HttpExchange *x, void *userdata);
 /* api-rollouts.c */
@@ -196,6 +197,8 @@ void api_events_end(HttpExchange *x, void *userdata);
 /* http-static.c */
 void http_static_tuf(HttpExchange *x, void *userdata);
 void http_static_ca(HttpExchange *x, void *userdata);
+/* http-console.c: of GETs that belong to nothing else */
+extern const HttpRoute http_console_route;
 /* api-health.c */
 void api_healthz(HttpExchange *x, void *userdata);
 void api_readyz(HttpExchange *x, void *userdata);

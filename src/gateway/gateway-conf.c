@@ -70,6 +70,17 @@ static int conf_parse_admin_listen(const char *value, void *target, const char *
         return r < 0 ? r : 0;
 }
 
+/* Empty: none. Kept as "", as above. */
+static int conf_parse_console(const char *value, void *target, const char **reterr_why) {
+        int r;
+
+        *reterr_why = "not an absolute path";
+        if ((!isempty(value) && value[0] != '/') || !string_is_safe(value, PATH_MAX))
+                return -EINVAL;
+        r = free_and_strdup(target, value);
+        return r < 0 ? r : 0;
+}
+
 static const ConfItem items[] = {
         { "Gateway", "StateDirectory", conf_parse_path, offsetof(GatewayConf, state_directory) },
         { "Gateway", "Name", conf_parse_strv, offsetof(GatewayConf, names) },
@@ -85,6 +96,7 @@ static const ConfItem items[] = {
         { "Gateway", "SessionMaxSec", conf_parse_sec, offsetof(GatewayConf, session_max) },
         { "Gateway", "SessionIdleSec", conf_parse_sec, offsetof(GatewayConf, session_idle) },
         { "Gateway", "TrustedRoot", conf_parse_path, offsetof(GatewayConf, trusted_root) },
+        { "Gateway", "ConsoleDirectory", conf_parse_console, offsetof(GatewayConf, console_directory) },
         { "Gateway", "LogLevel", conf_parse_log_level, offsetof(GatewayConf, log_level) },
         { "Limits", "DesiredInFlightMax", conf_parse_unsigned, offsetof(GatewayConf, desired_in_flight_max) },
         { "Limits", "AgentsMax", conf_parse_unsigned, offsetof(GatewayConf, agents_max) },
@@ -151,6 +163,8 @@ int gateway_conf_load(GatewayConf *c, const char *path) {
                 r = conf_default(&c->enroll_listen, "[::]:7444");
         if (r >= 0)
                 r = conf_default(&c->http_listen, "[::]:8443");
+        if (r >= 0 && !c->console_directory)
+                r = free_and_strdup(&c->console_directory, FLEET_CONSOLE_DIR);
         if (r >= 0)
                 r = conf_default_names(c);
         if (r < 0)
@@ -181,5 +195,6 @@ void gateway_conf_done(GatewayConf *c) {
         free(c->http_listen);
         free(c->admin_listen);
         free(c->trusted_root);
+        free(c->console_directory);
         *c = (GatewayConf){};
 }

@@ -18,6 +18,7 @@ typedef struct GatewayConf {
                         event_streams_max;
         uint64_t target_size_max;
         char *trusted_root;                  /* NULL: the one compiled in */
+        char *console_directory;             /* "": no console */
         int log_level;
 } GatewayConf;
 

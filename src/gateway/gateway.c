@@ -114,6 +114,23 @@ static int open_registry(Gateway *g) {
         return 0;
 }
 
+/* The gateway works without it. */
+static int open_console(Gateway *g) {
+        const char *directory = g->conf.console_directory;
+        int r;
+
+        if (isempty(directory))
+                return 0;
+        r = console_load(&g->console, directory);
+        if (r == -ENOMEM)
+                return log_oom();
+        if (r == -ENOENT)
+                log_info("There is no console in %s.", directory);
+        else if (r >= 0)
+                log_info("Serving the console, %zu files from %s.", console_size(g->console), directory);
+        return 0;
+}
+
 static int open_parts(Gateway *g) {
         int r;
 
@@ -157,6 +174,8 @@ int gateway_new(Gateway **ret, sd_event *event, GatewayConf *conf) {
         if (r >= 0)
                 r = open_parts(g);
         if (r >= 0)
+                r = open_console(g);
+        if (r >= 0)
                 r = open_store(g);
         if (r < 0)
                 return r;
@@ -176,6 +195,7 @@ Gateway *gateway_free(Gateway *g) {
         g->worker = store_worker_free(g->worker);
         presence_drop(g);
         http_server_free(g->http);
+        console_free(g->console);
         gateway_admin_close(g);
         backup_free(g->backup);
         gateway_health_free(g->health);
@@ -289,6 +309,7 @@ static int start_http(Gateway *g) {
                                         .connections_max = g->conf.connections_max,
                                         .connections_per_address_max = g->conf.connections_per_address_max,
                                         .routes = api_routes,
+                                        .fallback = &http_console_route,
                                         .userdata = g,
                                         .authenticate = authenticate,
                                         .on_answer = on_answer,

@@ -6,6 +6,7 @@
 #include <systemd/sd-event.h>
 
 #include "auth.h"
+#include "console-files.h"
 #include "event-ring.h"
 #include "fleet.h"
 #include "gateway-ca.h"
@@ -44,6 +45,7 @@ typedef struct Gateway {
         Backup *backup;                      /* that is being made or sent; NULL: none; api-backup.c's */
         RpcQueue *queue;
         RpcServer *agent_server, *enroll_server;
+        Console *console;                    /* NULL: there is none */
         HttpServer *http;
         HttpServer *admin;                   /* metrics and health, on a socket that is local; NULL: none */
         char *admin_path;                    /* of that socket, when it was made here */

@@ -22,7 +22,7 @@ struct HttpServer {
         sd_event *event;
         struct MHD_Daemon *daemon;
         sd_event_source *io_source, *timer_source, *run_source;
-        const HttpRoute *routes;
+        const HttpRoute *routes, *fallback;
         void *userdata;
         int (*authenticate)(const HttpCredentials *c, ApiCaller *ret, void *userdata);
         http_on_answer_t on_answer;

@@ -226,6 +226,7 @@ int http_server_new(HttpServer **ret, sd_event *event, const HttpServerOptions *
         *s = (HttpServer){
                 .event = sd_event_ref(event),
                 .routes = options->routes,
+                .fallback = options->fallback,
                 .userdata = options->userdata,
                 .authenticate = options->authenticate,
                 .on_answer = options->on_answer,

@@ -379,3 +379,28 @@ unsigned http_accept_quality(const char *header, const char *type, const char *v
 bool http_prefers(const char *header, const char *type, const char *to) {
         return http_accept_quality(header, type, "") > http_accept_quality(header, to, "");
 }
+
+bool http_accepts_encoding(const char *header, const char *coding) {
+        Piece rest = { header, strlen(strempty(header)) }, item;
+        bool named = false, any = false;
+
+        if (isempty(header))
+                return false;
+        while (piece_take(&rest, ',', &item)) {
+                unsigned quality = HTTP_QUALITY_MAX;
+                Piece name, p, key;
+
+                if (!piece_take(&item, ';', &name))
+                        continue;
+                while (piece_take(&item, ';', &p))
+                        if (piece_take(&p, '=', &key) && p.text && piece_is(&key, "q"))
+                                quality = parse_quality(&p);
+                if (piece_is(&name, coding)) {
+                        if (quality == 0)
+                                return false;
+                        named = true;
+                } else if (piece_is(&name, "*"))
+                        any = quality > 0;
+        }
+        return named || any;
+}

@@ -62,5 +62,7 @@ void http_address_format(const struct sockaddr *address, char ret[static HTTP_AD
  * welcome. */
 #define HTTP_QUALITY_MAX 1000U
 unsigned http_accept_quality(const char *header, const char *type, const char *version);
+/* Does an Accept-Encoding header allow this coding? Without a header none is asked for. */
+bool http_accepts_encoding(const char *header, const char *coding);
 /* Is one media type wanted more than another? */
 bool http_prefers(const char *header, const char *type, const char *to);

@@ -12,7 +12,7 @@
 #include "string-util.h"
 
 #define DISCARD_MAX MIB(8)
-#define REPLY_HEADERS_MAX 8U
+#define REPLY_HEADERS_MAX 12U
 
 typedef enum ExchangeState {
         EXCHANGE_NEW,                /* headers not yet seen */
@@ -232,6 +232,11 @@ void http_reply_data(HttpExchange *x, unsigned status, const char *type, char *d
         exchange_answer(x, status, type, response);
 }
 
+void http_reply_static(HttpExchange *x, unsigned status, const char *type, const void *data, size_t size) {
+        exchange_answer(x, status, type,
+                        MHD_create_response_from_buffer(size, (void *) data, MHD_RESPMEM_PERSISTENT));
+}
+
 void http_reply_file(
                 HttpExchange *x,
                 unsigned status,
@@ -370,6 +375,11 @@ static void exchange_find_route(HttpExchange *x, const char *method) {
                 }
                 if (allow_add(&methods, route->method) < 0)
                         break;
+        }
+        if (!methods && x->server->fallback && method_matches(x->server->fallback, method)) {
+                x->route = x->server->fallback;
+                x->is_head = streq(method, "HEAD");
+                return;
         }
         allow = methods ? strv_join(methods, ", ") : NULL;
         if (!allow) {

@@ -98,6 +98,8 @@ typedef struct HttpServerOptions {
         const char *certificate_pem, *key_pem; /* copied; NULL: without TLS */
         unsigned connections_max, connections_per_address_max;
         const HttpRoute *routes;             /* ends with { 0 }; static */
+        /* Of a GET for which no route has the path; public. May be NULL. */
+        const HttpRoute *fallback;
         void *userdata;
         /* Who shows these: 0 and what that one may, or as auth_check() and auth_check_session(). May be NULL when
          * all routes are public. */
@@ -139,6 +141,8 @@ bool http_reply_has_header(const HttpExchange *x, const char *name);
 
 /* data is freed, also on failure. Without Content-Type when type is NULL. */
 void http_reply_data(HttpExchange *x, unsigned status, const char *type, char *data, size_t size);
+/* data must outlive the server. */
+void http_reply_static(HttpExchange *x, unsigned status, const char *type, const void *data, size_t size);
 /* Takes fd, also on failure: length bytes from offset, without copying where TLS permits. */
 void http_reply_file(
                 HttpExchange *x,

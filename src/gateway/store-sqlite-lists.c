@@ -105,8 +105,13 @@ static void add_behind(SqlBuilder *b, const AgentQuery *q, bool same_key) {
 }
 
 /* prefix "+": not by an index. */
-static void
-add_order(SqlBuilder *b, const AgentQuery *q, const char *prefix, bool same_key, uint64_t limit) {
+static void add_order(
+                SqlBuilder *b,
+                const AgentQuery *q,
+                const char *prefix,
+                bool same_key,
+                uint64_t limit,
+                uint64_t offset) {
         const char *direction = q->descending ? " DESC" : "";
 
         sql_add(b, " ORDER BY ");
@@ -120,6 +125,10 @@ add_order(SqlBuilder *b, const AgentQuery *q, const char *prefix, bool same_key,
         sql_add(b, direction);
         sql_add(b, " LIMIT ");
         sql_add_u64(b, limit);
+        if (offset == 0)
+                return;
+        sql_add(b, " OFFSET ");
+        sql_add_u64(b, offset);
 }
 
 static void add_select(SqlBuilder *b) {
@@ -144,7 +153,7 @@ static int page_sort(Store *s, const FilterPlan *plan, Page *p) {
                 }
                 sql_add(&b, ")");
         }
-        add_order(&b, q, "+", /* same_key= */ false, p->limit);
+        add_order(&b, q, "+", /* same_key= */ false, p->limit, q->after ? 0 : q->offset);
         return page_read(s, &b, p);
 }
 
@@ -160,7 +169,7 @@ void sqlite_lists_add_walk(SqlBuilder *b, const AgentQuery *q, bool same_key, ui
                 add_behind(b, q, same_key);
         }
         filter_add_conditions(b, &all);
-        add_order(b, q, "", same_key, limit);
+        add_order(b, q, "", same_key, limit, 0);
 }
 
 static int page_walk_part(Store *s, const AgentQuery *q, Page *p, bool same_key) {
@@ -194,14 +203,52 @@ static int page_walk(Store *s, const AgentQuery *q, Page *p) {
         return r < 0 ? r : 1;
 }
 
+/* Who stands at the end of what is skipped, along the index of the order, which knows key and id: then the page begins
+ * behind them as it does behind a cursor. -ENOENT: there are not so many. */
+static int find_offset(Store *s, const AgentQuery *q, AgentPosition *ret) {
+        FilterPlan all = { .query = q, .start = FILTER_START_AGENTS };
+        _cleanup_sql_ SqlBuilder b = {};
+        _cleanup_query_ Query row = {};
+        int r;
+
+        sql_add(&b, "SELECT a.id, ");
+        sql_add(&b, orders[q->sort].expression);
+        sql_add(&b, " FROM agents a INDEXED BY ");
+        sql_add(&b, orders[q->sort].index);
+        sql_add(&b, " WHERE 1");
+        filter_add_conditions(&b, &all);
+        add_order(&b, q, "", /* same_key= */ false, 1, q->offset - 1);
+        query_begin_built(&row, s, &b);
+        r = query_row(&row);
+        if (r <= 0)
+                return r < 0 ? r : -ENOENT;
+        query_get_text(&row, &ret->id);
+        if (agent_sort_is_number(q->sort))
+                ret->number = query_get_u64(&row);
+        else
+                query_get_text(&row, &ret->text);
+        return query_read(&row);
+}
+
 static int page_fill(Store *s, const FilterPlan *plan, uint64_t total, Page *p) {
+        _cleanup_(agent_position_done) AgentPosition position = {};
+        AgentQuery q = *plan->query;
+        FilterPlan behind = *plan;
         int r = 0;
 
-        if (total == 0)
+        if (total == 0 || (!q.after && q.offset >= total))
                 return 0;
-        if (!plan->few && total > SQLITE_STORE(s)->list_limits.sort)
-                r = page_walk(s, plan->query, p);
-        return r != 0 ? r : page_sort(s, plan, p);
+        if (plan->few || total <= SQLITE_STORE(s)->list_limits.sort)
+                return page_sort(s, plan, p);
+        if (!q.after && q.offset > 0) {
+                r = find_offset(s, &q, &position);
+                if (r < 0)
+                        return r == -ENOENT ? 0 : r;
+                q.after = &position;
+        }
+        behind.query = &q;
+        r = page_walk(s, &q, p);
+        return r != 0 ? r : page_sort(s, &behind, p);
 }
 
 int sqlite_agents_page(

@@ -79,6 +79,32 @@ int sqlite_artifact_put(Store *s, const ArtifactRecord *a) {
         return r < 0 ? r : 0;
 }
 
+int sqlite_release_failures_each(Store *s, store_release_failures_t callback, void *userdata) {
+        _cleanup_query_ Query q = {};
+        int r;
+
+        query_begin(&q, s,
+                    "SELECT update_version, update_phase, count(*) FROM agents INDEXED BY agents_by_update "
+                    "WHERE update_phase IN ('failed', 'rolled-back', 'timed-out') GROUP BY 1, 2");
+        while ((r = query_row(&q)) > 0) {
+                _cleanup_free_ char *version = NULL, *name = NULL;
+                UpdatePhase phase;
+                uint64_t n;
+
+                query_get_text(&q, &version);
+                query_get_text(&q, &name);
+                n = query_get_u64(&q);
+                r = query_read(&q);
+                if (r < 0)
+                        return r;
+                phase = update_phase_from_string(name);
+                r = phase < 0 ? -EUCLEAN : callback(version, phase, n, userdata);
+                if (r != 0)
+                        return r < 0 ? r : 0;
+        }
+        return r;
+}
+
 int sqlite_artifacts_each(Store *s, store_artifact_t callback, void *userdata) {
         _cleanup_query_ Query q = {};
         int r;

@@ -345,7 +345,7 @@ int sqlite_rollout_members_page(
         query_begin(&q, s,
                     "SELECT " MEMBER_COLUMNS ", " VIEW_COLUMNS MEMBER_FROM
                     "WHERE m.rollout = ?1 AND (?2 IS NULL OR m.state = ?2) AND (?3 IS NULL OR m.reason = ?3) "
-                    "AND (?4 = 0 OR m.batch = ?5) AND m.position >= ?6 ORDER BY m.position LIMIT ?7");
+                    "AND (?4 = 0 OR m.batch = ?5) AND m.position >= ?6 ORDER BY m.position LIMIT ?7 OFFSET ?8");
         for (unsigned i = 0; i < 2; i++) {
                 Query *both = i == 0 ? &n : &q;
 
@@ -357,6 +357,7 @@ int sqlite_rollout_members_page(
         }
         query_u64(&q, f->from_position);
         query_u64(&q, f->limit);
+        query_u64(&q, f->offset);
         r = query_row(&n);
         if (r <= 0)
                 return r < 0 ? r : -EUCLEAN;

@@ -387,6 +387,37 @@ int sqlite_instruction_phases_each(Store *s, uint64_t number, store_phase_t call
         return r;
 }
 
+int sqlite_instruction_phase_medians(Store *s, store_phase_median_t callback, void *userdata) {
+        _cleanup_query_ Query q = {};
+        int r;
+
+        query_begin(&q, s,
+                    "WITH latest AS (SELECT number FROM instructions WHERE phase = 'succeeded' ORDER BY number DESC LIMIT 100), "
+                    "spans AS (SELECT p.phase, lead(p.time) OVER (PARTITION BY p.number ORDER BY p.time) - p.time AS span "
+                    "FROM latest JOIN instruction_phases p USING (number)), "
+                    "ordered AS (SELECT phase, span, count(*) OVER (PARTITION BY phase) AS n, "
+                    "row_number() OVER (PARTITION BY phase ORDER BY span) AS k FROM spans WHERE span IS NOT NULL) "
+                    "SELECT phase, span, n FROM ordered WHERE k = (n + 1) / 2");
+        while ((r = query_row(&q)) > 0) {
+                _cleanup_free_ char *name = NULL;
+                UpdatePhase phase;
+                uint64_t n;
+                usec_t t;
+
+                query_get_text(&q, &name);
+                t = query_get_u64(&q);
+                n = query_get_u64(&q);
+                r = query_read(&q);
+                if (r < 0)
+                        return r;
+                phase = update_phase_from_string(name);
+                r = phase < 0 ? -EUCLEAN : callback(phase, t, n, userdata);
+                if (r != 0)
+                        return r < 0 ? r : 0;
+        }
+        return r;
+}
+
 static int read_numbers(Query *q, uint64_t *first, uint64_t *second) {
         int r = query_row(q);
 

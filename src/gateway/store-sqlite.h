@@ -121,6 +121,7 @@ int sqlite_release_put(Store *s, const ReleaseRecord *r);
 int sqlite_release_delete(Store *s, const char *version);
 int sqlite_releases_each(Store *s, store_release_t callback, void *userdata);
 int sqlite_artifact_put(Store *s, const ArtifactRecord *a);
+int sqlite_release_failures_each(Store *s, store_release_failures_t callback, void *userdata);
 int sqlite_artifacts_each(Store *s, store_artifact_t callback, void *userdata);
 int sqlite_desired_get(Store *s, uint64_t id, DesiredRecord *ret);
 int sqlite_desired_find(Store *s, DesiredKind kind, const char *target, DesiredRecord *ret);
@@ -140,6 +141,7 @@ int sqlite_instructions_prune(Store *s, const char *agent, uint64_t keep);
 int sqlite_instruction_next_deadline(Store *s, usec_t *ret);
 int sqlite_instruction_phase_put(Store *s, uint64_t number, UpdatePhase phase, usec_t time);
 int sqlite_instruction_phases_each(Store *s, uint64_t number, store_phase_t callback, void *userdata);
+int sqlite_instruction_phase_medians(Store *s, store_phase_median_t callback, void *userdata);
 int sqlite_instructions_standing(Store *s, uint64_t *ret);
 int sqlite_instructions_duration(Store *s, usec_t *ret);
 int sqlite_desired_tally(

@@ -32,6 +32,8 @@ typedef int (*store_event_t)(EventRecord *e, void *userdata);
 typedef int (*store_rollout_t)(RolloutRecord *r, void *userdata);
 typedef int (*store_rollout_member_t)(RolloutMemberRecord *m, void *userdata);
 typedef int (*store_phase_t)(UpdatePhase phase, usec_t time, void *userdata);
+typedef int (*store_phase_median_t)(UpdatePhase phase, usec_t median, uint64_t n, void *userdata);
+typedef int (*store_release_failures_t)(const char *version, UpdatePhase phase, uint64_t agents, void *userdata);
 typedef int (*store_group_t)(GroupRecord *g, void *userdata);
 /* Texts that are the store's own, while the callback runs. */
 typedef int (*store_id_t)(const char *id, void *userdata);
@@ -78,6 +80,7 @@ typedef struct RolloutMemberFilter {
         bool has_batch;
         uint32_t batch;
         uint64_t from_position, limit;
+        uint64_t offset;             /* so many of them are left out */
 } RolloutMemberFilter;
 
 /* Each of the texts is NULL, a whole value, or the beginning of one and "*". Times: 0 and USEC_INFINITY: any. */
@@ -173,6 +176,8 @@ struct StoreOps {
         int (*release_delete)(Store *s, const char *version);
         int (*releases_each)(Store *s, store_release_t callback, void *userdata);
         int (*artifact_put)(Store *s, const ArtifactRecord *a);
+        /* Agents whose newest update was to this version and did not succeed, by how it ended. */
+        int (*release_failures_each)(Store *s, store_release_failures_t callback, void *userdata);
         int (*artifacts_each)(Store *s, store_artifact_t callback, void *userdata);
 
         int (*desired_get)(Store *s, uint64_t id, DesiredRecord *ret);
@@ -203,6 +208,8 @@ struct StoreOps {
         /* When it reached a phase first. */
         int (*instruction_phase_put)(Store *s, uint64_t number, UpdatePhase phase, usec_t time);
         int (*instruction_phases_each)(Store *s, uint64_t number, store_phase_t callback, void *userdata);
+        /* How long each phase took, of the last hundred that succeeded: the median, and of how many. */
+        int (*instruction_phase_medians)(Store *s, store_phase_median_t callback, void *userdata);
         /* Of those without a rollout: how many are not ended, but for those to a single agent. */
         int (*instructions_standing)(Store *s, uint64_t *ret);
         /* From creation to the end, of the last hundred that succeeded: the median. -ENOENT: none did. */

@@ -191,6 +191,14 @@ def test_imports(gateway, repository):
     assert [r["version"] for r in releases["releases"]] == ["1.1.0", "1.1.0-rc.1", "1.0.0"]
     assert [a["arch"] for a in releases["releases"][1]["artifacts"]] == ["aarch64", "aarch64"]
     assert releases["metadata"]["targets"] == 3 and releases["metadata"]["expires"]
+    roles = releases["metadata"]["roles"]
+    assert [r["role"] for r in roles] == ["root", "targets", "snapshot", "timestamp"]
+    for role in roles:
+        assert role["version"] == releases["metadata"][role["role"]] and role["threshold"] == 1, role
+        assert role["expires"].endswith("Z") and [k["signed"] for k in role["keys"]] == [True], role
+        assert len(role["keys"][0]["keyid"]) == 64
+    assert min(r["expires"] for r in roles) == releases["metadata"]["expires"]
+    assert not any("failed_on" in r for r in releases["releases"])
 
     gateway.refused(old, "rollback")
     gateway.stop(signal.SIGKILL)

@@ -45,6 +45,7 @@ PUT    /api/v1/groups/{}                operator agents
 DELETE /api/v1/groups/{}                operator agents
 POST   /api/v1/updates                  operator rollouts
 GET    /api/v1/updates                  viewer   rollouts
+GET    /api/v1/updates/durations        viewer   rollouts
 GET    /api/v1/updates/{}               viewer   rollouts
 GET    /api/v1/desired                  viewer   rollouts
 DELETE /api/v1/desired/{}               operator rollouts

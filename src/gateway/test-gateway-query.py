@@ -127,6 +127,69 @@ def test_cursors(gateway):
     gateway.ask("DELETE", "/groups/moving", expect=204)
 
 
+def test_offset(gateway, fleet):
+    """Pages by their place, for a scroll bar: the same order, without what stands before."""
+    for query, some in (({}, fleet), ({"selector": "env=production"}, [a for a in fleet if a.matches("env=production")])):
+        for sort in ("hostname", "-last_seen", "version"):
+            expected = sorted(some, key=lambda a: (a.key(sort.lstrip("-")), a.id), reverse=sort.startswith("-"))
+            for offset in (0, 1, 37, len(some) - 1, len(some), len(some) + 5, 10_000_000):
+                text = urllib.parse.urlencode({**query, "sort": sort, "offset": offset, "limit": 10, "fields": "narrow"})
+                page = gateway.ask("GET", "/agents?" + text)
+                assert [a["id"] for a in page["agents"]] == [a.id for a in expected[offset:offset + 10]], (query, sort, offset)
+                assert page["total"] == len(some) and ("next_cursor" in page) == (offset + 10 < len(some))
+    cursor = gateway.ask("GET", "/agents?limit=3&offset=5&sort=id")["next_cursor"]
+    ids = [a["id"] for a in gateway.ask("GET", f"/agents?limit=3&sort=id&cursor={cursor}")["agents"]]
+    assert ids == sorted(a.id for a in fleet)[8:11]
+    gateway.problem(400, "bad-request", "?offset", "GET", f"/agents?limit=3&sort=id&offset=1&cursor={cursor}")
+    for bad in ("-1", "x", "10000001", ""):
+        gateway.problem(400, "bad-request", "?offset", "GET", f"/agents?offset={bad}")
+
+
+def test_steps(gateway):
+    """Updates with their steps, and how long each takes in the fleet."""
+    phases = ("queued", "offered", "downloading", "verifying", "succeeded")
+    with gateway.database() as db:
+        db.execute("UPDATE instructions SET phase = 'cancelled' WHERE phase = 'succeeded'")
+    assert gateway.ask("GET", "/updates/durations") == {"phases": []}
+    with gateway.database() as db:
+        for i, seconds in enumerate((10, 20, 60)):
+            number = db.execute(
+                "INSERT INTO instructions (id, agent, desired, generation, attempt, version, phase, terminal, retry, cancel_requested,"
+                " sequence, bytes_done, bytes_total, created, updated, deadline, finished, rollout, kind) SELECT ?, id, 0, 0, 1, '3.0.0',"
+                " 'succeeded', 1, 0, 0, 0, 0, 0, 1000000, 1, 4e15, ?, 7, 'rollback' FROM agents LIMIT 1",
+                (f"{i:032x}", 10**6 + seconds * 4 * 10**6)).lastrowid
+            db.executemany("INSERT INTO instruction_phases VALUES (?, ?, ?)",
+                           [(number, p, 10**6 + k * seconds * 10**6 + 500 * k) for k, p in enumerate(phases)])
+    durations = gateway.ask("GET", "/updates/durations")
+    assert durations["median_ms"] == 80_000, durations
+    # the state that it ends in takes no time
+    assert {p["phase"]: (p["median_ms"], p["count"]) for p in durations["phases"]} == {p: (20_000, 3) for p in phases[:-1]}, durations
+    update = gateway.ask("GET", f"/updates/{0:032x}")
+    assert update["rollout"] == 7 and update["back"] is True and "desired" not in update
+    assert [p["phase"] for p in update["phases"]] == list(phases)
+    assert [p.get("took_ms") for p in update["phases"]] == [10_000] * 4 + [None]
+    assert update["phases"][0]["entered"] == "1970-01-01T00:00:01Z"
+    agent = gateway.ask("GET", f"/agents/{update['agent']}")
+    assert [u["id"] for u in agent["updates"][:3]] == [f"{i:032x}" for i in (2, 1, 0)]
+    assert all(len(u["phases"]) == 5 for u in agent["updates"][:3])
+    with gateway.database() as db:
+        db.execute("DELETE FROM instructions WHERE version = '3.0.0'")
+        db.execute("UPDATE instructions SET phase = 'succeeded' WHERE phase = 'cancelled'")
+
+
+def test_failures(gateway, fleet):
+    """Which release failed on how many agents: by the newest update of each."""
+    with gateway.database() as db:
+        db.execute("INSERT INTO releases VALUES ('2.0.0', 'agent', 1, NULL, NULL, NULL, 0)")
+        db.execute("INSERT INTO releases VALUES ('1.0.0', 'agent', 1, NULL, NULL, NULL, 0)")
+    releases = {r["version"]: r for r in gateway.ask("GET", "/releases")["releases"]}
+    failed = sum(a.update == "failed" for a in fleet)
+    assert failed > 10 and releases["2.0.0"]["failed_on"] == {"failed": failed, "rolled_back": 0, "timed_out": 0}, releases
+    assert "failed_on" not in releases["1.0.0"]
+    with gateway.database() as db:
+        db.execute("DELETE FROM releases")
+
+
 def test_summary(gateway, fleet):
     def tally(facet):
         return {v["value"]: v["count"] for v in facet["values"]} | ({"": facet["none"]} if "none" in facet else {})
@@ -218,4 +281,4 @@ def test_csv_broken_off(gateway):
 
 
 if __name__ == "__main__":
-    run(sys.argv[1], (test_filters, test_orders, test_forms, test_wrong, test_cursors, test_summary, test_csv, test_csv_broken_off))
+    run(sys.argv[1], (test_filters, test_orders, test_forms, test_wrong, test_cursors, test_offset, test_steps, test_failures, test_summary, test_csv, test_csv_broken_off))

@@ -38,6 +38,10 @@ def members(gateway, rollout, query="", limit=7):
         cursor = f"&cursor={page['next_cursor']}"
     assert totals == {len(found)}, totals
     assert [m["position"] for m in found] == sorted({m["position"] for m in found})
+    for offset in (1, len(found) // 2, len(found)):
+        page = gateway.ask("GET", f"/rollouts/{rollout}/members?limit={limit}{query}&offset={offset}")
+        assert page["members"] == found[offset:offset + limit] and page["total"] == len(found), offset
+    gateway.problem(400, "bad-request", "?offset", "GET", f"/rollouts/{rollout}/members?offset=-1")
     return found
 
 
@@ -146,6 +150,7 @@ def test_life(gateway, fleet):
 
     shown = gateway.ask("GET", f"/rollouts/{made['id']}")
     assert shown["batches"] == [{"batch": 0, "admitted": 3, "in_flight": 3, "succeeded": 0, "failed": 0}] and shown["causes"] == []
+    assert shown["counted"] == {"failures": 0, "admitted": 3}
     assert shown["preview"]["batches_total"] >= 2
     for query in ("state=flying", "reason=none", "batch=-1", "limit=0", "limit=1001", "cursor=x", "colour=red"):
         gateway.problem(400, "bad-request", "?" + query.split("=")[0], "GET", f"/rollouts/{made['id']}/members?{query}")
@@ -250,6 +255,8 @@ def test_desired(gateway):
 def test_lists(gateway):
     rollouts = gateway.ask("GET", "/rollouts")["rollouts"]
     assert [r["id"] for r in rollouts] == sorted((r["id"] for r in rollouts), reverse=True) and len(rollouts) >= 3
+    assert {r["target_text"] for r in rollouts} >= {"tier=web"}, rollouts
+    assert gateway.ask("GET", f"/rollouts/{rollouts[0]['id']}")["target_text"] == rollouts[0]["target_text"]
     assert gateway.ask("GET", "/rollouts?active=true")["total"] == 0
     assert gateway.ask("GET", "/rollouts?state=aborted&version=" + GOAL)["total"] == len(rollouts)
     assert gateway.ask("GET", "/rollouts?version=1.0.0")["total"] == 0

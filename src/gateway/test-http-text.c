@@ -238,9 +238,39 @@ static void test_accept(void) {
         assert_se(!http_prefers("text/csv;q=0, */*", "text/csv", "application/json"));
 }
 
+static void test_accept_encoding(void) {
+        static const struct {
+                const char *header;
+                bool br, gzip;
+        } table[] = {
+                { NULL, false, false },
+                { "", false, false },
+                { "gzip, deflate, br, zstd", true, true },
+                { "gzip", false, true },
+                { "BR;q=0.1", true, false },
+                { "br;q=0, *", false, true },
+                { "*;q=0", false, false },
+                { "*;q=0.5 , gzip;q=0.000", true, false },
+                { "identity", false, false },
+                { "brotli, gzipped", false, false },
+                { "gzip;q=nonsense", false, false },
+                { ",;,=;q", false, false },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                bool br = http_accepts_encoding(table[i].header, "br"),
+                     gzip = http_accepts_encoding(table[i].header, "gzip");
+
+                if (br != table[i].br || gzip != table[i].gzip)
+                        fprintf(stderr, "'%s': %d and %d\n", strna(table[i].header), br, gzip);
+                assert_se(br == table[i].br && gzip == table[i].gzip);
+        }
+}
+
 int main(void) {
         test_uri();
         test_accept();
+        test_accept_encoding();
         test_match();
         test_range();
         test_headers();

@@ -280,6 +280,20 @@ static void check_pages(Store *s, Drawn *d, AgentRecord *agents[], size_t n) {
         d->query.after = NULL;
 }
 
+/* A page that begins somewhere, as a scroll bar asks for it. */
+static void check_offset(Store *s, Drawn *d, AgentRecord *agents[], size_t n) {
+        size_t offset = draw((unsigned) n + 3);
+        Expected e = { .agents = agents + MIN(offset, n), .n = n - MIN(offset, n), .sort = d->query.sort };
+        uint64_t total = 0;
+
+        d->query.offset = offset;
+        assert_ok(s->ops->agents_page(s, &d->query, expect_agent, &e, &total));
+        assert_se(total == n);
+        assert_se(e.seen == MIN((size_t) d->query.limit, e.n));
+        agent_position_done(&e.last);
+        d->query.offset = 0;
+}
+
 static int compare_ids(const void *a, const void *b) {
         return strcmp((*(AgentRecord *const *) a)->id, (*(AgentRecord *const *) b)->id);
 }
@@ -359,6 +373,7 @@ static void test_random_queries(Store *s) {
                 empty += n == 0;
                 SQLITE_STORE(s)->list_limits = ways[i % ELEMENTSOF(ways)];
                 check_pages(s, &d, agents, n);
+                check_offset(s, &d, agents, n);
                 check_counts(s, &d.query, agents, n);
         }
         assert_se(empty < QUERIES * 3 / 4); /* or nothing was tested */

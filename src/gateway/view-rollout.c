@@ -34,6 +34,18 @@ static json_t *view_counts(const RolloutCounts *c) {
         return finish(o, r);
 }
 
+/* What max_failures is compared with: those since somebody resumed it. */
+static json_t *view_counted(const RolloutRecord *rollout) {
+        const RolloutProgress *p = &rollout->progress;
+        const RolloutCounts *c = &rollout->counts;
+        json_t *o = json_object();
+        int r = o ? 0 : -ENOMEM;
+
+        SET(r, json_set_u64(o, "failures", usec_sub(c->failures, p->failures_base)));
+        SET(r, json_set_u64(o, "admitted", usec_sub(c->admitted, p->admitted_base)));
+        return finish(o, r);
+}
+
 json_t *view_rollout(const RolloutRecord *rollout) {
         const RolloutProgress *p = &rollout->progress;
         json_t *o = json_object();
@@ -59,6 +71,7 @@ json_t *view_rollout(const RolloutRecord *rollout) {
         SET(r, json_set_u64(o, "cohort", rollout->counts.cohort));
         SET(r, json_set_u64(o, "admitted", rollout->counts.admitted));
         SET(r, json_set_u64(o, "failures", rollout->counts.failures));
+        SET(r, set_object(o, "counted", view_counted(rollout)));
         SET(r, set_object(o, "counts", view_counts(&rollout->counts)));
         SET(r, view_set_time(o, "created", rollout->created));
         SET(r, view_set_time(o, "updated", rollout->updated));
@@ -70,9 +83,40 @@ json_t *view_rollout(const RolloutRecord *rollout) {
         return finish(o, r);
 }
 
+/* Longer ones hold ids by the thousand, which need not be read to be counted. */
+#define SPEC_READ_MAX KIB(64)
+
+static char *describe_target(const RolloutRecord *rollout) {
+        _cleanup_json_ json_t *spec = NULL;
+        uint64_t all = rollout->counts.cohort + rollout->counts.n[MEMBER_STATE_EXCLUDED];
+        json_t *target, *ids;
+
+        if (rollout->spec && strlen(rollout->spec) <= SPEC_READ_MAX &&
+            json_parse(rollout->spec, strlen(rollout->spec), SPEC_READ_MAX, &spec, NULL) == -ENOMEM)
+                return NULL;
+        target = json_object_get(spec, "target");
+        ids = json_object_get(target, "ids");
+        if (json_is_true(json_object_get(target, "all")))
+                return strdup("all agents");
+        if (json_object_get(target, "selector"))
+                return strdup(json_text(target, "selector"));
+        if (json_object_get(target, "group"))
+                return strjoinf("group %s", json_text(target, "group"));
+        if (json_array_size(ids) == 1)
+                return strjoinf("agent %s", strempty(json_string_value(json_array_get(ids, 0))));
+        return strjoinf("%" PRIu64 " agents", all);
+}
+
+json_t *view_rollout_listed(const RolloutRecord *rollout) {
+        _cleanup_free_ char *whom = describe_target(rollout);
+        json_t *o = view_rollout(rollout);
+
+        return finish(o, o && whom ? json_set_string(o, "target_text", whom) : -ENOMEM);
+}
+
 json_t *view_rollout_whole(const RolloutRecord *rollout) {
         _cleanup_json_ json_t *spec = NULL;
-        json_t *o = view_rollout(rollout);
+        json_t *o = view_rollout_listed(rollout);
         int r = o ? 0 : -ENOMEM;
 
         if (r >= 0 && rollout->spec)

@@ -6,7 +6,8 @@
 #include "rollout-set.h"
 #include "view.h"
 
-json_t *view_rollout(const RolloutRecord *r); /* for lists and events */
+json_t *view_rollout(const RolloutRecord *r);        /* for events */
+json_t *view_rollout_listed(const RolloutRecord *r); /* and in few words for whom it is */
 /* With target and strategy. */
 json_t *view_rollout_whole(const RolloutRecord *r);
 json_t *view_rollout_member(const RolloutMemberRecord *m);

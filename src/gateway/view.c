@@ -125,6 +125,8 @@ json_t *view_instruction(const InstructionRecord *i) {
                 SET(r, json_set_u64(o, "desired", i->desired));
                 SET(r, json_set_u64(o, "generation", i->generation));
         }
+        if (i->back)
+                SET(r, json_set_bool(o, "back", true));
         SET(r, json_set_u64(o, "attempt", i->attempt));
         SET(r, json_set_string(o, "version", i->version));
         SET(r, set_text(o, "from_version", i->from_version));

@@ -144,6 +144,13 @@ static int tcp_bound(uint16_t *ret_port) {
         return fd;
 }
 
+int silent_listener(uint16_t *ret_port) {
+        int fd = tcp_bound(ret_port);
+
+        assert_se(listen(fd, 16) == 0);
+        return fd;
+}
+
 uint16_t unused_port(void) {
         uint16_t port;
 

@@ -46,5 +46,7 @@ void run_for(Fixture *f, usec_t time);
 
 /* A TCP port where nobody listens. */
 uint16_t unused_port(void);
+/* A socket that the kernel accepts connections for, and where nobody ever says a word. */
+int silent_listener(uint16_t *ret_port);
 /* A connected socket to 127.0.0.1. */
 int tcp_connect(uint16_t port);

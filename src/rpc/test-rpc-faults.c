@@ -189,18 +189,6 @@ static void test_reachable_again(void) {
         free(server_side.text);
 }
 
-/* Accepts connections and says nothing. */
-static int silent_listener(uint16_t *ret_port) {
-        struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        socklen_t size = sizeof(a);
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        assert_se(fd >= 0 && bind(fd, (struct sockaddr *) &a, sizeof(a)) == 0 && listen(fd, 16) == 0);
-        assert_se(getsockname(fd, (struct sockaddr *) &a, &size) == 0);
-        *ret_port = ntohs(a.sin_port);
-        return fd;
-}
-
 static int send_heartbeat(RpcStream *stream, RpcSendPolicy policy) {
         Fleet__V1__AgentMessage up = FLEET__V1__AGENT_MESSAGE__INIT;
         Fleet__V1__Heartbeat heartbeat = FLEET__V1__HEARTBEAT__INIT;

@@ -268,7 +268,8 @@ static int on_flood(sd_event_source *source, uint64_t usec, void *userdata) {
         uint64_t n = MIN(due - f->beats, (uint64_t) f->o.heartbeat_flood / 10 + 1);
         f->beats = due;
         for (uint64_t i = 0; i < n; i++) {
-                (void) sim_agent_beat(f->agents[f->next_beat]);
+                if (sim_agent_beat(f->agents[f->next_beat]) == 0)
+                        sim_stats_beat(f->stats);
                 f->next_beat = (f->next_beat + 1) % f->o.n;
         }
         return event_timer_arm(f->o.event, &f->flood_source, TICK, on_flood, f, "sim-flood");

@@ -26,7 +26,7 @@ struct SimStats {
         usec_t started; /* CLOCK_BOOTTIME */
         uint64_t decisions[_INSTRUCTION_DECISION_MAX], received, duplicates;
         uint64_t finished[_UPDATE_PHASE_MAX], verdicts[_UPDATE_VERDICT_MAX];
-        uint64_t acknowledged, installing, sessions, reconnects, statuses, bytes;
+        uint64_t acknowledged, installing, sessions, reconnects, statuses, bytes, beats;
         Hashmap *begun; /* ids of instructions */
         Samples latency, gaps;
 };
@@ -100,6 +100,10 @@ void sim_stats_session(SimStats *s, usec_t gap) {
 
 void sim_stats_status(SimStats *s) {
         s->statuses++;
+}
+
+void sim_stats_beat(SimStats *s) {
+        s->beats++;
 }
 
 void sim_stats_bytes(SimStats *s, uint64_t bytes) {
@@ -263,6 +267,7 @@ static int report_fill(SimStats *s, SimSnapshot *n, json_t *o) {
                 { "finals_unacknowledged", n->unacknowledged },
                 { "sessions", s->sessions },
                 { "reconnects", s->reconnects },
+                { "heartbeats_flooded", s->beats },
                 { "bytes_downloaded", s->bytes + n->bytes },
                 { "elapsed_ms", (now(CLOCK_BOOTTIME) - s->started) / USEC_PER_MSEC },
                 { "longest_silence_ms", n->longest_silence / USEC_PER_MSEC },

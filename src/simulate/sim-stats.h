@@ -26,6 +26,7 @@ void sim_stats_installing(SimStats *s);
 void sim_stats_session(SimStats *s, usec_t gap);
 void sim_stats_status(SimStats *s);
 void sim_stats_bytes(SimStats *s, uint64_t bytes);
+void sim_stats_beat(SimStats *s); /* one of the flood was sent */
 
 /* What can be counted at any time; filled by the fleet. */
 typedef struct SimSnapshot {

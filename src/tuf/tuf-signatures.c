@@ -11,6 +11,13 @@ static const char *find_signature(const TufMetadata *m, const char *keyid) {
         return NULL;
 }
 
+bool tuf_signatures_has(const TufMetadata *root, const char *keyid, const TufMetadata *m) {
+        const TufKey *key = tuf_metadata_key(root, keyid);
+        const char *sig = find_signature(m, keyid);
+
+        return key && sig && tuf_key_verify(key, sig, m->canonical, m->canonical_size);
+}
+
 size_t tuf_signatures_count(const TufMetadata *root, TufRole role, const TufMetadata *m) {
         const TufRoleKeys *k = root->roles + role;
         const TufKey *good[TUF_KEYS_MAX];
@@ -18,10 +25,9 @@ size_t tuf_signatures_count(const TufMetadata *root, TufRole role, const TufMeta
 
         for (size_t i = 0; i < k->n_keyids && n_good < TUF_KEYS_MAX; i++) {
                 const TufKey *key = tuf_metadata_key(root, k->keyids[i]);
-                const char *sig = find_signature(m, k->keyids[i]);
                 bool counted = false;
 
-                if (!key || !sig || !tuf_key_verify(key, sig, m->canonical, m->canonical_size))
+                if (!tuf_signatures_has(root, k->keyids[i], m))
                         continue;
                 /* an additional member makes a second correct keyid of the same key */
                 for (size_t n = 0; n < n_good && !counted; n++)

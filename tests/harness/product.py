@@ -75,6 +75,11 @@ class Build:
         return target
 
     @property
+    def console(self) -> Path:
+        """Is there unless it was left out (-Dconsole=false)."""
+        return self.folder / "ui" / "console"
+
+    @property
     def key(self) -> Path:
         return self.folder / "trust" / "key"
 
@@ -166,7 +171,9 @@ class Gateway:
 
     def start(self) -> None:
         """Starts it on what an earlier start has left, if anything."""
-        lines = ["[Gateway]", f"Name=gateway {self.address}", "HeartbeatIntervalSec=2"]
+        lines = ["[Gateway]", f"Name=gateway {self.address} localhost", "HeartbeatIntervalSec=2"]
+        if self.build.console.is_dir():
+            lines += [f"ConsoleDirectory={self.build.console}"]
         lines += [f"AgentListen={self.address}:{self.agent_port}"]
         lines += [f"EnrollListen={self.address}:{self.enroll_port}"]
         lines += [f"HttpListen={self.address}:{self.https_port}", self.settings]
@@ -232,8 +239,9 @@ class Gateway:
     def import_releases(self, repository: Repository) -> None:
         self.ctl("release", "import", repository.folder)
 
-    def join_token(self, uses: int = 1) -> str:
-        return str(self.ctl("token", "create", "--uses", str(uses)).stdout).strip()
+    def join_token(self, uses: int = 1, *labels: str) -> str:
+        more = [part for label in labels for part in ("--label", label)]
+        return str(self.ctl("token", "create", "--uses", str(uses), *more).stdout).strip()
 
     def agent(self, agent_id: str) -> dict[str, Any]:
         shown = self.ctl("agent", "show", agent_id, "-o", "json", check=False)

@@ -12,6 +12,7 @@ from harness.progress import progress
 from . import (
     test_abuse,
     test_backup,
+    test_bench,
     test_clock,
     test_ctl,
     test_ctl_rollout,
@@ -41,6 +42,7 @@ def main() -> int:
         test_metrics,
         test_rollout,
         test_simulate,
+        test_bench,
     )
     tests = [t for m in modules for t in m.TESTS]
     wanted = sys.argv[1:]

@@ -3,6 +3,7 @@
 
 from . import (
     test_access,
+    test_console,
     test_disk,
     test_faulty,
     test_gateway,
@@ -28,6 +29,7 @@ _MODULES = (
     test_rollout,
     test_tamper,
     test_access,
+    test_console,
     test_units,
 )
 GROUPS = [group for module in _MODULES for group in module.GROUPS]
