@@ -425,6 +425,29 @@ def test_greedy_host(gateway):
     assert 14 < took < 20, f"its connection lasted {took:.1f} s"
 
 
+def test_framing(gateway):
+    """Where a request ends, and whom it is for, has one answer, or the connection ends."""
+    body = '{"name": "smuggled", "selector": "a"}'
+    hidden = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    group = f"POST /api/v1/groups HTTP/1.1\r\nAuthorization: Bearer {gateway.token}\r\nHost: localhost\r\n"
+    length = f"Content-Length: {len(body)}\r\n"
+    for request in (
+        group + length + f"Content-Length: {len(body) + len(hidden)}\r\n\r\n" + body + hidden,
+        group + length + length + "\r\n" + body + hidden,
+        group + "Transfer-Encoding: chunked\r\n" + length + "\r\n0\r\n\r\n" + hidden,
+        group + "Host: elsewhere\r\n" + length + "\r\n" + body + hidden,
+        "GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n" + hidden,
+    ):
+        with gateway.tls.wrap_socket(socket.create_connection(("127.0.0.1", gateway.port), 10), server_hostname="localhost") as s:
+            s.sendall(request.encode())
+            answer = b""
+            with contextlib.suppress(OSError):
+                while piece := s.recv(65536):
+                    answer += piece
+        assert answer.startswith(b"HTTP/1.1 400") and answer.count(b"HTTP/1.1 ") == 1, (request, answer)
+    assert gateway.ask("GET", "/api/v1/groups")[1]["total"] == 0
+
+
 def test_slow_readers(gateway):
     """Who asks and hardly takes the answers is not waited for; who takes them slowly is."""
     def connect(address):
@@ -647,6 +670,7 @@ def main():
             (test_health, ()),
             (test_admin, ()),
             (test_greedy_host, ()),
+            (test_framing, ()),
             (test_slow_readers, ()),
             (test_events, ()),
             (test_many_clients, ()),
