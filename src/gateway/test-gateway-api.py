@@ -577,6 +577,17 @@ def test_events(gateway):
     assert b"data: {\"" not in brief.answer.read()   # it comes to its end
     brief.connection.close()
 
+    # events are no back door into what the token is not made for
+    narrow = gateway.ask("POST", "/api/v1/api-tokens", {"role": "viewer", "scopes": ["events", "releases", "agents"]})[1]["token"]
+    bare = gateway.ask("POST", "/api/v1/api-tokens", {"role": "viewer", "scopes": ["events"]})[1]["token"]
+    gateway.problem(403, "forbidden", "GET", "/api/v1/events?topics=agent,desired", token=narrow)
+    gateway.problem(403, "forbidden", "GET", "/api/v1/events", token=bare)
+    partial = Events(gateway, token=narrow)
+    gateway.ask("POST", "/api/v1/updates", {"all": True, "version": "1.0.0"})
+    assert gateway.ask("POST", "/api/v1/groups", {"name": "seen", "selector": "a"})[0] == 201
+    assert partial.next()[1] == "group"
+    partial.connection.close()
+
     stream, only_agents = Events(gateway), Events(gateway, "?topics=agent")
     assert stream.status == 200 and stream.answer.getheader("Content-Type") == "text/event-stream"
     ids = []
