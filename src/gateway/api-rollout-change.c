@@ -7,6 +7,7 @@
 #include "api.h"
 #include "desired-change.h"
 #include "parse-util.h"
+#include "rollout-park.h"
 #include "string-util.h"
 #include "version.h"
 #include "view-rollout.h"
@@ -301,6 +302,13 @@ static int refuse_unknown(ChangeJob *j) {
                         &j->api, HTTP_PROBLEM_NOT_FOUND, NULL, "There is no rollout %" PRIu64 ".", j->id);
 }
 
+static int refuse_trouble(ChangeJob *j, const char *unreadable, int error) {
+        return api_job_refuse(
+                        &j->api, HTTP_PROBLEM_CONFLICT, NULL,
+                        "The gateway cannot work on rollout %" PRIu64 ": %s Remove the cause; abort works in any case.",
+                        j->id, rollout_trouble(unreadable, error));
+}
+
 static ChangeJob *change_new_for_one(HttpExchange *x, Gateway *g, int (*run)(ApiJob *a, Store *s)) {
         const char *if_match = http_exchange_header(x, "If-Match");
         ChangeJob *j;
@@ -386,6 +394,8 @@ static int roll_back_run(ApiJob *a, Store *s) {
                                 a, HTTP_PROBLEM_CONFLICT, NULL,
                                 "Rollout %" PRIu64 " is %s; abort it first, and wait until it has ended.",
                                 j->id, rollout_state_to_string(parent.record.progress.state));
+        if (parent.unreadable)
+                return refuse_trouble(j, parent.unreadable, 0);
         r = target_resolve(&parent.target, s, &error);
         request_error_done(&error);
         if (r >= 0)
@@ -478,19 +488,28 @@ static int verb_run(ApiJob *a, Store *s) {
         RolloutContext c = change_context(j, s);
         RolloutRecord *r = &j->set.record;
         uint64_t concerned = 0;
-        int k;
+        int k, load;
 
         k = fleet_load(s, &j->fleet);
-        if (k >= 0)
-                k = rollout_set_load(s, j->id, &j->fleet, &j->set);
-        if (k == -ENOENT)
+        if (k < 0)
+                return k;
+        load = rollout_set_load(s, j->id, &j->fleet, &j->set);
+        if (load == -ENOENT)
                 return refuse_unknown(j);
-        if (k >= 0 && (j->if_match || verb_needs_match(j)))
+        if (r->id > 0 && (j->if_match || verb_needs_match(j)))
                 k = api_job_check_if_match(a, j->if_match, r->created, r->revision);
-        if (k >= 0)
+        if (k < 0)
+                return k;
+        if (r->id > 0 && j->verb == ROLLOUT_VERB_ABORT)
+                k = rollout_abort_anyway(&c, &j->set, load, &concerned);
+        else if (load < 0 || j->set.unreadable)
+                k = load < 0 ? load : -EUCLEAN;
+        else
                 k = rollout_work_verb(&c, &j->set, j->verb, &concerned);
         if (k == -EBUSY)
                 return refuse_verb(j);
+        if (rollout_error_is_its_own(k))
+                return refuse_trouble(j, j->set.unreadable, k);
         if (k >= 0)
                 k = audit_verb(j, s, concerned);
         if (k < 0)

@@ -9,6 +9,7 @@
 #include "api.h"
 #include "hex.h"
 #include "parse-util.h"
+#include "rollout-park.h"
 #include "string-util.h"
 #include "version.h"
 #include "view-rollout.h"
@@ -294,7 +295,7 @@ static int add_preview(json_t *o, RolloutsJob *j, Store *s) {
         json_t *v;
         int r;
 
-        if (j->set.record.progress.state != ROLLOUT_STATE_RUNNING)
+        if (j->set.record.progress.state != ROLLOUT_STATE_RUNNING || j->set.unreadable)
                 return 0;
         r = rollout_work_duration(s, &takes);
         if (r >= 0)
@@ -307,6 +308,14 @@ static int add_preview(json_t *o, RolloutsJob *j, Store *s) {
         return r;
 }
 
+static int show_damaged(json_t *o, const RolloutCounts *c) {
+        int r = json_set_u64(o, "matched", c->cohort + c->n[MEMBER_STATE_EXCLUDED]);
+
+        if (r >= 0)
+                r = json_set_take(o, "batches", json_array());
+        return r < 0 ? r : json_set_take(o, "causes", json_array());
+}
+
 static int show_run(ApiJob *a, Store *s) {
         RolloutsJob *j = container_of(a, RolloutsJob, api);
         int r;
@@ -317,12 +326,14 @@ static int show_run(ApiJob *a, Store *s) {
         if (r == -ENOENT)
                 return api_job_refuse(
                                 a, HTTP_PROBLEM_NOT_FOUND, NULL, "There is no rollout %" PRIu64 ".", j->id);
-        if (r < 0)
+        if (r < 0 && (!rollout_error_is_its_own(r) || j->set.record.id == 0))
                 return r;
         api_etag_format(a->etag, j->set.record.created, j->set.record.revision);
         a->answer = view_rollout_whole(&j->set.record);
         if (!a->answer)
                 return -ENOMEM;
+        if (r < 0) /* its members cannot be read: then what is known of it must do */
+                return show_damaged(a->answer, &j->set.record.counts);
         r = json_set_u64(a->answer, "matched", j->set.n);
         if (r >= 0)
                 r = add_batches(a->answer, &j->set);

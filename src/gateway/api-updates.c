@@ -167,7 +167,7 @@ static int check_rollout(UpdatesJob *j, Store *s) {
         r = s->ops->rollout_get(s, m.rollout, &set.record);
         if (r >= 0)
                 r = rollout_set_read_spec(&set);
-        if (r < 0 || set.target.kind != TARGET_IDS)
+        if (r < 0 || (set.target.kind != TARGET_IDS && !set.unreadable))
                 return r;
         return api_job_refuse(
                         &j->api, HTTP_PROBLEM_CONFLICT, j->request.target.pointer,

@@ -292,7 +292,25 @@ void audit_notes_publish(AuditNote *notes) {
 }
 
 AuditNote *audit_notes_free(AuditNote *notes) {
-        LIST_FOREACH_SAFE(notes, n, notes)
-                note_free(n);
+        audit_notes_cut(&notes, 0);
         return NULL;
+}
+
+size_t audit_notes_count(const AuditNote *notes) {
+        size_t n = 0;
+
+        LIST_FOREACH(notes, i, notes)
+                n++;
+        return n;
+}
+
+void audit_notes_cut(AuditNote **notes, size_t keep) {
+        LIST_FOREACH_SAFE(notes, n, *notes) {
+                if (keep > 0) {
+                        keep--;
+                        continue;
+                }
+                LIST_REMOVE(notes, *notes, n);
+                note_free(n);
+        }
 }

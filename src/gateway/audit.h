@@ -68,3 +68,6 @@ bool audit_filter_matches(const AuditFilter *f, const AuditRecord *a);
 /* Entries of a job, until they are committed. Loop's thread; takes the list. */
 void audit_notes_publish(AuditNote *notes);
 AuditNote *audit_notes_free(AuditNote *notes);
+size_t audit_notes_count(const AuditNote *notes);
+/* All but the first of them were not entered after all. */
+void audit_notes_cut(AuditNote **notes, size_t keep);

@@ -259,7 +259,7 @@ static void announce(GatewayMetrics *m) {
         static const char *const invariants[] = { "instruction-ends", "cohort-is-sum",
                                                   "member-is-looked-after" };
         static const char *const reasons[] = { "max-failures", "success-threshold", "correlated-failures",
-                                               "soak-failed", "release-gone" };
+                                               "soak-failed", "release-gone", "step-failed" };
 
         for (UpdatePhase end = 0; end < _UPDATE_PHASE_MAX; end++) {
                 if (!update_phase_is_terminal(end))

@@ -5,6 +5,7 @@
 #include "event-util.h"
 #include "gateway.h"
 #include "log.h"
+#include "rollout-park.h"
 #include "stream-session.h"
 
 /* Between the end of one step and the beginning of the next: at least this, and so many times as long as it
@@ -20,11 +21,13 @@
 
 struct RolloutEngine {
         Gateway *gateway;
-        sd_event_source *timer;
+        sd_event_source *timer, *clock_change;
         bool started, running, kicked;
         bool idle;                 /* none is active: only what has ended can be kicked */
         usec_t not_before;         /* CLOCK_BOOTTIME: of the next step */
         usec_t next_look;          /* CLOCK_REALTIME: that a step has named; USEC_INFINITY: none */
+        usec_t look_at;            /* CLOCK_BOOTTIME: the same, as far away as it was then */
+        bool newcomers_welcome;    /* by one that runs */
         usec_t newcomers_at;       /* CLOCK_BOOTTIME: when to look for them again */
         uint64_t extra[EXTRA_MAX]; /* ended, but something late was said */
         size_t n_extra;
@@ -40,7 +43,7 @@ typedef struct StepJob {
         uint64_t extra[EXTRA_MAX];
         size_t n_extra;
         usec_t took, next_look;
-        bool idle;
+        bool idle, newcomers_welcome;
 } StepJob;
 
 static void engine_plan(RolloutEngine *e);
@@ -52,35 +55,27 @@ typedef struct Ids {
         size_t n, n_allocated;
 } Ids;
 
-static int take_id(RolloutRecord *r, void *userdata) {
+static int take_id(uint64_t id, void *userdata) {
         Ids *ids = userdata;
-        int k;
+        int r;
 
-        k = ARRAY_GROW(ids->items, ids->n_allocated, ids->n + 1);
-        if (k >= 0)
-                ids->items[ids->n++] = r->id;
-        return k;
+        r = ARRAY_GROW(ids->items, ids->n_allocated, ids->n + 1);
+        if (r >= 0)
+                ids->items[ids->n++] = id;
+        return r;
 }
 
 static int collect_ids(StepJob *j, Store *s, usec_t t, Ids *ids) {
         int r;
 
-        if (j->all)
-                r = s->ops->rollouts_each(
-                                s, &(RolloutFilter){ .active = true, .state = _ROLLOUT_STATE_INVALID },
-                                take_id, ids);
-        else
-                r = s->ops->rollouts_due(s, t, take_id, ids);
+        r = s->ops->rollouts_due(s, j->all ? USEC_INFINITY : t, take_id, ids);
         for (size_t i = 0; r >= 0 && i < j->n_extra; i++) {
                 bool there = false;
 
                 for (size_t k = 0; k < ids->n; k++)
                         there = there || ids->items[k] == j->extra[i];
-                if (there)
-                        continue;
-                r = ARRAY_GROW(ids->items, ids->n_allocated, ids->n + 1);
-                if (r >= 0)
-                        ids->items[ids->n++] = j->extra[i];
+                if (!there)
+                        r = take_id(j->extra[i], ids);
         }
         return r;
 }
@@ -98,11 +93,9 @@ static int step_all(StepJob *j, Store *s, const Ids *ids, usec_t t) {
         if (ids->n == 0)
                 return 0;
         r = fleet_load(s, &fleet);
-        for (size_t i = 0; r >= 0 && i < ids->n; i++) {
-                r = rollout_work_step(&c, ids->items[i], j->look_for_new);
-                if (r == -ENOENT)
-                        r = 0;
-        }
+        for (size_t i = 0; r >= 0 && i < ids->n; i++)
+                r = rollout_step_alone(&c, ids->items[i], j->look_for_new);
+        j->newcomers_welcome = c.newcomers_welcome;
         return r;
 }
 
@@ -156,12 +149,22 @@ static void step_done(StoreJob *job, int r) {
         } else {
                 rollout_engine_send(e, &j->orders);
                 e->next_look = j->next_look;
+                e->look_at = j->next_look == USEC_INFINITY ?
+                                             USEC_INFINITY :
+                                             usec_add(t, usec_sub(j->next_look, now(CLOCK_REALTIME)));
+                if (j->all) /* else only some of them were asked */
+                        e->newcomers_welcome = j->newcomers_welcome;
                 e->idle = j->idle;
                 e->not_before = usec_add(t, CLAMP(PAUSE_SHARE * j->took, PAUSE_MIN, PAUSE_MAX));
         }
         free(j);
         if (!e->gateway->stopping)
                 engine_plan(e);
+}
+
+/* All, and not only those whose time has come by a clock that may have been set since it was named. */
+static bool engine_wants_all(const RolloutEngine *e, usec_t boottime) {
+        return e->kicked || e->look_at <= boottime || (e->newcomers_welcome && e->newcomers_at <= boottime);
 }
 
 static int engine_step(RolloutEngine *e) {
@@ -174,7 +177,7 @@ static int engine_step(RolloutEngine *e) {
                 return -ENOMEM;
         *j = (StepJob){ .job = { .work = step_work, .done = step_done, .kind = "rollout" },
                         .engine = e,
-                        .all = e->kicked,
+                        .all = engine_wants_all(e, t),
                         .look_for_new = t >= e->newcomers_at,
                         .n_extra = e->n_extra };
         memcpy(j->extra, e->extra, sizeof(j->extra));
@@ -194,7 +197,8 @@ static int engine_step(RolloutEngine *e) {
 
 static int engine_on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         RolloutEngine *e = userdata;
-        bool due = e->kicked || e->n_extra > 0 || e->next_look <= now(CLOCK_REALTIME);
+        bool due = e->n_extra > 0 || e->next_look <= now(CLOCK_REALTIME) ||
+                   engine_wants_all(e, now(CLOCK_BOOTTIME));
         int r = 0;
 
         if (e->running || e->gateway->stopping)
@@ -213,10 +217,15 @@ static int engine_on_timer(sd_event_source *source, uint64_t usec, void *userdat
 static void engine_plan(RolloutEngine *e) {
         usec_t boottime = now(CLOCK_BOOTTIME), wait = 0;
 
-        if (!e->kicked && e->n_extra == 0)
+        if (!e->kicked && e->n_extra == 0) {
                 wait = e->next_look == USEC_INFINITY ?
                                        USEC_INFINITY :
-                                       MIN(usec_sub(e->next_look, now(CLOCK_REALTIME)), SLEEP_MAX);
+                                       MIN(MIN(usec_sub(e->next_look, now(CLOCK_REALTIME)),
+                                               usec_sub(e->look_at, boottime)),
+                                           SLEEP_MAX);
+                if (e->newcomers_welcome)
+                        wait = MIN(wait, usec_sub(e->newcomers_at, boottime));
+        }
         wait = MAX(wait, usec_sub(e->not_before, boottime));
         if (event_timer_arm(e->gateway->event, &e->timer, wait, engine_on_timer, e, "rollouts") < 0)
                 log_error("Failed to arm the timer of the rollouts.");
@@ -237,7 +246,31 @@ void rollout_engine_kick(RolloutEngine *e, uint64_t rollout) {
                 engine_plan(e);
 }
 
+/* Soaks, periods and windows go by the clock that was set just now. */
+static int engine_on_clock_change(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        RolloutEngine *e = userdata;
+        int r = event_clock_change_take(fd);
+
+        if (r < 0) {
+                (void) log_warning_errno(r, "Cannot watch the clock being set, ignoring: %m");
+                return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        }
+        if (r == 0 || e->gateway->stopping || e->idle)
+                return 0;
+        log_notice("The clock was set, looking at the rollouts again.");
+        e->kicked = true;
+        if (!e->running)
+                engine_plan(e);
+        return 0;
+}
+
 void rollout_engine_start(RolloutEngine *e) {
+        int r;
+
+        r = event_add_clock_change(
+                        e->gateway->event, &e->clock_change, engine_on_clock_change, e, "rollouts-clock");
+        if (r < 0) /* it is noticed within a minute all the same */
+                (void) log_warning_errno(r, "Cannot watch the clock being set, ignoring: %m");
         e->started = e->kicked = true;
         engine_plan(e);
 }
@@ -247,7 +280,7 @@ int rollout_engine_new(RolloutEngine **ret, Gateway *g) {
 
         if (!e)
                 return -ENOMEM;
-        *e = (RolloutEngine){ .gateway = g, .next_look = USEC_INFINITY };
+        *e = (RolloutEngine){ .gateway = g, .next_look = USEC_INFINITY, .look_at = USEC_INFINITY };
         *ret = e;
         return 0;
 }
@@ -256,6 +289,7 @@ RolloutEngine *rollout_engine_free(RolloutEngine *e) {
         if (!e)
                 return NULL;
         sd_event_source_disable_unref(e->timer);
+        sd_event_source_disable_unref(e->clock_change);
         free(e);
         return NULL;
 }

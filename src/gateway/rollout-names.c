@@ -54,6 +54,9 @@ static const Name reasons[_ROLLOUT_REASON_MAX] = {
         [ROLLOUT_REASON_RELEASE_GONE] = { "release-gone",
                                           "The release is in the registry no more. Import it again and resume, or "
                                           "abort." },
+        [ROLLOUT_REASON_STEP_FAILED] = { "step-failed",
+                                         "The gateway cannot work on this rollout; all others go on. Remove what is in "
+                                         "the way and resume it, or abort it." },
         [ROLLOUT_REASON_DONE] = { "done", "Nothing is left to do." },
 };
 

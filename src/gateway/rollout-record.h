@@ -17,6 +17,7 @@ typedef struct RolloutRecord {
         char *detail; /* more about the reason, for people; NULL: nothing */
         RolloutCounts counts;
         usec_t created, updated, finished;
+        bool damaged; /* there are words in its row that this gateway does not know */
         uint64_t revision; /* rises with what people do */
 } RolloutRecord;
 void rollout_record_done(RolloutRecord *r);

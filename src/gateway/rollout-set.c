@@ -20,6 +20,7 @@ void rollout_set_done(RolloutSet *set) {
         rollout_record_done(&set->record);
         rollout_spec_done(&set->spec);
         target_done(&set->target);
+        free(set->unreadable);
         for (size_t i = 0; i < set->n; i++)
                 rollout_member_record_done(&set->records[i]);
         free(set->records);
@@ -191,21 +192,57 @@ static int load_desired(RolloutSet *set, Store *s, const Fleet *f) {
 
 /* ---- reading and writing ---- */
 
-int rollout_set_read_spec(RolloutSet *set) {
-        _cleanup_json_ json_t *o = NULL;
-        _cleanup_free_ char *pointer = NULL, *detail = NULL;
+static int read_target(RolloutSet *set, json_t *o, char **reterr) {
         RequestError error = {};
         int r;
 
-        r = json_parse(set->record.spec, strlen(set->record.spec), SPEC_TEXT_MAX, &o, NULL);
-        if (r >= 0)
-                r = target_parse(json_object_get(o, "target"), &set->target, &error);
+        r = target_parse(json_object_get(o, "target"), &set->target, &error);
+        if (r == -EINVAL) {
+                target_done(&set->target);
+                *reterr = TAKE_PTR(error.detail);
+        }
         request_error_done(&error);
+        return r;
+}
+
+static int read_strategy(RolloutSet *set, json_t *o, char **reterr) {
+        _cleanup_free_ char *pointer = NULL, *detail = NULL;
+        RolloutSpec spec = {};
+        int r;
+
+        r = rollout_spec_parse(
+                        json_object_get(o, "strategy"), set->record.kind == ROLLOUT_KIND_ROLLBACK, &spec,
+                        &pointer, &detail);
+        if (r == -EINVAL && detail)
+                *reterr = strjoinf("%s: %s", pointer, detail);
+        if (r < 0)
+                return r;
+        rollout_spec_done(&set->spec);
+        set->spec = spec;
+        return 0;
+}
+
+int rollout_set_read_spec(RolloutSet *set) {
+        _cleanup_json_ json_t *o = NULL;
+        _cleanup_free_ char *why = NULL;
+        int r;
+
+        rollout_spec_defaults(&set->spec, set->record.kind == ROLLOUT_KIND_ROLLBACK);
+        r = set->record.damaged ? -EUCLEAN :
+                                  json_parse(set->record.spec, strlen(set->record.spec), SPEC_TEXT_MAX, &o, NULL);
         if (r >= 0)
-                r = rollout_spec_parse(
-                                json_object_get(o, "strategy"), set->record.kind == ROLLOUT_KIND_ROLLBACK,
-                                &set->spec, &pointer, &detail);
-        return r == -ENOMEM ? r : r < 0 ? -EUCLEAN : 0;
+                r = read_target(set, o, &why);
+        if (r >= 0)
+                r = read_strategy(set, o, &why);
+        if (r >= 0 || r == -ENOMEM)
+                return r;
+        if (!why)
+                why = strdup("What the database has about it is damaged, or was written by a newer fleet-gatewayd.");
+        if (!why)
+                return -ENOMEM;
+        free(set->unreadable);
+        set->unreadable = TAKE_PTR(why);
+        return 0;
 }
 
 int rollout_set_write_spec(RolloutSet *set) {
@@ -243,7 +280,7 @@ int rollout_set_load(Store *s, uint64_t id, const Fleet *f, RolloutSet *ret) {
                 r = rollout_set_read_spec(ret);
         if (r >= 0)
                 r = s->ops->rollout_members_each(s, id, take_member, ret);
-        return r < 0 ? r : load_desired(ret, s, f);
+        return r < 0 || ret->unreadable ? r : load_desired(ret, s, f);
 }
 
 uint64_t rollout_set_seed(const RolloutSet *set) {

@@ -19,6 +19,8 @@ typedef struct RolloutSet {
         RolloutRecord record;
         RolloutSpec spec;
         Target target;
+        char *unreadable; /* why target and strategy may not be those of the rollout, but nobody and the defaults;
+                             NULL: they are */
         RolloutMemberRecord *records; /* member and view in them are not used, but those below */
         RolloutMember *members;
         RolloutView *views;
@@ -27,12 +29,12 @@ typedef struct RolloutSet {
 } RolloutSet;
 void rollout_set_done(RolloutSet *set);
 
-/* -ENOENT. */
+/* -ENOENT. One whose target and strategy cannot be read is loaded all the same. */
 int rollout_set_load(Store *s, uint64_t id, const Fleet *f, RolloutSet *ret);
 /* Takes the record's texts, and what traits it has. */
 int rollout_set_add(RolloutSet *set, RolloutMemberRecord *m);
 
-/* {"target": …, "strategy": …} */
+/* {"target": …, "strategy": …}. What cannot be read is no error; see unreadable. */
 int rollout_set_read_spec(RolloutSet *set);
 int rollout_set_write_spec(RolloutSet *set);
 

@@ -11,11 +11,17 @@
 
 #define UPDATE_TAKES_UNKNOWN (60 * USEC_PER_SEC)
 
-void rollout_orders_done(RolloutOrders *o) {
-        for (size_t i = 0; i < o->n; i++) {
-                free(o->items[i].agent);
-                fleet_order_done(&o->items[i].order);
+void rollout_orders_cut(RolloutOrders *o, size_t keep) {
+        while (o->n > keep) {
+                RolloutOrder *last = &o->items[--o->n];
+
+                free(last->agent);
+                fleet_order_done(&last->order);
         }
+}
+
+void rollout_orders_done(RolloutOrders *o) {
+        rollout_orders_cut(o, 0);
         free(o->items);
         *o = (RolloutOrders){};
 }
@@ -95,6 +101,15 @@ static int emit_rollout(RolloutContext *c, const RolloutRecord *r, bool progress
                         c->now);
 }
 
+static void log_parked(const RolloutRecord *r) {
+        log_event(LOG_ERR, FLEET_MESSAGE_ROLLOUT_PARKED_STR,
+                  "MESSAGE=Rollout %" PRIu64 " of %s cannot be stepped and is paused, others go on: %s Remove the cause "
+                  "and resume it (fleet-gatewayctl rollout resume %" PRIu64 "), or end it (fleet-gatewayctl rollout abort %"
+                  PRIu64 ").",
+                  r->id, r->version, strempty(r->detail), r->id, r->id, "FLEET_ROLLOUT=%" PRIu64, r->id,
+                  "FLEET_VERSION=%s", r->version, "FLEET_ROLLOUT_DETAIL=%s", strempty(r->detail), NULL);
+}
+
 static void log_rollout(const RolloutRecord *r) {
         bool stopped = r->progress.state == ROLLOUT_STATE_PAUSED &&
                        r->progress.reason != ROLLOUT_REASON_OPERATOR;
@@ -147,9 +162,14 @@ static int tell_change(RolloutContext *c, RolloutRecord *r, const RolloutProgres
         const RolloutProgress *p = &r->progress;
         int k;
 
-        if (p->state == before->state)
+        bool parked = p->reason == ROLLOUT_REASON_STEP_FAILED && before->reason != p->reason;
+
+        if (p->state == before->state && !parked)
                 return 0;
-        log_rollout(r);
+        if (parked)
+                log_parked(r);
+        else
+                log_rollout(r);
         if (p->state == ROLLOUT_STATE_PAUSED) {
                 k = store_job_note(
                                 c->job, &(StoreNote){ .kind = STORE_NOTE_AUTO_PAUSE,
@@ -159,16 +179,41 @@ static int tell_change(RolloutContext *c, RolloutRecord *r, const RolloutProgres
         return rollout_state_is_terminal(p->state) ? audit_rollout(c, r, "rollout.end") : 0;
 }
 
+int rollout_work_tell(RolloutContext *c, RolloutRecord *r, const RolloutProgress *before) {
+        int k = tell_change(c, r, before);
+
+        return k < 0 ? k : emit_rollout(c, r, /* progress= */ false);
+}
+
 /* ---- the end ---- */
 
+/* Why its version does not become the rule, being known too little; NULL: it does. */
+static const char *why_not_desired(const RolloutSet *set) {
+        const RolloutSpec *s = &set->spec;
+
+        if (set->record.counts.n[MEMBER_STATE_SUCCEEDED] == 0)
+                return "nobody was updated to it";
+        if (set->record.progress.batch == ROLLOUT_BATCH_CANARY && !s->emergency &&
+            (s->canary.soak > 0 || s->canary.approval))
+                return "all were canaries, for which no soak and no approval followed";
+        return NULL;
+}
+
 /* It becomes what the target shall run, for those who come later. */
-static int set_desired(RolloutContext *c, const RolloutSet *set) {
+static int set_desired(RolloutContext *c, RolloutSet *set) {
         _cleanup_(desired_record_done) DesiredRecord d = {};
         _cleanup_free_ char *selector = NULL;
+        const char *why = why_not_desired(set);
         int r = 0;
 
         if (set->target.kind == TARGET_IDS)
                 return 0;
+        if (why) {
+                free(set->record.detail);
+                set->record.detail = strjoinf(
+                                "%s was not set as what the target shall run: %s.", set->record.version, why);
+                return set->record.detail ? 0 : -ENOMEM;
+        }
         if (set->target.kind != TARGET_ALL)
                 r = selector_format(set->target.selector, &selector);
         if (r < 0)
@@ -256,11 +301,21 @@ typedef struct Newcomers {
         Hashmap *known;
 } Newcomers;
 
+/* Who is away, or has its turn elsewhere, is not left out for good by that, but looked at again next time: one
+ * that has just enrolled says its first Hello a moment later. */
 static int take_newcomer(AgentRecord *a, void *userdata) {
+        _cleanup_(rollout_membership_done) RolloutMembership other = {};
         Newcomers *n = userdata;
+        int r;
 
         if (hashmap_get(n->known, a->id))
                 return 0;
+        if (isempty(a->version) ||
+            (n->set->spec.offline == ROLLOUT_OFFLINE_SKIP && a->state != AGENT_STATE_ONLINE))
+                return 0;
+        r = n->c->store->ops->rollout_membership(n->c->store, a->id, &other);
+        if (r != -ENOENT)
+                return r < 0 ? r : 0;
         return rollout_draft_add(n->c, n->set, a, n->set->record.version);
 }
 
@@ -302,9 +357,13 @@ int rollout_work_step(RolloutContext *c, uint64_t id, bool look_for_new) {
                 return r;
         before = set.record.progress;
         counts = set.record.counts;
-        if (look_for_new && set.spec.include_new_agents && set.record.kind == ROLLOUT_KIND_UPDATE &&
+        /* its end needs no strategy */
+        if (set.unreadable && IN_SET(before.state, ROLLOUT_STATE_RUNNING, ROLLOUT_STATE_PAUSED))
+                return -EUCLEAN;
+        if (set.spec.include_new_agents && set.record.kind == ROLLOUT_KIND_UPDATE &&
             before.state == ROLLOUT_STATE_RUNNING) {
-                r = add_newcomers(c, &set);
+                c->newcomers_welcome = true;
+                r = look_for_new ? add_newcomers(c, &set) : 0;
                 if (r < 0)
                         return r;
         }
@@ -404,7 +463,9 @@ int rollout_work_verb(RolloutContext *c, RolloutSet *set, RolloutVerb verb, uint
         r = verb_run(c, set, verb, ret_concerned);
         if (r < 0)
                 return r;
-        if (before.state != set->record.progress.state)
+        if (before.state != set->record.progress.state) {
+                set->record.detail = (free(set->record.detail), NULL);
                 log_rollout(&set->record);
+        }
         return step_set(c, set, &before, &counts, /* by= */ true);
 }

@@ -20,6 +20,7 @@ typedef struct RolloutOrders {
         size_t n, n_allocated;
 } RolloutOrders;
 void rollout_orders_done(RolloutOrders *o);
+void rollout_orders_cut(RolloutOrders *o, size_t keep);
 
 typedef struct RolloutContext {
         StoreJob *job;
@@ -28,11 +29,15 @@ typedef struct RolloutContext {
         const FleetRules *rules;
         usec_t now;
         RolloutOrders *orders;
+        bool newcomers_welcome; /* said by a step: it runs, and takes them in */
 } RolloutContext;
 
 /* One step, and what follows. look_for_new: also take in agents that came since, if it wants any. -ENOENT.
  */
 int rollout_work_step(RolloutContext *c, uint64_t id, bool look_for_new);
+
+/* That another state or reason was written: to the journal, the audit log and those who listen. */
+int rollout_work_tell(RolloutContext *c, RolloutRecord *r, const RolloutProgress *before);
 
 /* How long an update has taken lately, from its instruction to its end; a minute when nothing is known. */
 int rollout_work_duration(Store *s, usec_t *ret);

@@ -60,6 +60,7 @@ typedef enum RolloutReason {
         ROLLOUT_REASON_CORRELATED_FAILURES,
         ROLLOUT_REASON_SOAK_FAILED,
         ROLLOUT_REASON_RELEASE_GONE,
+        ROLLOUT_REASON_STEP_FAILED, /* the gateway cannot work on it: rollout-park.h */
         ROLLOUT_REASON_DONE,
         _ROLLOUT_REASON_MAX,
         _ROLLOUT_REASON_INVALID = -EINVAL,

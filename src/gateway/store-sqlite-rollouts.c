@@ -23,10 +23,13 @@ static void put_time(Query *q, usec_t t) {
         query_u64(q, MIN(t, NEVER));
 }
 
+/* One row with words that nobody knows must not hide all others: it is read as one that waits for a person, and
+ * says so. */
 static int rollout_read(Query *q, RolloutRecord *r) {
         _cleanup_free_ char *kind = NULL, *state = NULL, *reason = NULL, *counts = NULL;
         RolloutProgress *p = &r->progress;
         uint64_t waived;
+        bool active;
         int k;
 
         r->id = query_get_u64(q);
@@ -36,7 +39,7 @@ static int rollout_read(Query *q, RolloutRecord *r) {
         query_get_text(q, &r->description);
         query_get_text(q, &r->spec);
         query_get_text(q, &state);
-        (void) query_get_u64(q); /* active follows from the state */
+        active = query_get_u64(q);
         query_get_text(q, &reason);
         query_get_text(q, &r->detail);
         p->batch = (uint32_t) query_get_u64(q);
@@ -66,9 +69,19 @@ static int rollout_read(Query *q, RolloutRecord *r) {
         r->kind = rollout_kind_from_string(kind);
         p->state = rollout_state_from_string(state);
         p->reason = rollout_reason_from_string(reason);
-        if (r->kind < 0 || p->state < 0 || p->reason < 0 || !r->version || !r->spec || !counts)
+        if (!r->version || !r->spec || !counts)
                 return -EUCLEAN;
-        return rollout_counts_parse(counts, &r->counts);
+        r->damaged = r->kind < 0 || p->state < 0 || p->reason < 0;
+        if (r->kind < 0)
+                r->kind = ROLLOUT_KIND_UPDATE;
+        if (r->damaged && active)
+                p->state = ROLLOUT_STATE_PAUSED;
+        else if (p->state < 0)
+                p->state = ROLLOUT_STATE_ABORTED;
+        if (p->reason < 0)
+                p->reason = ROLLOUT_REASON_STEP_FAILED;
+        k = rollout_counts_parse(counts, &r->counts);
+        return k == -EUCLEAN ? 0 : k; /* each step counts anew */
 }
 
 int sqlite_rollout_get(Store *s, uint64_t id, RolloutRecord *ret) {
@@ -186,14 +199,22 @@ int sqlite_rollouts_count(Store *s, const RolloutFilter *f, uint64_t *ret) {
         return query_read(&q);
 }
 
-int sqlite_rollouts_due(Store *s, usec_t now, store_rollout_t callback, void *userdata) {
+int sqlite_rollouts_due(Store *s, usec_t now, store_number_t callback, void *userdata) {
         _cleanup_query_ Query q = {};
+        int r;
 
-        query_begin(&q, s,
-                    "SELECT id, " ROLLOUT_COLUMNS
-                    " FROM rollouts WHERE active = 1 AND next_look <= ? ORDER BY id");
+        query_begin(&q, s, "SELECT id FROM rollouts WHERE active = 1 AND next_look <= ? ORDER BY id");
         put_time(&q, now);
-        return rollouts_iterate(&q, callback, userdata);
+        while ((r = query_row(&q)) > 0) {
+                uint64_t id = query_get_u64(&q);
+
+                r = query_read(&q);
+                if (r >= 0)
+                        r = callback(id, userdata);
+                if (r != 0)
+                        return r < 0 ? r : 0;
+        }
+        return r;
 }
 
 int sqlite_rollout_next_look(Store *s, usec_t *ret) {
@@ -206,6 +227,101 @@ int sqlite_rollout_next_look(Store *s, usec_t *ret) {
                 return r;
         *ret = r > 0 ? get_time(&q) : USEC_INFINITY;
         return query_read(&q);
+}
+
+/* ---- one that cannot be read or stepped ---- */
+
+int sqlite_rollout_park(Store *s, uint64_t id, const char *detail, usec_t now) {
+        _cleanup_query_ Query q = {};
+
+        query_begin(&q, s,
+                    "UPDATE rollouts SET state = ?, reason = ?, detail = ?, next_look = ?, updated = ?5, "
+                    "paused_since = CASE paused_since WHEN 0 THEN ?5 ELSE paused_since END WHERE id = ?6");
+        query_text(&q, rollout_state_to_string(ROLLOUT_STATE_PAUSED));
+        query_text(&q, rollout_reason_to_string(ROLLOUT_REASON_STEP_FAILED));
+        query_text(&q, detail);
+        put_time(&q, USEC_INFINITY);
+        query_u64(&q, now);
+        query_u64(&q, id);
+        return query_run_one(&q);
+}
+
+/* state NULL: whatever has not ended, or is no state at all. */
+static int members_end(Store *s, uint64_t rollout, const char *state, const RolloutMember *end, usec_t now) {
+        _cleanup_query_ Query q = {};
+        int r;
+
+        query_begin(&q, s,
+                    "UPDATE rollout_members SET state = ?1, reason = ?2, active = 0, updated = ?3 WHERE rollout = ?4 AND "
+                    "(state = ?5 OR (?5 IS NULL AND (active = 1 OR state NOT IN ('succeeded', 'failed', 'rolled-back', "
+                    "'timed-out', 'skipped', 'cancelled', 'excluded'))))");
+        query_text(&q, member_state_to_string(end->state));
+        query_text(&q, member_reason_to_string(end->reason));
+        query_u64(&q, now);
+        query_u64(&q, rollout);
+        query_text(&q, state);
+        r = query_run(&q);
+        return r < 0 ? r : 0;
+}
+
+static int members_count(Store *s, uint64_t rollout, RolloutCounts *ret) {
+        _cleanup_query_ Query q = {};
+        int r;
+
+        query_begin(&q, s,
+                    "SELECT state, count(*), sum(batch < ?) FROM rollout_members WHERE rollout = ? GROUP BY state");
+        query_u64(&q, ROLLOUT_BATCH_NONE);
+        query_u64(&q, rollout);
+        while ((r = query_row(&q)) > 0) {
+                _cleanup_free_ char *name = NULL;
+                uint64_t n, admitted;
+                MemberState state;
+
+                query_get_text(&q, &name);
+                n = query_get_u64(&q);
+                admitted = query_get_u64(&q);
+                r = query_read(&q);
+                if (r < 0)
+                        return r;
+                state = member_state_from_string(name);
+                if (state < 0)
+                        return -EUCLEAN;
+                ret->n[state] = n;
+                ret->admitted += admitted;
+        }
+        return r;
+}
+
+int sqlite_rollout_let_go(Store *s, uint64_t id, usec_t now) {
+        static const RolloutMember cancelled = { .state = MEMBER_STATE_CANCELLED,
+                                                 .reason = MEMBER_REASON_ABORTED },
+                                   lost = { .state = MEMBER_STATE_TIMED_OUT,
+                                            .reason = MEMBER_REASON_VERDICT };
+        _cleanup_query_ Query q = {};
+        _cleanup_free_ char *text = NULL;
+        RolloutCounts counts = {};
+        int r;
+
+        r = members_end(s, id, member_state_to_string(MEMBER_STATE_PENDING), &cancelled, now);
+        if (r >= 0)
+                r = members_end(s, id, NULL, &lost, now);
+        if (r >= 0)
+                r = members_count(s, id, &counts);
+        if (r < 0)
+                return r;
+        text = rollout_counts_format(&counts);
+        if (!text)
+                return -ENOMEM;
+        query_begin(&q, s,
+                    "UPDATE rollouts SET state = ?, active = 0, reason = ?, counts = ?, next_look = ?, updated = ?5, "
+                    "finished = ?5, paused_since = 0, revision = revision + 1 WHERE id = ?6");
+        query_text(&q, rollout_state_to_string(ROLLOUT_STATE_ABORTED));
+        query_text(&q, rollout_reason_to_string(ROLLOUT_REASON_OPERATOR));
+        query_text(&q, text);
+        put_time(&q, USEC_INFINITY);
+        query_u64(&q, now);
+        query_u64(&q, id);
+        return query_run_one(&q);
 }
 
 /* ---- members ---- */
@@ -425,5 +541,9 @@ int sqlite_rollout_membership(Store *s, const char *agent, RolloutMembership *re
                 return r;
         ret->rollout_state = rollout_state_from_string(rollout_state);
         ret->state = member_state_from_string(state);
-        return ret->rollout_state < 0 || ret->state < 0 ? -EUCLEAN : 0;
+        if (ret->rollout_state < 0 || ret->state < 0) { /* it holds the agent, and waits for a person */
+                ret->rollout_state = ROLLOUT_STATE_PAUSED;
+                ret->state = MEMBER_STATE_PENDING;
+        }
+        return 0;
 }

@@ -81,7 +81,7 @@ static int count_miscounted(Store *s, StoreStats *ret) {
 }
 
 /* Members that hold their agent although the rollout has ended, and those in flight without an instruction
- * that could still end. */
+ * that could still end; those of a rollout that is parked wait for a person. */
 static int count_orphans(Store *s, usec_t now, StoreStats *ret) {
         _cleanup_query_ Query q = {};
 
@@ -90,7 +90,7 @@ static int count_orphans(Store *s, usec_t now, StoreStats *ret) {
                     "  LEFT JOIN rollouts AS r ON r.id = m.rollout"
                     "  LEFT JOIN instructions AS i ON m.state = 'in-flight' AND i.id = m.instruction"
                     "  WHERE m.active = 1 AND (r.active = 0 OR"
-                    "    (m.state = 'in-flight' AND m.updated < ? AND (i.id IS NULL OR"
+                    "    (m.state = 'in-flight' AND r.reason IS NOT 'step-failed' AND m.updated < ? AND (i.id IS NULL OR"
                     "      (i.terminal = 1 AND i.finished < ?))))");
         query_u64(&q, usec_sub(now, STORE_STATS_GRACE));
         query_u64(&q, usec_sub(now, STORE_STATS_GRACE));

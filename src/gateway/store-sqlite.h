@@ -150,7 +150,9 @@ int sqlite_rollout_get(Store *s, uint64_t id, RolloutRecord *ret);
 int sqlite_rollout_put(Store *s, RolloutRecord *r);
 int sqlite_rollouts_each(Store *s, const RolloutFilter *f, store_rollout_t callback, void *userdata);
 int sqlite_rollouts_count(Store *s, const RolloutFilter *f, uint64_t *ret);
-int sqlite_rollouts_due(Store *s, usec_t now, store_rollout_t callback, void *userdata);
+int sqlite_rollouts_due(Store *s, usec_t now, store_number_t callback, void *userdata);
+int sqlite_rollout_park(Store *s, uint64_t id, const char *detail, usec_t now);
+int sqlite_rollout_let_go(Store *s, uint64_t id, usec_t now);
 int sqlite_rollout_next_look(Store *s, usec_t *ret);
 int sqlite_rollout_members_each(Store *s, uint64_t rollout, store_rollout_member_t callback, void *userdata);
 int sqlite_rollout_members_page(

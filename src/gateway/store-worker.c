@@ -34,12 +34,13 @@ static void job_drop_events(StoreJob *j) {
 }
 
 /* It did not happen, so nobody is told; but what tells of the failure is counted. */
-static void job_drop_news(StoreJob *j) {
-        size_t n = 0;
+static void job_drop_news(StoreJob *j, const StoreJobPart *since) {
+        size_t n = since->n_notes;
 
-        job_drop_events(j);
-        j->audit = audit_notes_free(j->audit);
-        for (size_t i = 0; i < j->n_notes; i++)
+        while (j->n_events > since->n_events)
+                event_record_free(j->events[--j->n_events]);
+        audit_notes_cut(&j->audit, since->n_audit);
+        for (size_t i = n; i < j->n_notes; i++)
                 if (j->notes[i].survives)
                         j->notes[n++] = j->notes[i];
         j->n_notes = n;
@@ -88,6 +89,24 @@ int store_job_emit(
         return 0;
 }
 
+int store_job_part_begin(StoreJob *j, Store *s, StoreJobPart *ret) {
+        *ret = (StoreJobPart){
+                .n_events = j->n_events,
+                .n_notes = j->n_notes,
+                .n_audit = audit_notes_count(j->audit),
+        };
+        return s->ops->savepoint(s);
+}
+
+int store_job_part_keep(Store *s) {
+        return s->ops->savepoint_release(s);
+}
+
+int store_job_part_take_back(StoreJob *j, Store *s, const StoreJobPart *part) {
+        job_drop_news(j, part);
+        return s->ops->savepoint_rollback(s);
+}
+
 static void job_run(StoreJob *j, Store *s) {
         int r;
 
@@ -104,7 +123,7 @@ static void job_run(StoreJob *j, Store *s) {
                         return;
                 j->result = r;
         }
-        job_drop_news(j);
+        job_drop_news(j, &(StoreJobPart){});
         r = s->ops->savepoint_rollback(s);
         if (r < 0)
                 (void) log_error_errno(r, "Failed to take back a change in the store: %m");
@@ -131,7 +150,7 @@ static void batch_run(StoreWorker *w, StoreJob *first) {
         (void) log_debug_errno(r, "Failed to write to the store: %m"); /* the observer's to tell */
         s->ops->rollback(s);
         for (StoreJob *j = first; j; j = j->next) {
-                job_drop_news(j);
+                job_drop_news(j, &(StoreJobPart){});
                 j->result = j->commit_result = r;
         }
 }

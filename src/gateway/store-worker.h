@@ -99,3 +99,12 @@ int store_job_emit(
                 usec_t time);
 /* In work(): has this counted after the commit, or in any case if it survives. */
 int store_job_note(StoreJob *j, const StoreNote *note);
+
+/* In work(): a part of the job that can be taken back alone, with what it wanted to tell. Ends with one of
+ * the two; parts do not overlap. */
+typedef struct StoreJobPart {
+        size_t n_events, n_notes, n_audit;
+} StoreJobPart;
+int store_job_part_begin(StoreJob *j, Store *s, StoreJobPart *ret);
+int store_job_part_keep(Store *s);
+int store_job_part_take_back(StoreJob *j, Store *s, const StoreJobPart *part);

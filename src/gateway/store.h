@@ -30,6 +30,7 @@ typedef int (*store_audit_t)(AuditRecord *a, void *userdata);
 typedef int (*store_instruction_t)(InstructionRecord *i, void *userdata);
 typedef int (*store_event_t)(EventRecord *e, void *userdata);
 typedef int (*store_rollout_t)(RolloutRecord *r, void *userdata);
+typedef int (*store_number_t)(uint64_t number, void *userdata);
 typedef int (*store_rollout_member_t)(RolloutMemberRecord *m, void *userdata);
 typedef int (*store_phase_t)(UpdatePhase phase, usec_t time, void *userdata);
 typedef int (*store_phase_median_t)(UpdatePhase phase, usec_t median, uint64_t n, void *userdata);
@@ -221,8 +222,14 @@ struct StoreOps {
         int (*rollout_put)(Store *s, RolloutRecord *r);                   /* id 0: new, the id is filled in */
         int (*rollouts_each)(Store *s, const RolloutFilter *f, store_rollout_t callback, void *userdata); /* newest first */
         int (*rollouts_count)(Store *s, const RolloutFilter *f, uint64_t *ret);
-        int (*rollouts_due)(Store *s, usec_t now, store_rollout_t callback, void *userdata);
+        /* Ids of those that have not ended; now: that are due by then, USEC_INFINITY: all. */
+        int (*rollouts_due)(Store *s, usec_t now, store_number_t callback, void *userdata);
         int (*rollout_next_look)(Store *s, usec_t *ret);                  /* USEC_INFINITY: none */
+        /* Of one that cannot be read or stepped, so that nothing else of it is relied upon or changed. It waits
+         * for a person; or it is aborted: who waits is cancelled, who is in flight counts as timed out, and all
+         * may take part elsewhere. */
+        int (*rollout_park)(Store *s, uint64_t id, const char *detail, usec_t now);
+        int (*rollout_let_go)(Store *s, uint64_t id, usec_t now);
         /* By position, with what is known of their agents. */
         int (*rollout_members_each)(Store *s, uint64_t rollout, store_rollout_member_t callback, void *userdata);
         int (*rollout_members_page)(

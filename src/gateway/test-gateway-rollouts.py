@@ -264,6 +264,80 @@ def test_desired(gateway):
                     {"version": GOAL, "target": {"ids": web[:2]}, "strategy": {"set_desired": True}})
 
 
+def only(gateway, n, key):
+    """A selector for some agents that could be updated now, under a label of their own."""
+    with gateway.database() as db:
+        found = [i for i, in db.execute(
+            "SELECT id FROM agents WHERE state = 2 AND version < '3' AND pinned = 0 AND id NOT IN (SELECT agent FROM instructions"
+            " WHERE NOT terminal) AND id NOT IN (SELECT agent FROM rollout_members WHERE active) ORDER BY id LIMIT ?", (n,))]
+        assert len(found) == n, found
+        db.executemany("INSERT INTO agent_labels VALUES (?,?,'1')", [(i, key) for i in found])
+    return {"selector": f"{key}=1"}
+
+
+def answer(gateway, rollout, phase="succeeded", verdict=None):
+    """Machines in flight report, as they would through the stream."""
+    with gateway.database() as db:
+        if phase == "succeeded":
+            db.execute("UPDATE agents SET previous_version = version, version = ? WHERE id IN (SELECT agent FROM instructions WHERE"
+                       " rollout = ? AND NOT terminal)", (GOAL, rollout))
+        db.execute("UPDATE instructions SET phase = ?, verdict = ?, terminal = 1, finished = updated WHERE rollout = ? AND NOT terminal",
+                   (phase, verdict, rollout))
+    return step(gateway, rollout)
+
+
+def step(gateway, rollout):
+    """Somebody looks, so that it is stepped, if it did not end just now."""
+    if gateway.raw("POST", f"/rollouts/{rollout}/pause", {})[0] == 200:
+        gateway.ask("POST", f"/rollouts/{rollout}/resume", {})
+    return gateway.ask("GET", f"/rollouts/{rollout}")
+
+
+def closed_window():
+    return [{"days": [time.strftime("%a", time.gmtime(time.time() + 3 * 86400)).lower()], "start": "00:00", "duration_sec": 3600,
+             "time_zone": "UTC"}]
+
+
+def desired(gateway, selector):
+    return [d["version"] for d in gateway.ask("GET", "/desired")["desired"] if d.get("selector") == selector]
+
+
+def test_set_desired(gateway):
+    """Its version becomes the rule only when somebody runs it, and past canaries and gate; else it says why not."""
+    # nobody took it: they were pinned before their turn
+    target = only(gateway, 3, "desire-a")
+    made = create(gateway, target=target, strategy={"canary": {"count": 1}, "set_desired": True, "windows": closed_window()})
+    with gateway.database() as db:
+        db.execute("UPDATE agents SET pinned = 1, pinned_version = version WHERE id IN (SELECT agent FROM agent_labels WHERE key = 'desire-a')")
+    shown = step(gateway, made["id"])
+    assert (shown["state"], shown["counts"]["skipped"]) == ("completed", 3), shown
+    assert desired(gateway, target["selector"]) == [] and "nobody" in shown["reason_detail"].lower(), shown
+
+    # all of them were canaries: nobody has approved, nothing has soaked
+    for strategy in ({"approval": True, "soak_sec": 0}, {"soak_sec": 600}):
+        key = f"desire-{len(strategy)}"
+        target = only(gateway, 2, key)
+        made = create(gateway, target=target, strategy={"canary": {"count": 2, **strategy}, "set_desired": True})
+        shown = answer(gateway, made["id"])
+        assert (shown["state"], shown["counts"]["succeeded"]) == ("completed", 2), shown
+        assert desired(gateway, target["selector"]) == [] and "canaries" in shown["reason_detail"], shown
+        with gateway.database() as db:
+            entry = db.execute("SELECT text FROM audit WHERE action = 'rollout.end' AND target = ?", (f"rollout:{made['id']}",)).fetchone()
+        assert "canaries" in entry[0], entry
+
+    # past the gate, and somebody runs it
+    target = only(gateway, 3, "desire-c")
+    made = create(gateway, target=target, strategy={"canary": {"count": 1, "soak_sec": 0, "approval": True}, "batch": {"size": 5},
+                                                    "set_desired": True})
+    assert answer(gateway, made["id"])["reason"] == "awaiting-approval" and desired(gateway, target["selector"]) == []
+    gateway.ask("POST", f"/rollouts/{made['id']}/approve", {})
+    shown = answer(gateway, made["id"])
+    assert shown["state"] == "completed" and "reason_detail" not in shown, shown
+    assert desired(gateway, target["selector"]) == [GOAL]
+    for d in gateway.ask("GET", "/desired")["desired"]:
+        gateway.ask("DELETE", f"/desired/{d['id']}", expect=204)
+
+
 def test_lists(gateway):
     rollouts = gateway.ask("GET", "/rollouts")["rollouts"]
     assert [r["id"] for r in rollouts] == sorted((r["id"] for r in rollouts), reverse=True) and len(rollouts) >= 3
@@ -284,5 +358,118 @@ def test_lists(gateway):
         gateway.problem(400, "bad-request", "?" + query.split("=")[0], "GET", f"/rollouts?{query}")
 
 
+def newcomer(gateway, name, state=0, version=None, label="new", seen=1):
+    """One that has enrolled; with a version, and has said Hello."""
+    with gateway.database() as db:
+        db.execute(
+            "INSERT INTO agents (id, state, version, token_misses, clone_suspected, metadata_expires, pinned, enrolled, last_seen,"
+            " connected, hostname, os_id, architecture, kernel, packaging) VALUES (?,?,?,0,0,0,0,1,?,1,?,'debian','x86_64','6.1',0)",
+            (name, state, version, seen, name))
+        db.execute("INSERT INTO agent_labels VALUES (?,?,'1')", (name, label))
+
+
+def hello(gateway, name, version="1.9.0"):
+    with gateway.database() as db:
+        db.execute("UPDATE agents SET state = 2, version = ? WHERE id = ?", (version, name))
+
+
+def wait(what, found, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.2)
+    return value
+
+
+def test_newcomers(gateway):
+    """They join when they are there, whenever somebody looked before, and nothing else needs to happen for it."""
+    target = only(gateway, 2, "new")
+    gate = {"canary": {"count": 1, "soak_sec": 0, "approval": True}, "batch": {"size": 20, "every_sec": 0}, "max_in_flight": 20}
+    made = create(gateway, target=target, strategy={**gate, "offline": "skip", "include_new_agents": True})
+    assert answer(gateway, made["id"])["reason"] == "awaiting-approval"
+    newcomer(gateway, "new-early")                                # it has enrolled and has not said Hello
+    newcomer(gateway, "new-away", 1, "1.9.0")
+    newcomer(gateway, "new-at-once", 2, "1.9.0")
+    newcomer(gateway, "new-updated", 2, GOAL)
+    newcomer(gateway, "new-elsewhere", 2, "1.9.0")
+    elsewhere = create(gateway, target={"ids": ["new-elsewhere"]}, strategy={"canary": {"count": 0}})
+
+    def state(name):
+        found = [m for m in gateway.ask("GET", f"/rollouts/{made['id']}/members?limit=1000")["members"] if m["agent"] == name]
+        return found[0]["state"] if found else None
+
+    # what is decided for good is: who cannot take part, and does not only happen to be away
+    wait("the first to join", lambda: state("new-at-once") == "pending")
+    assert state("new-updated") == "excluded" and state("new-elsewhere") is None, state("new-elsewhere")
+    assert state("new-early") is None and state("new-away") is None
+    abort(gateway, elsewhere["id"])
+    hello(gateway, "new-early")
+    hello(gateway, "new-away")
+    for name in ("new-early", "new-away", "new-elsewhere"):
+        wait(f"{name} to join", lambda: state(name) == "pending")     # looks every ten seconds
+    shown = gateway.ask("GET", f"/rollouts/{made['id']}")
+    assert (shown["cohort"], shown["counts"]["excluded"], shown["matched"]) == (6, 1, 7), shown
+    assert len({m["position"] for m in members(gateway, made["id"])}) == 7
+    gateway.ask("POST", f"/rollouts/{made['id']}/approve", {})
+    wait("all of them to be updated", lambda: answer(gateway, made["id"])["state"] == "completed")
+    shown = gateway.ask("GET", f"/rollouts/{made['id']}")
+    assert shown["counts"]["succeeded"] == 6, shown
+
+
+def test_emergency(gateway):
+    """Windows, soaks and gates are skipped; limits and the automatic stop are not."""
+    strategy = {"canary": {"count": 1, "soak_sec": 600, "approval": True}, "batch": {"size": 3, "every_sec": 600, "approval": True, "soak_sec": 600},
+                "max_in_flight": 2, "max_failures": {"count": 1}, "windows": closed_window(), "set_desired": True}
+    target = only(gateway, 9, "calm")
+    calm = create(gateway, target=target, strategy=strategy)
+    assert (calm["reason"], count(calm)["in-flight"]) == ("outside-window", 0), calm
+    abort(gateway, calm["id"])
+    made = create(gateway, target=target, strategy={**strategy, "emergency": True})
+    assert count(made)["in-flight"] == 1, made
+    shown = answer(gateway, made["id"])
+    assert shown["batch"] == 1 and (count(shown)["succeeded"], count(shown)["in-flight"]) == (1, 2), shown
+    shown = answer(gateway, made["id"])
+    assert (count(shown)["succeeded"], count(shown)["in-flight"]) == (3, 1), shown     # three each ten minutes
+    shown = answer(gateway, made["id"])
+    assert (shown["reason"], count(shown)["succeeded"], count(shown)["in-flight"]) == ("next-batch", 4, 0), shown
+    abort(gateway, made["id"])
+    assert desired(gateway, target["selector"]) == []
+    again = create(gateway, target=target, strategy={**strategy, "emergency": True, "canary": {"count": 0}})
+    assert count(again)["in-flight"] == 2, again
+    shown = answer(gateway, again["id"], "failed", "self-test-failed")
+    assert (shown["state"], shown["reason"]) == ("paused", "max-failures") and count(shown)["failed"] == 2, shown
+    abort(gateway, again["id"])
+
+
+def test_retry_failed(gateway):
+    """Those that failed get another turn, but for who is elsewhere by now; what ended goes on with it."""
+    target = only(gateway, 3, "again")
+    made = create(gateway, target=target, strategy={"canary": {"count": 0}, "batch": {"size": 9, "every_sec": 0, "success_percent": 0},
+                                                    "max_failures": {"percent": 100}})
+    path = f"/rollouts/{made['id']}"
+    shown = answer(gateway, made["id"], "failed", "self-test-failed")
+    assert shown["state"] == "completed" and count(shown)["failed"] == 3, shown
+    assert [(c["reason"], c["count"]) for c in shown["causes"]] == [("self-test-failed", 3)]
+    first = {m["agent"]: m["update"] for m in members(gateway, made["id"])}
+    elsewhere = create(gateway, target={"ids": [min(first)]}, strategy={"canary": {"count": 0}})
+    retried = gateway.ask("POST", f"{path}/retry-failed", {"why": "the disks were full"})
+    assert retried["state"] == "running" and (count(retried)["in-flight"], count(retried)["failed"]) == (2, 1), retried
+    audit = [e["entry"] for e in gateway.ask("GET", "/audit?limit=1000&action=rollout.retry-failed")["entries"]]
+    assert [(e["count"], e["detail"]["why"]) for e in audit if e["target"] == f"rollout:{made['id']}"] == [(2, "the disks were full")]
+    for m in members(gateway, made["id"], "&state=in-flight"):
+        update = gateway.ask("GET", f"/updates/{m['update']}")
+        assert m["attempts"] == 1 and m["update"] != first[m["agent"]] and update["rollout"] == made["id"], (m, update)
+        with gateway.database() as db:      # the machine forgets that it has refused this release
+            assert db.execute("SELECT retry FROM instructions WHERE id = ?", (m["update"],)).fetchone() == (1,)
+    shown = answer(gateway, made["id"])
+    assert shown["state"] == "completed" and (count(shown)["succeeded"], count(shown)["failed"]) == (2, 1), shown
+    gateway.problem(409, "conflict", None, "POST", f"{path}/retry-failed", {})       # its turn is elsewhere
+    abort(gateway, elsewhere["id"])
+    assert count(gateway.ask("POST", f"{path}/retry-failed", {}))["in-flight"] == 1
+    shown = answer(gateway, made["id"])
+    assert shown["state"] == "completed" and count(shown)["succeeded"] == 3, shown
+
+
 if __name__ == "__main__":
-    run(sys.argv[1], (setup, test_refused, test_dry_run, test_life, test_verbs, test_gate, test_desired, test_lists))
+    run(sys.argv[1], (setup, test_refused, test_dry_run, test_life, test_verbs, test_gate, test_desired, test_lists, test_set_desired, test_newcomers, test_emergency,
+                      test_retry_failed))

@@ -48,7 +48,7 @@ typedef struct Step {
         StoreJob job;
         int result; /* of its work */
         usec_t takes;
-        bool done;
+        bool done, parts;
         int told;
 } Step;
 
@@ -72,6 +72,28 @@ static void on_job(const StoreJob *j, void *userdata) {
         seen.commit_result = j->commit_result;
 }
 
+/* One that is kept, and one that is taken back with all that it had to tell, but for what survives. */
+static void play_parts(StoreJob *job, Store *s) {
+        StoreJobPart part;
+
+        assert_ok(store_job_part_begin(job, s, &part));
+        assert_ok(store_job_emit(job, s, "kept", NULL, strdup("{}"), /* progress= */ true, 1));
+        assert_ok(store_job_note(job, &(StoreNote){ .kind = STORE_NOTE_AUTO_PAUSE, .text = "kept" }));
+        assert_ok(store_job_part_keep(s));
+
+        assert_ok(store_job_part_begin(job, s, &part));
+        assert_ok(store_job_emit(job, s, "gone", NULL, strdup("{}"), /* progress= */ true, 1));
+        assert_ok(store_job_note(job, &(StoreNote){ .kind = STORE_NOTE_AUTO_PAUSE, .text = "gone" }));
+        assert_ok(
+                        store_job_note(job, &(StoreNote){ .kind = STORE_NOTE_AUDIT_FAILURE,
+                                                          .text = "survives",
+                                                          .survives = true }));
+        assert_ok(store_job_part_take_back(job, s, &part));
+        assert_se(job->n_events == 1 && streq(job->events[0]->topic, "kept"));
+        assert_se(job->n_notes == 4 && streq(job->notes[2].text, "kept") &&
+                  streq(job->notes[3].text, "survives"));
+}
+
 static int step_work(StoreJob *job, Store *s) {
         Step *step = container_of(job, Step, job);
 
@@ -80,6 +102,8 @@ static int step_work(StoreJob *job, Store *s) {
                         store_job_note(job, &(StoreNote){ .kind = STORE_NOTE_AUDIT_FAILURE,
                                                           .text = "stays",
                                                           .survives = true }));
+        if (step->parts)
+                play_parts(job, s);
         if (step->takes > 0)
                 (void) usleep((useconds_t) step->takes);
         return step->result;
@@ -130,6 +154,14 @@ static void test_notes_of_failures(void) {
         assert_se(outside.told == 0 && seen.commit_result == 0 && seen.commit_time == 0 &&
                   seen.n_notes == 2);
         commit_result = 0;
+}
+
+static void test_parts(void) {
+        Step step = { .parts = true };
+
+        seen.n_notes = 0;
+        run_step(&step);
+        assert_se(step.told == 0 && seen.n_notes == 4);
 }
 
 static void test_stall(void) {
@@ -229,6 +261,7 @@ int main(void) {
         store_worker_observe(worker, on_job, &seen);
         test_measures();
         test_notes_of_failures();
+        test_parts();
         test_stall();
         test_probe();
         sd_event_unref(loop);

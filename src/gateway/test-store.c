@@ -487,6 +487,110 @@ static void test_old_fleet(void) {
         assert_se(store->ops->join_token_get(store, "t", &t) == 0 && t.uses_left == 1 && !t.agent);
 }
 
+/* A rollout in mid-flight, with what the first schema that had any kept of it. */
+#define FIRST_WITH_ROLLOUTS 7U
+#define LAST_LIKE_THAT 8U
+static const char old_rollouts[] =
+                "INSERT INTO agents (id, state, version, token_misses, clone_suspected, metadata_expires, pinned, enrolled,"
+                " last_seen, packaging, architecture) VALUES ('a', 2, '1.0.0', 0, 0, 0, 0, 5, 6, 0, 'x86_64'),"
+                " ('b', 2, '2.0.0', 0, 0, 0, 0, 5, 6, 0, 'x86_64'), ('c', 1, '1.0.0', 0, 0, 0, 0, 5, 6, 0, 'x86_64');"
+                "INSERT INTO instructions (id, agent, desired, generation, attempt, version, from_version, phase, terminal,"
+                " retry, cancel_requested, sequence, bytes_done, bytes_total, created, updated, deadline, finished, rollout)"
+                " VALUES ('ia', 'a', 0, 0, 1, '2.0.0', '1.0.0', 'downloading', 0, 0, 0, 0, 0, 0, 10, 11, 99, 0, 1),"
+                " ('ib', 'b', 0, 0, 1, '2.0.0', '1.0.0', 'succeeded', 1, 0, 0, 0, 0, 0, 10, 12, 99, 12, 1);"
+                "INSERT INTO rollouts (id, kind, parent, version, spec, state, active, reason, detail, phase, batch,"
+                " batch_opened, settled, waiting_since, approved, waived, paused_since, paused_total, failures_base,"
+                " admitted_base, next_look, counts, created, started, updated, finished, actor, revision) VALUES"
+                " (1, 'update', 0, '2.0.0', '{\"target\":{\"all\":true},\"strategy\":{\"max_in_flight\":7}}', 'paused', 1,"
+                "  'correlated-failures', 'os debian', 'batch', 3, 100, 0, 0, 1, 3, 200, 50, 4, 20, 9223372036854775807,"
+                "  '{\"pending\":1,\"in-flight\":1,\"succeeded\":1,\"failed\":0,\"rolled-back\":0,\"timed-out\":0,\"skipped\":0,"
+                "\"cancelled\":0,\"excluded\":1,\"admitted\":2}', 8, 9, 13, 0, 'user:alice', 5),"
+                " (2, 'rollback', 1, '2.0.0', '{\"target\":{\"ids\":[\"b\"]},\"strategy\":{}}', 'aborted', 0, 'operator', NULL,"
+                "  'batch', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,"
+                "  '{\"pending\":0,\"in-flight\":0,\"succeeded\":0,\"failed\":0,\"rolled-back\":0,\"timed-out\":0,\"skipped\":0,"
+                "\"cancelled\":1,\"excluded\":0,\"admitted\":0}', 8, 9, 13, 14, 'user:alice', 2);"
+                "INSERT INTO rollout_members (rollout, agent, position, state, active, reason, canary, batch, goal, from_version,"
+                " instruction, attempts, retry, admitted, not_before, updated, os) VALUES"
+                " (1, 'a', 1, 'in-flight', 1, '', 0, 3, '2.0.0', '1.0.0', 'ia', 2, 1, 100, 0, 11, 'debian'),"
+                " (1, 'b', 0, 'succeeded', 0, '', 1, 0, '2.0.0', '1.0.0', 'ib', 1, 0, 50, 0, 12, 'debian'),"
+                " (1, 'c', 2, 'pending', 1, '', 0, 4294967295, '2.0.0', '', NULL, 0, 0, 0, 77, 9, NULL),"
+                " (1, 'gone', 3, 'excluded', 0, 'pinned', 0, 4294967295, '2.0.0', '', NULL, 0, 0, 0, 0, 9, NULL),"
+                " (2, 'b', 0, 'cancelled', 0, 'aborted', 0, 4294967295, '1.0.0', '', NULL, 0, 0, 0, 0, 9, NULL);";
+
+static int check_old_member(RolloutMemberRecord *r, void *userdata) {
+        const RolloutMember *m = &r->member;
+        const RolloutView *v = &r->view;
+
+        assert_se(m->position == (*(unsigned *) userdata)++);
+        switch (m->position) {
+        case 0:
+                assert_se(streq(m->agent, "b") && m->state == MEMBER_STATE_SUCCEEDED && m->canary && m->batch == 0 &&
+                          streq(v->version, "2.0.0") && v->phase == UPDATE_PHASE_SUCCEEDED && v->finished == 12);
+                break;
+        case 1:
+                assert_se(streq(m->agent, "a") && m->state == MEMBER_STATE_IN_FLIGHT && m->batch == 3 &&
+                          m->attempts == 2 && m->retry && m->admitted == 100 && streq(m->from, "1.0.0") &&
+                          v->online && v->has_instruction && v->phase == UPDATE_PHASE_DOWNLOADING && !v->busy &&
+                          streq(r->os, "debian"));
+                break;
+        case 2:
+                assert_se(streq(m->agent, "c") && m->state == MEMBER_STATE_PENDING && !m->from &&
+                          m->batch == ROLLOUT_BATCH_NONE && m->not_before == 77 && !v->online &&
+                          !v->has_instruction);
+                break;
+        default:
+                assert_se(m->state == MEMBER_STATE_EXCLUDED && m->reason == MEMBER_REASON_PINNED && !v->exists);
+        }
+        return 0;
+}
+
+static void check_old_rollouts(Store *s) {
+        _cleanup_(rollout_membership_done) RolloutMembership ms = {};
+        _cleanup_(rollout_record_done) RolloutRecord r = {}, back = {};
+        const RolloutProgress *p = &r.progress;
+        unsigned n = 0;
+
+        assert_ok(s->ops->rollout_get(s, 1, &r));
+        assert_se(!r.damaged && r.kind == ROLLOUT_KIND_UPDATE && p->state == ROLLOUT_STATE_PAUSED &&
+                  p->reason == ROLLOUT_REASON_CORRELATED_FAILURES && streq(r.detail, "os debian"));
+        assert_se(p->batch == 3 && p->batch_opened == 100 && p->approved && p->threshold_waived &&
+                  p->paused_since == 200 && p->paused_total == 50 && p->started == 9 &&
+                  p->next_look == USEC_INFINITY);
+        assert_se(r.counts.cohort == 3 && r.counts.admitted == 2 && r.revision == 5 && streq(r.actor, "user:alice"));
+        assert_ok(s->ops->rollout_members_each(s, 1, check_old_member, &n));
+        assert_se(n == 4);
+        assert_ok(s->ops->rollout_get(s, 2, &back));
+        assert_se(back.kind == ROLLOUT_KIND_ROLLBACK && back.parent == 1 && back.finished == 14);
+        assert_ok(s->ops->rollout_membership(s, "a", &ms));
+        assert_se(ms.rollout == 1 && ms.state == MEMBER_STATE_IN_FLIGHT);
+
+        /* and it can be written again as it is */
+        assert_ok(s->ops->rollout_put(s, &r));
+        assert_ok(s->ops->rollout_let_go(s, 1, 300));
+        rollout_record_done(&r);
+        assert_ok(s->ops->rollout_get(s, 1, &r));
+        assert_se(p->state == ROLLOUT_STATE_ABORTED && r.finished == 300 && r.revision == 6 &&
+                  r.counts.n[MEMBER_STATE_CANCELLED] == 1 && r.counts.n[MEMBER_STATE_TIMED_OUT] == 1 &&
+                  r.counts.n[MEMBER_STATE_SUCCEEDED] == 1 && r.counts.cohort == 3 && r.counts.admitted == 2);
+}
+
+static void test_old_rollouts(void) {
+        for (uint64_t v = FIRST_WITH_ROLLOUTS; v <= LAST_LIKE_THAT; v++) {
+                _cleanup_free_ char *name = strjoinf("rollouts-%" PRIu64 ".db", v), *path = db_path(name);
+                _cleanup_(store_closep) Store *store = NULL;
+                SqliteStore s = {};
+
+                assert_se(sqlite3_open(path, &s.db) == SQLITE_OK);
+                assert_ok(store_schema_update_to(&s, v));
+                assert_se(sqlite3_exec(s.db, old_rollouts, NULL, NULL, NULL) == SQLITE_OK);
+                for (size_t i = 0; i < s.n_statements; i++)
+                        assert_se(sqlite3_finalize(s.statements[i].stmt) == SQLITE_OK);
+                assert_se(sqlite3_close(s.db) == SQLITE_OK);
+                assert_ok(store_sqlite_open(path, &store));
+                check_old_rollouts(store);
+        }
+}
+
 /* Every step alone, from the empty database on. */
 static void test_migrations(void) {
         for (uint64_t v = 0; v < store_schema_version(); v++) {
@@ -523,6 +627,7 @@ int main(void) {
         s = store_close(s);
         test_reopen();
         test_old_fleet();
+        test_old_rollouts();
         test_migrations();
         assert_se(tree_remove_at(AT_FDCWD, directory) == 0);
         return 0;

@@ -121,7 +121,9 @@ json_t *view_rollout_whole(const RolloutRecord *rollout) {
 
         if (r >= 0 && rollout->spec)
                 r = json_parse(rollout->spec, strlen(rollout->spec), SPEC_TEXT_MAX, &spec, NULL);
-        if (r >= 0 && json_object_update(o, spec) < 0)
+        if (r == -EBADMSG || r == -EFBIG) /* damaged: the rest of it is shown */
+                r = 0;
+        else if (r >= 0 && json_is_object(spec) && json_object_update(o, spec) < 0)
                 r = -ENOMEM;
         return finish(o, r);
 }

@@ -2,9 +2,14 @@
 
 #include "event-util.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
+#include "alloc-util.h"
 #include "errno-util.h"
+#include "fd-util.h"
 
 int event_setup_daemon(sd_event **ret) {
         return event_setup_daemon_with(ret, NULL, NULL);
@@ -80,5 +85,47 @@ int event_defer_once(
         if (r < 0)
                 return r;
         (void) sd_event_source_set_description(*source, description);
+        return 0;
+}
+
+/* A timer that never runs out: the kernel cancels it when the clock is set. */
+static int clock_change_arm(int fd) {
+        const struct itimerspec never = { .it_value.tv_sec = sizeof(time_t) == 8 ? (time_t) INT64_MAX : (time_t) INT32_MAX };
+
+        if (timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL) < 0)
+                return -errno;
+        return 0;
+}
+
+int event_clock_change_take(int fd) {
+        uint64_t expirations;
+
+        if (read(fd, &expirations, sizeof(expirations)) >= 0)
+                return 0;
+        if (errno == EAGAIN || errno == EINTR)
+                return 0;
+        if (errno != ECANCELED)
+                return -errno;
+        return clock_change_arm(fd) < 0 ? -errno : 1;
+}
+
+int event_add_clock_change(sd_event *e, sd_event_source **ret, sd_event_io_handler_t callback, void *userdata,
+                           const char *description) {
+        _cleanup_(sd_event_source_disable_unrefp) sd_event_source *source = NULL;
+        _cleanup_close_ int fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+        int r;
+
+        if (fd < 0)
+                return -errno;
+        r = clock_change_arm(fd);
+        if (r >= 0)
+                r = sd_event_add_io(e, &source, fd, EPOLLIN, callback, userdata);
+        if (r >= 0)
+                r = sd_event_source_set_io_fd_own(source, true);
+        if (r < 0)
+                return r;
+        TAKE_FD(fd);
+        (void) sd_event_source_set_description(source, description);
+        *ret = TAKE_PTR(source);
         return 0;
 }

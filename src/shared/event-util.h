@@ -23,3 +23,9 @@ int event_timer_disarm(sd_event_source *source);          /* NULL is fine */
 /* Runs callback once from the loop; asking again before it ran changes nothing. */
 int event_defer_once(sd_event *e, sd_event_source **source, sd_event_handler_t callback, void *userdata,
                      const char *description);
+
+/* Hears of it when the wall clock is set, by however little; the callback is one of sd_event_add_io() and begins with
+ * event_clock_change_take(): 1, and 0 if it was woken in vain. The source owns the descriptor. */
+int event_add_clock_change(sd_event *e, sd_event_source **ret, sd_event_io_handler_t callback, void *userdata,
+                           const char *description);
+int event_clock_change_take(int fd);

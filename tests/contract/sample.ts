@@ -32,6 +32,7 @@ export function failed(r: RolloutDetail): number {
 }
 
 export function whom(r: RolloutDetail): string {
+  if (!r.target) return "?";
   if ("selector" in r.target) return r.target.selector;
   if ("group" in r.target) return r.target.group;
   return "ids" in r.target ? r.target.ids.join(", ") : "all";

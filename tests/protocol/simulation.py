@@ -4,6 +4,7 @@
 import json
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +127,10 @@ def release(loop: Loopback, *versions: str, size: int = 1 << 16) -> Repository:
     return repository
 
 
-def add_release(loop: Loopback, repository: Repository, version: str, size: int = 1 << 16) -> None:
-    repository.release(version, files=_files(loop.folder, size), arch="x86_64")
+def add_release(
+    loop: Loopback, repository: Repository, version: str, size: int = 1 << 16, options: Sequence[str] = ()
+) -> None:
+    repository.release(version, files=_files(loop.folder, size), arch="x86_64", options=options)
     loop.ctl("release", "import", str(repository.folder))
 
 

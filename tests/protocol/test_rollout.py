@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rollouts over the real protocol: simulated agents, a real gateway, and what each side says of it."""
 
+import os
 import random
+import signal
 import sqlite3
 import time
 from collections import Counter
@@ -12,7 +14,7 @@ from harness.wait import wait_for
 
 from .api import Api
 from .loopback import Loopback
-from .simulation import FAST, LIMITS, Simulator, release
+from .simulation import FAST, LIMITS, Simulator, add_release, release
 
 GOAL = "1.1.0"
 KILLS = 100
@@ -169,4 +171,138 @@ def gateway_is_killed_in_mid_rollout() -> None:
         loop.ctl("audit", "verify")
 
 
-TESTS = [canary_then_batches, gateway_is_killed_in_mid_rollout]
+def three_floors() -> None:
+    """One rollout over two stepping stones: each machine takes them in order, as one turn each, and may not go back below."""
+    with Loopback("floors") as loop:
+        loop.start_gateway(LIMITS)
+        repository = release(loop, "1.1.0")
+        add_release(loop, repository, "1.2.0", options=("--requires", "1.1.0"))
+        add_release(loop, repository, "1.3.0", options=("--requires", "1.2.0", "--floor", "1.3.0"))
+        sim = Simulator(loop)
+        sim.start(12, *FAST)
+        sim.wait_online(12)
+        api = Api(loop)
+        strategy = {
+            "canary": {"count": 2, "soak_sec": 1},
+            "batch": {"size": 5, "every_sec": 1, "soak_sec": 0},
+            "max_in_flight": 3,
+        }
+        made = api.ask("POST", "/rollouts", {"version": "1.3.0", "target": {"all": True}, "strategy": strategy}, 201)
+        shown = _wait_end(api, made["id"])
+        assert (shown["state"], shown["counts"]["succeeded"]) == ("completed", 12), shown
+        assert sim.report()["versions"] == {"1.3.0": 12}
+        instructions = _instructions(loop, made["id"])
+        path: dict[str, list[tuple[str, str]]] = {}
+        for i in instructions:
+            assert i["phase"] == "succeeded", i
+            path.setdefault(i["agent"], []).append((i["from_version"], i["version"]))
+        steps = [("1.0.0", "1.1.0"), ("1.1.0", "1.2.0"), ("1.2.0", "1.3.0")]
+        assert len(path) == 12 and all(p == steps for p in path.values()), path
+        # the canaries were all the way up before anybody else began
+        canaries = [i["finished"] for i in instructions if i["canary"]]
+        assert len(canaries) == 6 and max(canaries) < min(i["created"] for i in instructions if not i["canary"])
+        for member in api.members(made["id"]):
+            assert (member["from"], member["goal"], member["version"]) == ("1.0.0", "1.3.0", "1.3.0"), member
+        status, refused = api.once("POST", f"/rollouts/{made['id']}/roll-back", {})
+        assert status == 409, refused
+
+
+def two_rollouts_share_an_agent() -> None:
+    """One whose lease has ended may be taken by another rollout; when it comes back, that costs nobody else anything."""
+    with Loopback("share") as loop:
+        loop.start_gateway(f"LeaseSec=10\n{LIMITS}")
+        release(loop, GOAL, "1.2.0")
+        sim = Simulator(loop)
+        sim.start(6, *FAST)
+        sim.wait_online(6)
+        api = Api(loop)
+        ids = [a["id"] for a in api.get("/agents?limit=100")["agents"]]
+        assert sim.program is not None
+        os.kill(sim.program.process.pid, signal.SIGSTOP)
+        strategy = {
+            "canary": {"count": 0},
+            "batch": {"size": 50, "every_sec": 0, "success_percent": 0},
+            "max_in_flight": 1,
+            "max_failures": {"count": 100},
+            "attempts": 3,
+            "retry_pause_sec": 1,
+        }
+        first = api.ask("POST", "/rollouts", {"version": GOAL, "target": {"ids": ids[:5]}, "strategy": strategy}, 201)["id"]
+        lost = wait_for(lambda: api.members(first, "&state=timed-out"), 40, "a lease to end", 0.2)[0]["agent"]
+        sim.stop(kill=True)
+        # the second holds it and waits for its window, all the time
+        day = time.strftime("%a", time.gmtime(time.time() + 3 * 86400)).lower()
+        window = [{"days": [day], "start": "00:00", "duration_sec": 3600, "time_zone": "UTC"}]
+        second, third = (
+            api.ask("POST", "/rollouts", {"version": "1.2.0", "target": {"ids": [i]}, "strategy": s}, 201)["id"]
+            for i, s in ((lost, {"canary": {"count": 0}, "windows": window}), (ids[5], {"canary": {"count": 0}}))
+        )
+        back = Simulator(loop, "back")
+        back.start(6, *FAST, token=False)
+        back.wait_online(6)
+        shown = _wait_end(api, third, 60)
+        assert (shown["state"], shown["counts"]["succeeded"]) == ("completed", 1), shown
+
+        def goes_its_way() -> Any:
+            shown = api.get(f"/rollouts/{first}")
+            return shown if shown["counts"]["succeeded"] == 4 or shown["reason"] == "step-failed" else None
+
+        shown = wait_for(goes_its_way, 60, "the first to get on, or to say that it cannot", 0.3)
+        progress(f"the first: {shown['state']}, {shown['reason']}, {shown.get('reason_detail')}, {shown['counts']}")
+        assert api.get(f"/rollouts/{second}")["counts"]["pending"] == 1
+        for rollout in (first, second):
+            if not api.get(f"/rollouts/{rollout}")["terminal"]:
+                api.ask("POST", f"/rollouts/{rollout}/abort", {})
+            shown = _wait_end(api, rollout)
+            assert shown["terminal"], shown
+            assert sum(v for k, v in shown["counts"].items() if k != "excluded") == shown["cohort"], shown
+        # and it is free for whoever comes next
+        last = api.ask("POST", "/rollouts", {"version": "1.2.0", "target": {"ids": [lost]}, "strategy": {"canary": {"count": 0}}}, 201)
+        assert _wait_end(api, last["id"])["counts"]["succeeded"] == 1
+        assert loop.gateway is not None and "Failed to step the rollouts" not in loop.gateway.output()
+
+
+def becomes_the_rule() -> None:
+    """With set_desired: whoever comes after the end is brought to its version as well, and whoever came before by it."""
+    with Loopback("rule") as loop:
+        loop.start_gateway(LIMITS)
+        release(loop, GOAL)
+        sim = Simulator(loop)
+        sim.token.write_text(loop.token(uses=20))
+        sim.token.chmod(0o600)
+        sim.start(4, *FAST)
+        sim.wait_online(4)
+        api = Api(loop)
+        strategy = {
+            "canary": {"count": 1, "soak_sec": 0, "approval": True},
+            "batch": {"size": 50, "every_sec": 0},
+            "offline": "skip",
+            "include_new_agents": True,
+            "set_desired": True,
+        }
+        made = api.ask("POST", "/rollouts", {"version": GOAL, "target": {"all": True}, "strategy": strategy}, 201)
+        wait_for(lambda: api.get(f"/rollouts/{made['id']}")["reason"] == "awaiting-approval", 30, "the gate", 0.2)
+        during = Simulator(loop, "during")
+        during.state = loop.folder / "machines-during"
+        during.start(3, *FAST, first=4)
+        during.wait_online(3)
+        wait_for(lambda: api.get(f"/rollouts/{made['id']}")["cohort"] == 7, 30, "three to join", 0.2)
+        assert api.get("/desired")["desired"] == []
+        api.ask("POST", f"/rollouts/{made['id']}/approve", {})
+        shown = _wait_end(api, made["id"])
+        assert (shown["state"], shown["counts"]["succeeded"]) == ("completed", 7), shown
+        assert [d["version"] for d in api.get("/desired")["desired"]] == [GOAL]
+        later = Simulator(loop, "later")
+        later.state = loop.folder / "machines-later"
+        later.start(2, *FAST, first=10)
+        wait_for(lambda: later.report()["versions"] == {GOAL: 2}, 40, "those who came later to be updated", 0.3)
+        assert api.get(f"/rollouts/{made['id']}")["cohort"] == 7
+
+
+TESTS = [
+    canary_then_batches,
+    gateway_is_killed_in_mid_rollout,
+    three_floors,
+    two_rollouts_share_an_agent,
+    becomes_the_rule,
+]

@@ -20,6 +20,7 @@ import { Menu } from "../parts/menu";
 import { GaugeBar, RolloutBar, RolloutLegend } from "../parts/progress-bar";
 import { RolloutVerbs } from "../parts/rollout-verbs";
 import { type Column, VirtualTable } from "../parts/virtual-table";
+import { Whom } from "../parts/whom";
 
 function Eta({ rollout }: { rollout: RolloutWhole }) {
   const now = useNow();
@@ -98,7 +99,7 @@ function BatchBlock({ batch, current }: { batch: Batch; current: boolean }) {
 
 function Batches({ rollout }: { rollout: RolloutWhole }) {
   const strip = batchStrip(rollout);
-  if (strip.length < 2 && isAtOnce(rollout.strategy)) return null;
+  if (strip.length < 2 && (!rollout.strategy || isAtOnce(rollout.strategy))) return null;
   return (
     <div>
       <ol class="strip" aria-label="Batches">
@@ -149,7 +150,7 @@ function StrategyFacts({ strategy: s, rollout }: { strategy: Strategy; rollout: 
   return (
     <Facts>
       <Fact name="For">
-        <span class="mono">{rollout.target_text}</span>
+        <Whom text={rollout.target_text} />
       </Fact>
       <Fact name="Canaries">{describeCanaries(s)}</Fact>
       <Fact name="Batches">{describeBatches(s)}</Fact>
@@ -362,11 +363,11 @@ export default function RolloutPage({ id }: { id: string }) {
             </Section>
             <div class="columns">
               <Section title="Failures">
-                <GaugeBar gauge={failureGauge(r, r.strategy)} />
+                {r.strategy && <GaugeBar gauge={failureGauge(r, r.strategy)} />}
                 {r.causes.length > 0 && <Causes rollout={r} />}
               </Section>
               <Section title="Strategy">
-                <StrategyFacts strategy={r.strategy} rollout={r} />
+                {r.strategy ? <StrategyFacts strategy={r.strategy} rollout={r} /> : <p class="muted">What the gateway has kept of it is damaged.</p>}
               </Section>
             </div>
             <Members rollout={r} />

@@ -13,6 +13,7 @@ import { actorName, rolloutState } from "../lib/words";
 import { Button, Empty, Link, Page, Shown, Time } from "../parts/basics";
 import { Status } from "../parts/icon";
 import { RolloutBar } from "../parts/progress-bar";
+import { Whom } from "../parts/whom";
 
 const LIMIT = 50;
 const states = [
@@ -55,7 +56,7 @@ export function RolloutTable({ rollouts }: { rollouts: Rollout[] }) {
               </td>
               <td>{r.kind === "rollback" ? `away from ${r.version}` : r.version}</td>
               <td class="target-cell" title={r.description ?? r.target_text}>
-                {r.description ?? <span class="mono">{r.target_text}</span>}
+                {r.description ?? <Whom text={r.target_text} />}
               </td>
               <td title={r.reason_text}>
                 <Status tone={rolloutState(r).tone}>{rolloutState(r).text}</Status>

@@ -5,8 +5,9 @@ import { useState } from "preact/hooks";
 import type { AuditPage } from "../types";
 import { formatNumber, formatTime } from "../lib/format";
 import { actorName } from "../lib/words";
-import { Link, Mono, Time } from "./basics";
+import { Link, Time } from "./basics";
 import { Icon } from "./icon";
+import { Whom } from "./whom";
 
 type Line = AuditPage["entries"][number];
 
@@ -14,6 +15,7 @@ const actions: Record<string, string> = {
   "agent.enroll": "enrolled",
   "agent.labels": "changed labels of",
   "agent.remove": "removed",
+  "backup.create": "downloaded a backup",
   "desired.set": "set the desired version for",
   "desired.delete": "withdrew",
   "group.create": "made",
@@ -55,7 +57,7 @@ function Target({ target }: { target: string }) {
   const name = rest.join(":");
   if (kind === "agent") return <Link to={`/agents/${name}`}>agent {name.slice(0, 8)}</Link>;
   if (kind === "rollout") return <Link to={`/rollouts/${name}`}>rollout {name}</Link>;
-  if (kind === "selector") return <Mono>{name}</Mono>;
+  if (kind === "selector" || kind === "agents") return <Whom text={name} />;
   return <>{target === "all" ? "all agents" : name ? `${kind.replace("-", " ")} ${name}` : target}</>;
 }
 

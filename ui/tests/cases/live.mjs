@@ -88,7 +88,7 @@ async function givenUp(t) {
   // the first answer is slow, and comes after the second
   let release;
   const held = new Promise((done) => (release = done));
-  await p.page.route(/\/api\/v1\/agents\?.*selector=tier%3Dweb/, async (route) => {
+  await p.page.route(/\/api\/v1\/agents(\/summary)?\?.*selector=tier%3Dweb/, async (route) => {
     await held;
     await route.continue().catch(() => undefined);
   });
@@ -97,7 +97,9 @@ async function givenUp(t) {
   await p.page.waitForRequest(/\/api\/v1\/agents\?.*selector=tier%3Dweb/);
   await selector.fill("tier=db");
   await p.page.getByText("16 agents match").waitFor();
-  assert.ok(given.some(([url, why]) => url.includes("selector=tier%3Dweb") && why === "net::ERR_ABORTED"), JSON.stringify(given));
+  for (const path of ["/api/v1/agents?", "/api/v1/agents/summary?"]) {
+    assert.ok(given.some(([url, why]) => url.includes(path) && url.includes("selector=tier%3Dweb") && why === "net::ERR_ABORTED"), `${path}: ${JSON.stringify(given)}`);
+  }
   release();
   await p.page.waitForTimeout(500);
   await p.page.getByText("16 agents match").waitFor();

@@ -103,7 +103,7 @@ async function usersAndTokens(t) {
   assert.equal((await lab.api("GET", "/rollouts", undefined, { token: secret })).status, 403);
   await p.button("Revoke CI of the console").click();
   await p.dialog.getByRole("button", { name: "Revoke" }).click();
-  await p.page.getByText("CI of the console").waitFor({ state: "detached" });
+  await p.page.getByRole("row").filter({ hasText: "CI of the console" }).waitFor({ state: "detached" });
   assert.equal((await lab.api("GET", "/agents?limit=1", undefined, { token: secret })).status, 401);
 
   // all of it is in the audit log
