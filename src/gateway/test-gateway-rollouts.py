@@ -330,7 +330,7 @@ def test_set_desired(gateway):
     made = create(gateway, target=target, strategy={"canary": {"count": 1, "soak_sec": 0, "approval": True}, "batch": {"size": 5},
                                                     "set_desired": True})
     assert answer(gateway, made["id"])["reason"] == "awaiting-approval" and desired(gateway, target["selector"]) == []
-    gateway.ask("POST", f"/rollouts/{made['id']}/approve", {})
+    gateway.ask("POST", f"/rollouts/{made['id']}/approve", {}, If_Match="*")
     shown = answer(gateway, made["id"])
     assert shown["state"] == "completed" and "reason_detail" not in shown, shown
     assert desired(gateway, target["selector"]) == [GOAL]
@@ -410,7 +410,7 @@ def test_newcomers(gateway):
     shown = gateway.ask("GET", f"/rollouts/{made['id']}")
     assert (shown["cohort"], shown["counts"]["excluded"], shown["matched"]) == (6, 1, 7), shown
     assert len({m["position"] for m in members(gateway, made["id"])}) == 7
-    gateway.ask("POST", f"/rollouts/{made['id']}/approve", {})
+    gateway.ask("POST", f"/rollouts/{made['id']}/approve", {}, If_Match="*")
     wait("all of them to be updated", lambda: answer(gateway, made["id"])["state"] == "completed")
     shown = gateway.ask("GET", f"/rollouts/{made['id']}")
     assert shown["counts"]["succeeded"] == 6, shown
