@@ -392,6 +392,10 @@ static CliExit post_repeatedly(
 }
 
 CliExit api_post(GatewayCtl *c, const char *path, json_t *body, json_t **ret) {
+        return api_post_with(c, path, NULL, body, ret);
+}
+
+CliExit api_post_with(GatewayCtl *c, const char *path, const char *header, json_t *body, json_t **ret) {
         _cleanup_strv_free_ char **headers = NULL;
         _cleanup_free_ char *text = json_format(body, false), *key = NULL;
         uint8_t random[16];
@@ -400,7 +404,8 @@ CliExit api_post(GatewayCtl *c, const char *path, json_t *body, json_t **ret) {
         random_bytes(random, sizeof(random));
         hex_encode(random, sizeof(random), hex);
         key = strjoinf("Idempotency-Key: %s", hex);
-        if (!text || !key || more_headers(key, /* has_body= */ true, &headers) < 0)
+        if (!text || !key || more_headers(key, /* has_body= */ true, &headers) < 0 ||
+            (header && strv_extend(&headers, header) < 0))
                 return cli_fail(CLI_ERROR, "Out of memory.");
         return post_repeatedly(c, path, headers, text, ret);
 }

@@ -73,6 +73,7 @@ CliExit api_call(GatewayCtl *c, const char *method, const char *path, json_t *bo
 /* A POST that takes an Idempotency-Key: when the connection breaks it is sent again under the same key, so
  * that nothing is done twice. */
 CliExit api_post(GatewayCtl *c, const char *path, json_t *body, json_t **ret);
+CliExit api_post_with(GatewayCtl *c, const char *path, const char *header /* or NULL */, json_t *body, json_t **ret);
 /* GET as text, with another header. */
 CliExit api_get_text(GatewayCtl *c, const char *path, const char *header, char **ret, size_t *ret_size);
 /* The same with a header ("Name: value" or NULL), and with the ETag of the answer (allocated; NULL if there

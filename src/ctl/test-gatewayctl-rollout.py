@@ -48,7 +48,7 @@ class Handler(base.Handler):
         s = self.state
         if not path.startswith("/api/v1/rollouts"):
             return super().route(method, path, query, body)
-        s.asked.append((method, path, query, json.loads(body) if body else None, self.headers.get("Idempotency-Key")))
+        s.asked.append((method, path, query, json.loads(body) if body else None, self.headers.get("Idempotency-Key"), self.headers.get("If-Match")))
         if method == "POST" and s.drop:
             s.drop -= 1
             self.close_connection = True
@@ -72,7 +72,8 @@ class Handler(base.Handler):
         if method == "GET":
             if not rest.startswith("7"):
                 return self.problem(404, "not-found", "There is no such rollout.")
-            return self.answer(200, WHOLE | s.rollout | ({"preview": PLAN["preview"]} if s.rollout["state"] == "running" else {}))
+            shown = WHOLE | s.rollout | ({"preview": PLAN["preview"]} if s.rollout["state"] == "running" else {})
+            return self.answer(200, shown, headers={"ETag": '"c-1"'})
         if body.get("dry_run"):
             back = {"kind": "rollback", "strategy": STRATEGY | {"canary": {"count": 0}}} if rest else {}
             return self.answer(200, {k: v for k, v in (PLAN | back).items() if not (rest and k == "digest")})
@@ -98,7 +99,7 @@ class Bench(base.Bench):
 
     def posted(self):
         """The body of the only request that changes something."""
-        (body,) = [b for m, _, _, b, _ in self.state.asked if m == "POST" and not b.get("dry_run")]
+        (body,) = [b for m, _, _, b, *_ in self.state.asked if m == "POST" and not b.get("dry_run")]
         return body
 
     def create(self, *options, code=0, **more):
@@ -337,7 +338,13 @@ def test_verbs(b):
         b.clear(rollout("paused", "operator"))
         assert b.ctl("rollout", verb, "7").stdout == "Rollout 7 is paused: Text of operator.\n"
         b.ctl("rollout", verb, "7", "--why=look at db1", "-o", "json")
-        assert [a[:2] + a[3:4] for a in b.state.asked] == [("POST", f"/api/v1/rollouts/7/{verb}", {}), ("POST", f"/api/v1/rollouts/7/{verb}", {"why": "look at db1"})]
+        asked = [a[:2] + a[3:4] for a in b.state.asked]
+        posts = [("POST", f"/api/v1/rollouts/7/{verb}", {}), ("POST", f"/api/v1/rollouts/7/{verb}", {"why": "look at db1"})]
+        # what depends on what it waits for names what was read, and tells it
+        read = ("GET", "/api/v1/rollouts/7", None)
+        seen = verb in ("resume", "approve")
+        assert asked == ([read, posts[0], read, posts[1]] if seen else posts), asked
+        assert [a[5] for a in b.state.asked if a[0] == "POST"] == ['"c-1"' if seen else None] * 2
         b.state.refuse = (409, "conflict", "")
         b.ctl("rollout", verb, "7", code=5)
         b.ctl("rollout", verb, "x", code=2)

@@ -17,6 +17,49 @@ static ssize_t events_pull(HttpExchange *x, char *buffer, size_t size, void *use
         return (ssize_t) event_subscriber_pull(http_exchange_get_context(x), buffer, size);
 }
 
+/* The area that shows the same things when they are asked for. */
+static ApiArea topic_area(const char *topic) {
+        static const struct {
+                const char *topic;
+                ApiArea area;
+        } areas[] = {
+                { "agent", API_AREA_AGENTS },     { "labels", API_AREA_AGENTS },
+                { "group", API_AREA_AGENTS },     { "update", API_AREA_ROLLOUTS },
+                { "desired", API_AREA_ROLLOUTS }, { "rollout", API_AREA_ROLLOUTS },
+                { "release", API_AREA_RELEASES },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(areas); i++)
+                if (streq(areas[i].topic, topic))
+                        return areas[i].area;
+        return API_AREA_AUDIT; /* one that was forgotten here is for few, rather than for all */
+}
+
+/* A token for events alone opens no other area by the back door: what it is not made for is left out, or refused when it
+ * was asked for by name. */
+static int events_allowed(HttpExchange *x, char ***topics) {
+        ApiScopes scopes = http_exchange_caller(x)->scopes;
+        bool by_name = *topics;
+        char **allowed = NULL;
+        int r = 0;
+
+        for (char *const *t = by_name ? *topics : (char *const *) event_topics; r >= 0 && *t; t++)
+                if (api_scopes_include(scopes, topic_area(*t)))
+                        r = strv_extend(&allowed, *t);
+                else if (by_name)
+                        r = -EACCES;
+        if (r >= 0 && !allowed)
+                r = -EACCES;
+        if (r == -EACCES)
+                http_reply_problem(
+                                x, HTTP_PROBLEM_FORBIDDEN, "?topics",
+                                "The token is not made for what these events are about: they need its scope, too.");
+        strv_free(r < 0 ? allowed : *topics);
+        if (r >= 0)
+                *topics = allowed;
+        return MIN(r, 0);
+}
+
 static int events_topics(HttpExchange *x, char ***ret) {
         const char *text = http_exchange_parameter(x, "topics");
         _cleanup_strv_free_ char **topics = NULL;
@@ -54,11 +97,14 @@ void api_events(HttpExchange *x, void *userdata) {
         const char *agent = http_exchange_parameter(x, "agent"),
                    *last = http_exchange_header(x, "Last-Event-ID");
         _cleanup_strv_free_ char **topics = NULL;
+        _cleanup_free_ char *owner = NULL;
         EventSubscriber *subscriber;
         uint64_t last_id = 0;
         int r;
 
         r = events_topics(x, &topics);
+        if (r >= 0)
+                r = events_allowed(x, &topics);
         if (r < 0) {
                 if (!http_exchange_is_answered(x))
                         http_reply_problem(x, HTTP_PROBLEM_INTERNAL, NULL, "Out of memory.");
@@ -75,10 +121,18 @@ void api_events(HttpExchange *x, void *userdata) {
                 http_reply_data(x, 200, "text/event-stream", NULL, 0);
                 return;
         }
-        r = event_ring_subscribe(g->events, topics, agent, last_id, events_on_wakeup, x, &subscriber);
+        r = api_caller_owner(http_exchange_caller(x), &owner);
+        if (r >= 0)
+                r = event_ring_subscribe(
+                                g->events, owner, topics, agent, last_id, events_on_wakeup, x, &subscriber);
         if (r < 0) {
-                http_reply_problem(x, r == -ENOBUFS ? HTTP_PROBLEM_TOO_MANY : HTTP_PROBLEM_INTERNAL, NULL,
-                                   "There are too many event streams now.");
+                http_reply_problem(
+                                x,
+                                IN_SET(r, -ENOBUFS, -EDQUOT) ? HTTP_PROBLEM_TOO_MANY : HTTP_PROBLEM_INTERNAL,
+                                NULL, "%s",
+                                r == -EDQUOT  ? "You have too many event streams now." :
+                                r == -ENOBUFS ? "There are too many event streams now." :
+                                                "Out of memory.");
                 return;
         }
         http_exchange_set_context(x, subscriber);

@@ -128,6 +128,13 @@ static int password_prepare(ApiJob *a, Store *s) {
         if (r < 0)
                 return r;
         j->known_hash = TAKE_PTR(u.password_hash);
+        return 0;
+}
+
+static int password_compute(ApiJob *a) {
+        PasswordJob *j = container_of(a, PasswordJob, api);
+        int r;
+
         r = j->known_hash ? password_verify(j->request.old, j->known_hash) : 0;
         if (r <= 0)
                 return r;
@@ -178,7 +185,7 @@ static void password_after(ApiJob *a) {
         Gateway *g = a->gateway;
         int r;
 
-        login_was_right(g, a->exchange, j->name);
+        login_was_right(g, http_exchange_address(a->exchange), j->name);
         auth_end_sessions(g->auth, j->name, j->session);
         r = auth_put_user(g->auth, &j->user);
         if (r < 0)
@@ -220,6 +227,8 @@ void api_me_password(HttpExchange *x, void *userdata) {
                 return;
         }
         j->api.prepare = password_prepare;
+        j->api.compute = password_compute;
+        j->api.kept_place = true;
         j->api.run = password_run;
         j->api.after = password_after;
         j->api.free = password_job_free;
@@ -228,7 +237,7 @@ void api_me_password(HttpExchange *x, void *userdata) {
                 r = password_fill(j, x);
         if (r < 0)
                 api_reply_request_error(x, r, &error);
-        if (r < 0 || !login_may_try(g, x, j->name))
+        if (r < 0 || !login_may_try(&j->api, g, x, j->name))
                 password_job_free(&j->api);
         else
                 api_submit(&j->api, g, x);

@@ -476,6 +476,16 @@ static int audit_verb(ChangeJob *j, Store *s, uint64_t concerned) {
         return api_audit_on(&j->api, s, action, "rollout", id, concerned, detail);
 }
 
+/* Whoever lets a batch go, or waives what has stopped a rollout by itself, must have seen that one, and not the one
+ * before: there, what was read must be named. */
+static bool verb_needs_match(const ChangeJob *j) {
+        const RolloutProgress *p = &j->set.record.progress;
+
+        return j->verb == ROLLOUT_VERB_APPROVE ||
+               (j->verb == ROLLOUT_VERB_RESUME && p->state == ROLLOUT_STATE_PAUSED &&
+                p->reason != ROLLOUT_REASON_OPERATOR);
+}
+
 static int verb_run(ApiJob *a, Store *s) {
         ChangeJob *j = container_of(a, ChangeJob, api);
         RolloutContext c = change_context(j, s);
@@ -489,7 +499,7 @@ static int verb_run(ApiJob *a, Store *s) {
         load = rollout_set_load(s, j->id, &j->fleet, &j->set);
         if (load == -ENOENT)
                 return refuse_unknown(j);
-        if (r->id > 0 && j->if_match)
+        if (r->id > 0 && (j->if_match || verb_needs_match(j)))
                 k = api_job_check_if_match(a, j->if_match, r->created, r->revision);
         if (k < 0)
                 return k;

@@ -23,7 +23,7 @@ typedef struct LoginJob {
         SessionRecord session; /* to be, or to be ended */
         char *cookie;
         UserRecord user;
-        bool is_known, is_right;          /* by prepare() */
+        bool is_known, is_right;          /* by prepare(), by compute() */
         char new_hash[PASSWORD_HASH_MAX]; /* "": the old one was made as they are made today */
         char **ended;                     /* sessions that are too many */
         unsigned n_sessions;
@@ -58,13 +58,20 @@ static LoginJob *login_job_new(HttpExchange *x, int (*run)(ApiJob *a, Store *s))
 
 static int login_prepare(ApiJob *a, Store *s) {
         LoginJob *j = container_of(a, LoginJob, api);
-        const char *hash;
         int r;
 
         r = s->ops->user_get(s, j->request.name, &j->user);
         if (r < 0 && r != -ENOENT)
                 return r;
         j->is_known = r >= 0;
+        return 0;
+}
+
+static int login_compute(ApiJob *a) {
+        LoginJob *j = container_of(a, LoginJob, api);
+        const char *hash;
+        int r;
+
         hash = j->is_known && j->user.password_hash ? j->user.password_hash : people_dummy_hash;
         r = password_verify(j->request.password, hash);
         if (r < 0)
@@ -203,7 +210,7 @@ static void login_after(ApiJob *a) {
         Gateway *g = a->gateway;
         int r;
 
-        login_was_right(g, a->exchange, j->request.name);
+        login_was_right(g, http_exchange_address(a->exchange), j->request.name);
         STRV_FOREACH(id, j->ended)
                 auth_remove_session(g->auth, *id);
         if (j->ended)
@@ -250,13 +257,14 @@ void api_session_create(HttpExchange *x, void *userdata) {
         if (!j)
                 return;
         j->api.prepare = login_prepare;
+        j->api.compute = login_compute;
         j->api.after = login_after;
         r = login_request_parse(body, &j->request, &error);
         if (r >= 0)
                 r = session_fill(j, x, &g->conf);
         if (r < 0)
                 api_reply_request_error(x, r, &error);
-        if (r < 0 || !login_may_try(g, x, j->request.name))
+        if (r < 0 || !login_may_try(&j->api, g, x, j->request.name))
                 login_job_free(&j->api);
         else
                 api_submit(&j->api, g, x);

@@ -45,6 +45,12 @@ static int setup_prepare(ApiJob *a, Store *s) {
         SetupJob *j = container_of(a, SetupJob, api);
 
         j->code = setup_code_check(s, j->request.code, now(CLOCK_REALTIME));
+        return 0;
+}
+
+static int setup_compute(ApiJob *a) {
+        SetupJob *j = container_of(a, SetupJob, api);
+
         return j->code == 0 ? password_hash(j->request.password, j->hash) : 0;
 }
 
@@ -93,7 +99,7 @@ static void setup_after(ApiJob *a) {
         Gateway *g = a->gateway;
         int r;
 
-        login_was_right(g, a->exchange, LIMIT_NAME);
+        login_was_right(g, http_exchange_address(a->exchange), LIMIT_NAME);
         setup_code_unlink(g->state_fd);
         r = auth_put_user(g->auth, &j->user);
         if (r < 0)
@@ -117,13 +123,14 @@ void api_setup_create(HttpExchange *x, void *userdata) {
                 return;
         }
         j->api.prepare = setup_prepare;
+        j->api.compute = setup_compute;
         j->api.run = setup_run;
         j->api.after = setup_after;
         j->api.free = setup_job_free;
         r = setup_request_parse(body, &j->request, &error);
         if (r < 0)
                 api_reply_request_error(x, r, &error);
-        if (r < 0 || !login_may_try(g, x, LIMIT_NAME))
+        if (r < 0 || !login_may_try(&j->api, g, x, LIMIT_NAME))
                 setup_job_free(&j->api);
         else
                 api_submit(&j->api, g, x);

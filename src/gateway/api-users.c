@@ -16,7 +16,7 @@ typedef struct UserJob {
         char *name, *if_match;
         UserRequest request;
         PasswordRequest password;
-        char hash[PASSWORD_HASH_MAX]; /* by prepare() */
+        char hash[PASSWORD_HASH_MAX]; /* by compute() */
         UserRecord user;              /* as it is after it */
 } UserJob;
 
@@ -138,7 +138,7 @@ void api_users_show(HttpExchange *x, void *userdata) {
 
 /* ---- a new one ---- */
 
-static int hash_new(ApiJob *a, Store *s) {
+static int hash_new(ApiJob *a) {
         UserJob *j = container_of(a, UserJob, api);
 
         return password_hash(j->request.password ?: j->password.password, j->hash);
@@ -173,7 +173,8 @@ void api_users_create(HttpExchange *x, void *userdata) {
         j = user_job_new(x, create_run);
         if (!j)
                 return;
-        j->api.prepare = hash_new;
+        j->api.compute = hash_new;
+        j->api.kept_place = true;
         j->api.after = create_after;
         r = user_request_parse(body, &j->request, &error);
         if (r < 0) {
@@ -358,7 +359,8 @@ void api_users_password(HttpExchange *x, void *userdata) {
         j = user_job_new_for_one(x, password_run);
         if (!j)
                 return;
-        j->api.prepare = hash_new;
+        j->api.compute = hash_new;
+        j->api.kept_place = true;
         j->api.after = password_after;
         r = password_request_parse(body, j->name, &j->password, &error);
         if (r < 0) {

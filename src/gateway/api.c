@@ -337,6 +337,39 @@ static void api_reply_busy(HttpExchange *x, int error) {
                                 "Too much is waiting for the store; try again soon.");
 }
 
+/* ---- what takes long: prepare() on the store's thread, compute() on the one for hashes, then as any other ---- */
+
+static void api_end_early(ApiJob *a, int r, bool is_busy) {
+        if (is_busy)
+                api_reply_busy(a->exchange, r);
+        else
+                api_answer(a, r);
+        a->free(a);
+}
+
+static int api_compute(HashJob *hash) {
+        ApiJob *a = container_of(hash, ApiJob, hash);
+
+        return a->compute(a);
+}
+
+static void api_computed(HashJob *hash, int r) {
+        ApiJob *a = container_of(hash, ApiJob, hash);
+        bool is_busy = r >= 0;
+
+        a->gateway->computing--;
+        if (r >= 0)
+                r = api_begin(a);
+        if (r < 0)
+                api_end_early(a, r, is_busy);
+}
+
+static int api_begin_compute(ApiJob *a) {
+        a->hash.work = api_compute;
+        a->hash.done = api_computed;
+        return a->gateway->hashes ? hash_worker_submit(a->gateway->hashes, &a->hash) : -ESHUTDOWN;
+}
+
 static int api_prepare(StoreJob *job, Store *s) {
         ApiJob *a = container_of(job, ApiJob, job);
 
@@ -345,17 +378,31 @@ static int api_prepare(StoreJob *job, Store *s) {
 
 static void api_prepared(StoreJob *job, int r) {
         ApiJob *a = container_of(job, ApiJob, job);
+        bool is_busy = r >= 0;
 
-        a->gateway->preparing--;
-        if (r < 0)
-                api_answer(a, r);
-        else {
-                r = api_begin(a);
-                if (r >= 0)
-                        return;
-                api_reply_busy(a->exchange, r);
-        }
-        a->free(a);
+        if (r >= 0)
+                r = api_begin_compute(a);
+        if (r >= 0)
+                return;
+        a->gateway->computing--;
+        api_end_early(a, r, is_busy);
+}
+
+static int api_begin_long(ApiJob *a) {
+        int r;
+
+        a->job.work = api_prepare;
+        a->job.done = api_prepared;
+        a->job.kind = "api_read";
+        a->job.long_work = false;
+        r = a->prepare ? store_worker_submit(a->gateway->worker, &a->job) : api_begin_compute(a);
+        if (r >= 0)
+                a->gateway->computing++;
+        return r;
+}
+
+bool api_has_room(const Gateway *g, bool kept_place) {
+        return g->computing < API_COMPUTE_MAX + (kept_place ? API_COMPUTE_KEPT : 0);
 }
 
 void api_submit(ApiJob *a, Gateway *g, HttpExchange *x) {
@@ -364,7 +411,7 @@ void api_submit(ApiJob *a, Gateway *g, HttpExchange *x) {
         a->gateway = g;
         a->exchange = x;
         a->reads = http_exchange_is_read(x);
-        if (a->prepare && g->preparing >= API_PREPARE_MAX) {
+        if (a->compute && !api_has_room(g, a->kept_place)) {
                 http_reply_problem(
                                 x, HTTP_PROBLEM_TOO_MANY, NULL,
                                 "Too many passwords are being looked at; try again soon.");
@@ -376,16 +423,8 @@ void api_submit(ApiJob *a, Gateway *g, HttpExchange *x) {
                 return;
         }
         r = a->reads ? 0 : api_actor(x, &a->actor);
-        if (r >= 0 && a->prepare) {
-                a->job.work = api_prepare;
-                a->job.done = api_prepared;
-                a->job.kind = "password";
-                a->job.long_work = true;
-                r = store_worker_submit(g->worker, &a->job);
-                if (r >= 0)
-                        g->preparing++;
-        } else if (r >= 0)
-                r = api_begin(a);
+        if (r >= 0)
+                r = a->compute ? api_begin_long(a) : api_begin(a);
         if (r >= 0)
                 return;
         api_reply_busy(x, r);

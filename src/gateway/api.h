@@ -8,12 +8,14 @@
 #include "api-request.h"
 #include "audit.h"
 #include "gateway.h"
+#include "hash-worker.h"
 #include "idempotency.h"
 
-/* Jobs with a prepare() that may wait at once. A password's hash takes some 60 ms of the worker's time (measured
- * on a virtual machine of two cores), and others get their turn in between, so that they wait a quarter of a
- * second at most. */
-#define API_PREPARE_MAX 4U
+/* Jobs with a compute() that may wait at once. A password's hash takes some 60 ms (measured on a virtual machine of
+ * two cores), so that the last of these waits half a second. Further places are kept for those whom a flood of made-up
+ * names must not keep out: who is in already, and who came in from the same network before. */
+#define API_COMPUTE_MAX 4U
+#define API_COMPUTE_KEPT 4U
 
 extern const HttpRoute api_routes[];                 /* userdata: the Gateway */
 extern const HttpRoute api_admin_routes[];           /* of the admin socket */
@@ -39,9 +41,12 @@ struct ApiJob {
         AuditActor actor;                            /* who asks: the job's own copy */
         bool reads;                                  /* GET or HEAD */
         bool unchanged; /* run() found nothing to change, so that nothing is to be entered */
-        /* Worker, before run(), and outside of a transaction: what takes long, such as a password's hash. Few
-         * of these may wait at once. May be NULL. */
-        int (*prepare)(ApiJob *a, Store *s);
+        /* On the thread for hashes, before run(): what takes long, such as a password's. Few of these may wait at
+         * once. May be NULL. */
+        int (*compute)(ApiJob *a);
+        int (*prepare)(ApiJob *a, Store *s); /* worker, before compute(): reads what that needs; may be NULL */
+        bool kept_place;                     /* of API_COMPUTE_KEPT */
+        HashJob hash;
         /* Worker; leaves its answer in .answer, or api_job_refuse(). What was refused and yet returns 0 is
          * kept: that is for what a refusal itself leaves behind. */
         int (*run)(ApiJob *a, Store *s);
@@ -81,6 +86,8 @@ int api_job_run(ApiJob *a, Store *s);
 /* Who asks, as the audit log names them; the strings are the caller's to free. */
 int api_actor(const HttpExchange *x, AuditActor *ret);
 
+/* May one more with a compute() wait now? */
+bool api_has_room(const Gateway *g, bool kept_place);
 /* Takes a, and answers when the queue is full. */
 void api_submit(ApiJob *a, Gateway *g, HttpExchange *x);
 int api_job_refuse(ApiJob *a, HttpProblem p, const char *pointer, const char *format, ...) _printf_(4, 5);

@@ -29,7 +29,7 @@ struct EventRing {
 struct EventSubscriber {
         EventRing *ring;
         LIST_FIELDS(EventSubscriber, subscribers);
-        char **topics, *agent;
+        char *owner, **topics, *agent;
         uint64_t position;           /* number of the next event to look at */
         bool greet, reset, heartbeat;
         char *text;                  /* formatted, and not yet all of it pulled */
@@ -146,8 +146,17 @@ static void subscriber_place(EventSubscriber *s, uint64_t last_id) {
                 }
 }
 
+static unsigned ring_count_of(const EventRing *r, const char *owner) {
+        unsigned n = 0;
+
+        LIST_FOREACH(subscribers, s, r->subscribers)
+                n += streq_ptr(s->owner, owner);
+        return n;
+}
+
 int event_ring_subscribe(
                 EventRing *r,
+                const char *owner,
                 char *const *topics,
                 const char *agent,
                 uint64_t last_id,
@@ -160,12 +169,17 @@ int event_ring_subscribe(
 
         if (r->n_subscribers >= r->subscribers_max)
                 return -ENOBUFS;
+        if (ring_count_of(r, owner) >= EVENT_SUBSCRIBERS_OF_ONE(r->subscribers_max))
+                return -EDQUOT;
         s = new0(EventSubscriber, 1);
         if (!s)
                 return -ENOMEM;
         *s = (EventSubscriber){ .ring = r, .wakeup = wakeup, .userdata = userdata, .greet = true };
         LIST_PREPEND(subscribers, r->subscribers, s);
         r->n_subscribers++;
+        s->owner = strdup(owner);
+        if (!s->owner)
+                k = -ENOMEM;
         for (char *const *t = topics; k >= 0 && t && *t; t++)
                 k = strv_extend(&s->topics, *t);
         if (k >= 0 && agent) {
@@ -188,6 +202,7 @@ EventSubscriber *event_subscriber_free(EventSubscriber *s) {
         LIST_REMOVE(subscribers, s->ring->subscribers, s);
         s->ring->n_subscribers--;
         strv_free(s->topics);
+        free(s->owner);
         free(s->agent);
         free(s->text);
         free(s);

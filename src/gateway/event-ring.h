@@ -35,11 +35,15 @@ void event_ring_publish(EventRing *r, EventRecord *e /* taken over */);
 unsigned event_ring_clients(const EventRing *r);
 uint64_t event_ring_dropped(const EventRing *r); /* times that a subscriber fell behind */
 
-/* wakeup: there is something to pull. topics: NULL-terminated, NULL: all; agent: NULL: all; both are copied.
- * last_id 0: from now on. -ENOBUFS: too many subscribers. */
+/* One caller has this share of all subscribers at most: an eighth, and some for those who have several windows. */
+#define EVENT_SUBSCRIBERS_OF_ONE(max) MAX((max) / 8, 8U)
+
+/* wakeup: there is something to pull. owner: who subscribes; topics: NULL-terminated, NULL: all; agent: NULL: all; all are
+ * copied. last_id 0: from now on. -ENOBUFS: too many subscribers, -EDQUOT: of this owner. */
 typedef void (*event_wakeup_t)(void *userdata);
 int event_ring_subscribe(
                 EventRing *r,
+                const char *owner,
                 char *const *topics,
                 const char *agent,
                 uint64_t last_id,

@@ -7,6 +7,7 @@
 #include "fs-util.h"
 #include "gateway.h"
 #include "log.h"
+#include "login-wait.h"
 #include "messages.h"
 #include "setup-code.h"
 #include "string-util.h"
@@ -217,8 +218,10 @@ static int prepare_take(PrepareJob *j) {
                 r = auth_add(g->auth, &j->tokens[i]);
         for (size_t i = 0; r >= 0 && i < j->n_users; i++)
                 r = auth_put_user(g->auth, &j->users[i]);
-        for (size_t i = 0; r >= 0 && i < j->n_sessions; i++)
+        for (size_t i = 0; r >= 0 && i < j->n_sessions; i++) {
+                login_was_right(g, strempty(j->sessions[i].address), j->sessions[i].user);
                 r = auth_put_session(g->auth, &j->sessions[i]);
+        }
         for (size_t i = 0; r >= 0 && i < j->n_loaded; i++)
                 r = event_ring_load(g->events, TAKE_PTR(j->events[i]));
         if (r >= 0)

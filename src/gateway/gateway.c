@@ -138,7 +138,9 @@ static int open_parts(Gateway *g) {
         if (r >= 0)
                 r = auth_new(&g->auth, g->conf.session_idle);
         if (r >= 0)
-                r = login_limit_new(&g->login_limit, &login_limit_names, &login_limit_addresses);
+                r = login_limit_new(&g->login_limit);
+        if (r >= 0)
+                r = hash_worker_new(&g->hashes, g->event, API_COMPUTE_MAX + API_COMPUTE_KEPT);
         if (r >= 0)
                 r = event_ring_new(&g->events, g->event, g->conf.event_streams_max);
         if (r >= 0)
@@ -181,14 +183,15 @@ int gateway_new(Gateway **ret, sd_event *event, GatewayConf *conf) {
         return 0;
 }
 
-/* First those who ask for work, then the worker, whose last answers still find everybody who waits for them.
- */
+/* First those who ask for work, then the workers, whose last answers still find everybody who waits for them: what was
+ * hashed goes on to the store. */
 Gateway *gateway_free(Gateway *g) {
         if (!g)
                 return NULL;
         g->stopping = true;
         rpc_server_free(g->agent_server);
         rpc_server_free(g->enroll_server);
+        g->hashes = hash_worker_free(g->hashes);
         g->worker = store_worker_free(g->worker);
         presence_drop(g);
         http_server_free(g->http);
@@ -241,10 +244,10 @@ static int add_port(
 }
 
 static int start_rpc(Gateway *g) {
-        RpcServerOptions options = { .sessions_max = g->conf.agents_max };
+        RpcServerOptions options = { .sessions_max = g->conf.agents_max + STREAMS_WAITING_MAX };
         int r;
 
-        r = rpc_queue_new(&g->queue, g->event, 0, OPERATIONS_PER_STREAM * g->conf.agents_max + 1024);
+        r = rpc_queue_new(&g->queue, g->event, 0, OPERATIONS_PER_STREAM * options.sessions_max + 1024);
         if (r >= 0)
                 r = rpc_server_new(&g->agent_server, g->queue, &options);
         if (r >= 0)

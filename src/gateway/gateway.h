@@ -27,6 +27,7 @@
 
 typedef struct PresenceLeave PresenceLeave;
 typedef struct Backup Backup;
+typedef struct HashWorker HashWorker;
 
 typedef struct Gateway {
         GatewayConf conf;
@@ -51,11 +52,13 @@ typedef struct Gateway {
         LIST_HEAD(PresenceLeave, leaves);    /* could not be stored yet; presence.c's */
         LogLimit enroll_log;                 /* of refused enrolments */
         LogLimit flood_log;                  /* of agents that connect too often */
+        LogLimit refused_log;                /* of agents with a certificate that is not welcome */
         GatewayMetrics *metrics;
         GatewayHealth *health;
         RegistryMetadata metadata; /* of the repository that is served */
         bool started;              /* the ports are open */
-        unsigned preparing;                  /* jobs of the API that take long: api.c's */
+        HashWorker *hashes;
+        unsigned computing;                  /* jobs of the API that take long: api.c's */
         LoginLimit *login_limit;
         LogLimit login_waits;                /* of attempts that had to wait, on the loop */
         LoginLog login_log;                  /* the worker's thread alone */

@@ -14,6 +14,9 @@
 #define HTTP_JSON_TIME (30 * USEC_PER_SEC)
 /* A file has as long as a small body, and what it takes at so many bytes a second. */
 #define HTTP_FILE_RATE KIB(64)
+/* Who does not take so much of what is sent to it, in that time, is not waited for: half a KiB a second. */
+#define HTTP_SEND_TIME (20 * USEC_PER_SEC)
+#define HTTP_SEND_LEAST KIB(10)
 
 typedef struct HttpConnection HttpConnection;
 
@@ -39,6 +42,8 @@ struct HttpServer {
 void http_server_run_soon(HttpServer *s);
 /* For what is expected next; USEC_INFINITY: nothing, it is our turn. */
 void http_connection_expect_within(struct MHD_Connection *connection, usec_t span);
+/* What is sent is a stream of events, which has its own limit and somebody who may read it: it may be slow. */
+void http_connection_set_stream(struct MHD_Connection *connection, bool is_stream);
 
 /* ---- http.c: what the library calls, and what has to be done before it is stopped ---- */
 

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "alloc-util.h"
@@ -16,11 +20,15 @@
 #define TLS_PRIORITIES                                                                                      \
         "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CIPHER-ALL:+AES-256-GCM:+AES-128-GCM:+CHACHA20-POLY1305"
 
-/* The library gives up who is silent, not who sends a byte now and then: that is what deadlines are for. */
+/* The library gives up who is silent, not who sends or takes a byte now and then: that is what deadlines are for, and
+ * the count of what was taken. */
 struct HttpConnection {
         LIST_FIELDS(HttpConnection, connections);
         int fd;          /* the library's */
         usec_t deadline; /* CLOCK_BOOTTIME; USEC_INFINITY: none */
+        bool is_stream;
+        usec_t since;    /* something is on the way, and was looked at then; 0: nothing is */
+        uint64_t taken;  /* by the other side, as of then */
 };
 
 /* ---- driving the library ---- */
@@ -94,13 +102,49 @@ static void server_on_connection(
         }
 }
 
-void http_connection_expect_within(struct MHD_Connection *connection, usec_t span) {
+static HttpConnection *connection_get(struct MHD_Connection *connection) {
         const union MHD_ConnectionInfo *info =
                         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-        HttpConnection *c = info ? info->socket_context : NULL;
+
+        return info ? info->socket_context : NULL;
+}
+
+void http_connection_expect_within(struct MHD_Connection *connection, usec_t span) {
+        HttpConnection *c = connection_get(connection);
 
         if (c)
                 c->deadline = span == USEC_INFINITY ? span : usec_add(now(CLOCK_BOOTTIME), span);
+}
+
+void http_connection_set_stream(struct MHD_Connection *connection, bool is_stream) {
+        HttpConnection *c = connection_get(connection);
+
+        if (c)
+                c->is_stream = is_stream;
+}
+
+/* By what the kernel still has to send, whichever of several answers it is of: one that is made slowly here leaves
+ * nothing waiting there. Local sockets have no such count, and no strangers. */
+static bool connection_is_slow(HttpConnection *c, usec_t t) {
+        struct tcp_info info = {};
+        socklen_t size = sizeof(info);
+        int waiting = 0;
+        bool is_slow;
+
+        if (c->is_stream || ioctl(c->fd, SIOCOUTQ, &waiting) < 0 || waiting == 0) {
+                c->since = 0;
+                return false;
+        }
+        if ((c->since != 0 && usec_sub(t, c->since) < HTTP_SEND_TIME) ||
+            getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+                return false;
+        is_slow = c->since != 0 && info.tcpi_bytes_acked - c->taken < HTTP_SEND_LEAST;
+        c->since = t;
+        c->taken = info.tcpi_bytes_acked;
+        if (is_slow) /* what is on the way would stay in the kernel, and the connection with it */
+                (void) setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 },
+                                  sizeof(struct linger));
+        return is_slow;
 }
 
 static int server_on_sweep(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -109,7 +153,7 @@ static int server_on_sweep(sd_event_source *source, uint64_t usec, void *userdat
 
         /* the library sees the end of the stream and does the rest */
         LIST_FOREACH(connections, c, s->connections)
-        if (c->deadline <= t) {
+        if (c->deadline <= t || connection_is_slow(c, t)) {
                 (void) shutdown(c->fd, SHUT_RDWR);
                 c->deadline = USEC_INFINITY;
         }

@@ -27,6 +27,7 @@ struct HttpExchange {
         LIST_FIELDS(HttpExchange, exchanges);
         ExchangeState state;
         bool suspended, discard_body;
+        bool unframed; /* it is not certain where it ends */
         int uri_error;
         HttpUri uri;
         const HttpRoute *route;
@@ -341,6 +342,7 @@ void http_exchange_on_completed(
                 enum MHD_RequestTerminationCode code) {
         exchange_free(*context);
         *context = NULL;
+        http_connection_set_stream(connection, false);
         http_connection_expect_within(connection, HTTP_SILENCE_TIME + HTTP_HEADERS_TIME);
 }
 
@@ -436,11 +438,42 @@ static usec_t exchange_body_time(const HttpExchange *x) {
         return usec_add(HTTP_JSON_TIME, length / HTTP_FILE_RATE * USEC_PER_SEC);
 }
 
+typedef struct Framing {
+        unsigned hosts, lengths, codings;
+} Framing;
+
+static enum MHD_Result framing_count(
+                void *userdata, enum MHD_ValueKind kind, const char *key, const char *value) {
+        Framing *f = userdata;
+
+        f->hosts += strcasecmp(key, MHD_HTTP_HEADER_HOST) == 0;
+        f->lengths += strcasecmp(key, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0;
+        f->codings += strcasecmp(key, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0;
+        return MHD_YES;
+}
+
+/* The library takes one of several, a proxy in front perhaps another: where a request ends and whom it is for must
+ * have one answer. What follows on such a connection is nobody's request. */
+static void exchange_check_framing(HttpExchange *x) {
+        Framing f = {};
+
+        (void) MHD_get_connection_values(x->connection, MHD_HEADER_KIND, framing_count, &f);
+        if (f.hosts <= 1 && f.lengths + f.codings <= 1)
+                return;
+        x->unframed = true;
+        http_reply_header(x, "Connection", "close");
+        http_reply_problem(
+                        x, HTTP_PROBLEM_BAD_REQUEST, NULL,
+                        "Host, and Content-Length or Transfer-Encoding, may be there once.");
+}
+
 static void exchange_begin(HttpExchange *x, const char *method) {
         static const char *const no_parameters[] = { NULL };
 
         x->state = EXCHANGE_BODY;
-        exchange_find_route(x, method);
+        exchange_check_framing(x);
+        if (x->state != EXCHANGE_ANSWERED)
+                exchange_find_route(x, method);
         if (x->state != EXCHANGE_ANSWERED && x->server->stopping && !x->route->while_stopping)
                 http_reply_problem(x, HTTP_PROBLEM_OVERLOADED, NULL, "The gateway is stopping.");
         if (x->state != EXCHANGE_ANSWERED)
@@ -495,6 +528,7 @@ static enum MHD_Result exchange_queue(HttpExchange *x) {
         if (!x->response)
                 return MHD_NO;               /* without memory, see exchange_answer() */
         exchange_measure(x);
+        http_connection_set_stream(x->connection, x->pull && !x->pieces);
         r = MHD_queue_response(x->connection, x->status, x->response);
         MHD_destroy_response(x->response);
         x->response = NULL;
@@ -532,7 +566,7 @@ enum MHD_Result http_exchange_on_access(
                 http_connection_expect_within(connection, exchange_body_time(x));
                 if (x->state != EXCHANGE_ANSWERED)
                         return MHD_YES;
-                x->discard_body = exchange_body_is_small(x);
+                x->discard_body = !x->unframed && exchange_body_is_small(x);
                 return x->discard_body ? MHD_YES : exchange_queue(x);
         }
         if (*data_size > 0) {

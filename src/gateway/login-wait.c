@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "alloc-util.h"
+#include "log.h"
 #include "string-util.h"
 
 #define WAIT_TEXT "There were too many attempts; wait as long as Retry-After says."
@@ -56,16 +57,17 @@ static void reply_wait(Gateway *g, HttpExchange *x, const char *name, bool begin
         wait_job_free(&j->api);
 }
 
-bool login_may_try(Gateway *g, HttpExchange *x, const char *name) {
+bool login_may_try(ApiJob *a, Gateway *g, HttpExchange *x, const char *name) {
         char network[LOGIN_ADDRESS_MAX], seconds[32];
+        usec_t wait, t = now(CLOCK_BOOTTIME);
         bool begins;
-        usec_t wait;
         int r;
 
-        if (g->preparing >= API_PREPARE_MAX) /* no attempt: api_submit() refuses it */
-                return true;
         login_limit_network(http_exchange_address(x), network);
-        r = login_limit_try(g->login_limit, name, network, now(CLOCK_BOOTTIME), &wait, &begins);
+        a->kept_place = a->kept_place || login_limit_knows(g->login_limit, name, network, t);
+        if (!api_has_room(g, a->kept_place)) /* no attempt: api_submit() refuses it */
+                return true;
+        r = login_limit_try(g->login_limit, name, network, t, &wait, &begins);
         if (r == 0)
                 return true;
         if (r < 0) {
@@ -79,9 +81,12 @@ bool login_may_try(Gateway *g, HttpExchange *x, const char *name) {
         return false;
 }
 
-void login_was_right(Gateway *g, const HttpExchange *x, const char *name) {
+void login_was_right(Gateway *g, const char *address, const char *name) {
         char network[LOGIN_ADDRESS_MAX];
+        int r;
 
-        login_limit_network(http_exchange_address(x), network);
-        login_limit_success(g->login_limit, name, network);
+        login_limit_network(address, network);
+        r = login_limit_success(g->login_limit, name, network, now(CLOCK_BOOTTIME));
+        if (r < 0)
+                (void) log_warning_errno(r, "Failed to note from where %s came in, ignoring: %m", name);
 }

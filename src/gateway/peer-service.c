@@ -112,9 +112,8 @@ static const char *probe_obstacle(const ProbeJob *j, int r) {
                 return "the gateway is busy";
         if (r < 0)
                 return "the gateway cannot store anything now";
-        if (rpc_server_sessions(g->agent_server) >= g->conf.agents_max &&
-            !stream_registry_get(g->streams, j->agent))
-                return "the gateway has as many agents as AgentsMax= allows";
+        if (stream_registry_is_full(g->streams, j->agent))
+                return PEER_TOO_MANY_AGENTS;
         return NULL;
 }
 
@@ -124,7 +123,8 @@ static void probe_answer(ProbeJob *j, int r) {
 
         answer.ready = !obstacle;
         if (obstacle) {
-                log_info("Agent %s asked whether a session could be opened: %s.", j->agent, obstacle);
+                if (log_limit_pass(&j->gateway->refused_log, "agents that were refused"))
+                        log_info("Agent %s asked whether a session could be opened: %s.", j->agent, obstacle);
                 answer.reason = (char *) obstacle;
         }
         (void) rpc_request_answer(j->request, &answer.base);
@@ -154,6 +154,11 @@ static void on_probe(RpcRequest *q, const ProtobufCMessage *message, void *userd
                 rpc_request_refuse(
                                 q, RPC_STATUS_PERMISSION_DENIED,
                                 "the certificate speaks for another agent id");
+                probe_free(j);
+                return;
+        }
+        if (stream_registry_is_flooded(g->streams, "probe", j->agent, j->key_hash)) {
+                rpc_request_refuse(q, RPC_STATUS_RESOURCE_EXHAUSTED, "this agent asks too often");
                 probe_free(j);
                 return;
         }
@@ -238,6 +243,12 @@ static void on_renew(RpcRequest *q, const ProtobufCMessage *message, void *userd
         r = peer_identify(rpc_request_peer(q), &j->agent, j->key_hash, NULL);
         if (r < 0) {
                 rpc_request_refuse(q, RPC_STATUS_UNAUTHENTICATED, "the certificate speaks for no agent");
+                free(j->agent);
+                free(j);
+                return;
+        }
+        if (stream_registry_is_flooded(g->streams, "renew", j->agent, j->key_hash)) {
+                rpc_request_refuse(q, RPC_STATUS_RESOURCE_EXHAUSTED, "this agent asks too often");
                 free(j->agent);
                 free(j);
                 return;

@@ -13,6 +13,7 @@ typedef struct Gateway Gateway;
 /* A certificate is renewed when a third of its life is left. */
 #define PEER_RENEW_AFTER (2 * PKI_AGENT_LIFETIME / 3)
 
+#define PEER_TOO_MANY_AGENTS "the gateway has as many agents as AgentsMax= allows"
 #define PEER_KEY_REPLACED "this certificate was replaced: the agent has a newer one, or was enrolled anew"
 
 int peer_service_add(Gateway *g, RpcServer *server);

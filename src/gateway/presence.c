@@ -184,6 +184,25 @@ static int arrive_work(StoreJob *job, Store *s) {
         return r;
 }
 
+/* Who has a certificate, and is not welcome with it. */
+static void log_refused(const ArriveJob *j, int error) {
+        const char *agent = j->session->agent;
+
+        if (!log_limit_pass(&j->session->gateway->refused_log, "agents that were refused"))
+                return;
+        if (error == -EKEYREJECTED)
+                log_event(LOG_WARNING, FLEET_MESSAGE_AGENT_REFUSED_STR,
+                          "MESSAGE=%s showed a certificate of agent %s that was replaced by a newer "
+                          "one, refused: a copy of an old identity, or a machine that was set back?",
+                          j->address, agent, "FLEET_AGENT_ID=%s", agent, "FLEET_ADDRESS=%s", j->address,
+                          "FLEET_REASON=key-replaced", NULL);
+        else
+                log_event(LOG_WARNING, FLEET_MESSAGE_AGENT_REFUSED_STR,
+                          "MESSAGE=Agent %s is not enrolled here (any more), refused.", agent,
+                          "FLEET_AGENT_ID=%s", agent, "FLEET_ADDRESS=%s", j->address,
+                          "FLEET_REASON=not-enrolled", NULL);
+}
+
 static void arrive_done(StoreJob *job, int r) {
         ArriveJob *j = container_of(job, ArriveJob, job);
         StreamSession *s = j->session;
@@ -201,19 +220,15 @@ static void arrive_done(StoreJob *job, int r) {
                         rollout_engine_kick(s->gateway->rollouts, 0);
                 } else if (r >= 0) {
                         presence_leave(s);
-                        stream_session_close(s, RPC_STATUS_UNAVAILABLE, "the gateway is busy, try again");
+                        if (k == -EUSERS)
+                                stream_session_close(s, RPC_STATUS_RESOURCE_EXHAUSTED, PEER_TOO_MANY_AGENTS);
+                        else
+                                stream_session_close(s, RPC_STATUS_UNAVAILABLE, "the gateway is busy, try again");
                 } else if (r == -EKEYREJECTED) {
-                        log_event(LOG_WARNING, FLEET_MESSAGE_AGENT_REFUSED_STR,
-                                  "MESSAGE=%s showed a certificate of agent %s that was replaced by a newer "
-                                  "one, refused: a copy of an old identity, or a machine that was set back?",
-                                  j->address, s->agent, "FLEET_AGENT_ID=%s", s->agent, "FLEET_ADDRESS=%s",
-                                  j->address, "FLEET_REASON=key-replaced", NULL);
+                        log_refused(j, r);
                         stream_session_close(s, RPC_STATUS_PERMISSION_DENIED, PEER_KEY_REPLACED);
                 } else if (r == -ENOENT) {
-                        log_event(LOG_WARNING, FLEET_MESSAGE_AGENT_REFUSED_STR,
-                                  "MESSAGE=Agent %s is not enrolled here (any more), refused.", s->agent,
-                                  "FLEET_AGENT_ID=%s", s->agent, "FLEET_ADDRESS=%s", j->address,
-                                  "FLEET_REASON=not-enrolled", NULL);
+                        log_refused(j, r);
                         stream_session_close(
                                         s, RPC_STATUS_PERMISSION_DENIED,
                                         "this agent is not enrolled here; enrol it again");

@@ -109,7 +109,8 @@ static int status_copy(InstructionStatus *to, const char *agent, const Fleet__V1
                 if (to->verdict < 0)
                         to->verdict = UPDATE_VERDICT_INTERNAL; /* a newer agent's word; the message tells */
         }
-        to->from_version = strndup(from->from_version, VERSION_TEXT_MAX);
+        /* it becomes the agent's previous version: nothing else than one is kept */
+        to->from_version = strdup(version_is_valid(from->from_version) ? from->from_version : "");
         to->message = string_is_safe(from->message, MESSAGE_MAX) ? strdup(from->message) :
                                                                    string_escape(from->message);
         if (!to->from_version || !to->message)

@@ -16,31 +16,38 @@
 #define SEEN_INTERVAL USEC_PER_MINUTE
 #define EXPIRE_INTERVAL (5 * USEC_PER_SEC)
 #define RECONCILE_BATCH 128U
-#define HELLO_BURST 20U
-#define HELLO_INTERVAL (6 * USEC_PER_SEC)
+#define CALL_BURST 20U
+#define CALL_INTERVAL (6 * USEC_PER_SEC)
 
 struct StreamRegistry {
         Gateway *gateway;
         Hashmap *sessions; /* agent id → StreamSession, borrowed from the rpc session's reference */
-        Hashmap *hellos;                     /* agent id → HelloCount, of the last minutes */
+        Hashmap *calls;                      /* kind, agent id and key → CallCount, of the last minutes */
         LIST_HEAD(StreamSession, waiting);
         sd_event_source *tick_source, *reconcile_source;
         usec_t seen_at, expire_at;           /* CLOCK_BOOTTIME: when that is done next */
         bool expire_pending, reconcile_running;
 };
 
-/* As many intervals as there were Hellos lie between now and this; each costs writes that last. */
-typedef struct HelloCount {
+/* As many intervals as there were calls lie between now and this; each costs writes that last. */
+typedef struct CallCount {
         usec_t paid_until;                   /* CLOCK_BOOTTIME */
-} HelloCount;
+} CallCount;
 
 static void registry_reconcile_kick(StreamRegistry *r);
 
 /* ---- who is there ---- */
 
-void stream_registry_await(StreamRegistry *r, StreamSession *s) {
+int stream_registry_await(StreamRegistry *r, StreamSession *s) {
+        unsigned n = 0;
+
+        LIST_FOREACH(waiting, other, r->waiting)
+                n += streq(other->agent, s->agent) && streq(other->key_hash, s->key_hash);
+        if (n >= STREAMS_WAITING_OF_ONE_MAX)
+                return -EBUSY;
         LIST_PREPEND(waiting, r->waiting, s);
         s->waits = true;
+        return 0;
 }
 
 static void registry_unwait(StreamRegistry *r, StreamSession *s) {
@@ -49,11 +56,17 @@ static void registry_unwait(StreamRegistry *r, StreamSession *s) {
         s->waits = false;
 }
 
+bool stream_registry_is_full(const StreamRegistry *r, const char *agent) {
+        return hashmap_size(r->sessions) >= r->gateway->conf.agents_max && !hashmap_get(r->sessions, agent);
+}
+
 int stream_registry_enter(StreamRegistry *r, StreamSession *s) {
         StreamSession *old = hashmap_get(r->sessions, s->agent);
         int k;
 
         registry_unwait(r, s);
+        if (stream_registry_is_full(r, s->agent))
+                return -EUSERS;
         k = hashmap_replace(r->sessions, s->agent, s);
         if (k < 0)
                 return k;
@@ -71,32 +84,42 @@ void stream_registry_leave(StreamRegistry *r, StreamSession *s) {
                 (void) hashmap_remove(r->sessions, s->agent);
 }
 
-bool stream_registry_is_flooded(StreamRegistry *r, const char *agent) {
-        HelloCount *c = hashmap_get(r->hellos, agent);
+static CallCount *registry_count(StreamRegistry *r, const char *key) {
+        CallCount *c = hashmap_get(r->calls, key);
+
+        if (c)
+                return c;
+        c = new0(CallCount, 1);
+        if (c && hashmap_put(r->calls, key, c) >= 0)
+                return c;
+        free(c);
+        return NULL;
+}
+
+bool stream_registry_is_flooded(
+                StreamRegistry *r, const char *kind, const char *agent, const char *key_hash) {
+
+        _cleanup_free_ char *key = strjoinf("%s %s %s", kind, agent, key_hash);
+        CallCount *c = key ? registry_count(r, key) : NULL;
         usec_t t = now(CLOCK_BOOTTIME);
 
-        if (!c) {
-                c = new0(HelloCount, 1);
-                if (!c || hashmap_put(r->hellos, agent, c) < 0) {
-                        free(c);
-                        return false;
-                }
-        }
+        if (!c)                              /* without memory nothing is counted */
+                return false;
         c->paid_until = MAX(c->paid_until, t);
-        if (c->paid_until > t + (HELLO_BURST - 1) * HELLO_INTERVAL)
+        if (c->paid_until > t + (CALL_BURST - 1) * CALL_INTERVAL)
                 return true;
-        c->paid_until += HELLO_INTERVAL;
+        c->paid_until += CALL_INTERVAL;
         return false;
 }
 
-static void registry_forget_hellos(StreamRegistry *r, usec_t t) {
+static void registry_forget_calls(StreamRegistry *r, usec_t t) {
         size_t cursor = 0;
-        const char *agent;
+        const char *key;
         void *value;
 
-        while (hashmap_iterate(r->hellos, &cursor, &agent, &value))
-                if (((HelloCount *) value)->paid_until <= t)
-                        free(hashmap_remove(r->hellos, agent));
+        while (hashmap_iterate(r->calls, &cursor, &key, &value))
+                if (((CallCount *) value)->paid_until <= t)
+                        free(hashmap_remove(r->calls, key));
 }
 
 StreamSession *stream_registry_get(StreamRegistry *r, const char *agent) {
@@ -375,7 +398,7 @@ static int registry_on_tick(sd_event_source *source, uint64_t usec, void *userda
         if (t >= r->seen_at) {
                 r->seen_at = t + SEEN_INTERVAL;
                 registry_store_seen(r);
-                registry_forget_hellos(r, t);
+                registry_forget_calls(r, t);
         }
         registry_reconcile_kick(r);
         return event_timer_arm(
@@ -393,7 +416,7 @@ int stream_registry_new(StreamRegistry **ret, Gateway *g) {
         k = hashmap_new(&r->sessions, NULL);
         if (k < 0)
                 return k;
-        k = hashmap_new(&r->hellos, free);
+        k = hashmap_new(&r->calls, free);
         if (k < 0)
                 return k;
         k = event_timer_arm(g->event, &r->tick_source, TICK, registry_on_tick, r, "streams-tick");
@@ -409,7 +432,7 @@ StreamRegistry *stream_registry_free(StreamRegistry *r) {
         sd_event_source_disable_unref(r->tick_source);
         sd_event_source_disable_unref(r->reconcile_source);
         hashmap_free(r->sessions);
-        hashmap_free(r->hellos);
+        hashmap_free(r->calls);
         free(r);
         return NULL;
 }

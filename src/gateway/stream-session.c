@@ -136,11 +136,12 @@ static void session_on_hello(StreamSession *s, const Fleet__V1__Hello *hello) {
                 return;
         }
         if (!streq(hello->agent_id, s->agent)) {
-                log_event(LOG_WARNING, FLEET_MESSAGE_AGENT_REFUSED_STR,
-                          "MESSAGE=A machine with the certificate of agent %s said that it is another, "
-                          "refused.",
-                          s->agent, "FLEET_AGENT_ID=%s", s->agent, "FLEET_ADDRESS=%s",
-                          rpc_session_peer(s->rpc)->address, "FLEET_REASON=wrong-id", NULL);
+                if (log_limit_pass(&s->gateway->refused_log, "agents that were refused"))
+                        log_event(LOG_WARNING, FLEET_MESSAGE_AGENT_REFUSED_STR,
+                                  "MESSAGE=A machine with the certificate of agent %s said that it is another, "
+                                  "refused.",
+                                  s->agent, "FLEET_AGENT_ID=%s", s->agent, "FLEET_ADDRESS=%s",
+                                  rpc_session_peer(s->rpc)->address, "FLEET_REASON=wrong-id", NULL);
                 stream_session_close(
                                 s, RPC_STATUS_PERMISSION_DENIED,
                                 "the certificate speaks for another agent id");
@@ -150,7 +151,11 @@ static void session_on_hello(StreamSession *s, const Fleet__V1__Hello *hello) {
                 stream_session_close(s, RPC_STATUS_INVALID_ARGUMENT, "the version is not SemVer");
                 return;
         }
-        if (stream_registry_is_flooded(s->gateway->streams, s->agent)) {
+        if (stream_registry_is_full(s->gateway->streams, s->agent)) {
+                stream_session_close(s, RPC_STATUS_RESOURCE_EXHAUSTED, PEER_TOO_MANY_AGENTS);
+                return;
+        }
+        if (stream_registry_is_flooded(s->gateway->streams, "hello", s->agent, s->key_hash)) {
                 if (log_limit_pass(&s->gateway->flood_log, "agents that connect too often"))
                         log_event(LOG_WARNING, FLEET_MESSAGE_STREAM_FLOOD_STR,
                                   "MESSAGE=Agent %s connects too often, sent away for a minute.", s->agent,
@@ -241,7 +246,11 @@ static void session_on_open(RpcSession *rpc, void *userdata) {
                 stream_session_close(s, RPC_STATUS_UNAUTHENTICATED, "the certificate speaks for no agent");
                 return;
         }
-        stream_registry_await(g->streams, s);
+        r = stream_registry_await(g->streams, s);
+        if (r < 0)
+                stream_session_close(
+                                s, RPC_STATUS_RESOURCE_EXHAUSTED,
+                                "too many streams of this certificate wait for their Hello");
 }
 
 static void session_on_closed(RpcSession *rpc, RpcStatus status, const char *text, void *userdata) {

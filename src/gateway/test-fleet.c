@@ -383,6 +383,20 @@ static char *pull_all(EventSubscriber *s, size_t chunk) {
         return text;
 }
 
+static void test_ring_shares(void) {
+        _cleanup_(event_ring_freep) EventRing *r = NULL;
+        EventSubscriber *s, *first = NULL;
+
+        assert_ok(event_ring_new(&r, loop, 80));
+        for (unsigned i = 0; i < 10; i++)
+                assert_ok(event_ring_subscribe(
+                                r, "user:a", NULL, NULL, 0, on_wakeup, NULL, i == 0 ? &first : &s));
+        assert_error(event_ring_subscribe(r, "user:a", NULL, NULL, 0, on_wakeup, NULL, &s), EDQUOT);
+        assert_ok(event_ring_subscribe(r, "user:b", NULL, NULL, 0, on_wakeup, NULL, &s));
+        event_subscriber_free(first);
+        assert_ok(event_ring_subscribe(r, "user:a", NULL, NULL, 0, on_wakeup, NULL, &s));
+}
+
 static void test_ring(void) {
         _cleanup_(event_ring_freep) EventRing *r = NULL;
         EventSubscriber *a, *b, *c, *d;
@@ -393,11 +407,11 @@ static void test_ring(void) {
                 assert_ok(event_ring_load(r, make_event(i, i % 2 ? "agent" : "update", "x")));
         event_ring_set_last(r, 20);
 
-        assert_ok(event_ring_subscribe(r, NULL, NULL, 18, on_wakeup, NULL, &a));
-        assert_ok(event_ring_subscribe(r, topics, "y", 0, on_wakeup, NULL, &b));
-        assert_ok(event_ring_subscribe(r, NULL, NULL, 9, on_wakeup, NULL, &c));
-        assert_ok(event_ring_subscribe(r, NULL, NULL, 999, on_wakeup, NULL, &d));
-        assert_error(event_ring_subscribe(r, NULL, NULL, 0, on_wakeup, NULL, &d), ENOBUFS);
+        assert_ok(event_ring_subscribe(r, "user:a", NULL, NULL, 18, on_wakeup, NULL, &a));
+        assert_ok(event_ring_subscribe(r, "user:a", topics, "y", 0, on_wakeup, NULL, &b));
+        assert_ok(event_ring_subscribe(r, "user:a", NULL, NULL, 9, on_wakeup, NULL, &c));
+        assert_ok(event_ring_subscribe(r, "user:a", NULL, NULL, 999, on_wakeup, NULL, &d));
+        assert_error(event_ring_subscribe(r, "user:a", NULL, NULL, 0, on_wakeup, NULL, &d), ENOBUFS);
 
         _cleanup_free_ char *at = pull_all(a, 7), *bt = pull_all(b, 4096), *ct = pull_all(c, 4096),
                             *dt = pull_all(d, 4096);
@@ -420,7 +434,7 @@ static void test_ring(void) {
         _cleanup_free_ char *slow = pull_all(a, 4096);
         assert_se(startswith(slow, "id: ") && strstr(slow, "event: reset"));      /* too slow */
         event_subscriber_free(a);
-        assert_ok(event_ring_subscribe(r, NULL, NULL, 22, on_wakeup, NULL, &a));
+        assert_ok(event_ring_subscribe(r, "user:a", NULL, NULL, 22, on_wakeup, NULL, &a));
         _cleanup_free_ char *gone = pull_all(a, 4096);
         assert_se(strstr(gone, "reset"));
 }
@@ -475,6 +489,7 @@ int main(void) {
         test_job_fails();
         test_clone();
         test_ring();
+        test_ring_shares();
         test_auth();
         store_worker_free(worker);
         sd_event_unref(loop);

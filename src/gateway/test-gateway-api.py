@@ -481,6 +481,60 @@ def test_greedy_host(gateway):
     assert 14 < took < 20, f"its connection lasted {took:.1f} s"
 
 
+def test_framing(gateway):
+    """Where a request ends, and whom it is for, has one answer, or the connection ends."""
+    body = '{"name": "smuggled", "selector": "a"}'
+    hidden = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    group = f"POST /api/v1/groups HTTP/1.1\r\nAuthorization: Bearer {gateway.token}\r\nHost: localhost\r\n"
+    length = f"Content-Length: {len(body)}\r\n"
+    for request in (
+        group + length + f"Content-Length: {len(body) + len(hidden)}\r\n\r\n" + body + hidden,
+        group + length + length + "\r\n" + body + hidden,
+        group + "Transfer-Encoding: chunked\r\n" + length + "\r\n0\r\n\r\n" + hidden,
+        group + "Host: elsewhere\r\n" + length + "\r\n" + body + hidden,
+        "GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n" + hidden,
+    ):
+        with gateway.tls.wrap_socket(socket.create_connection(("127.0.0.1", gateway.port), 10), server_hostname="localhost") as s:
+            s.sendall(request.encode())
+            answer = b""
+            with contextlib.suppress(OSError):
+                while piece := s.recv(65536):
+                    answer += piece
+        assert answer.startswith(b"HTTP/1.1 400") and answer.count(b"HTTP/1.1 ") == 1, (request, answer)
+    assert gateway.ask("GET", "/api/v1/groups")[1]["total"] == 0
+
+
+def test_slow_readers(gateway):
+    """Who asks and hardly takes the answers is not waited for; who takes them slowly is."""
+    def connect(address):
+        raw = socket.socket()
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.bind((address, 0))
+        raw.settimeout(10)
+        raw.connect(("127.0.0.1", gateway.port))
+        s = gateway.tls.wrap_socket(raw, server_hostname="localhost")
+        s.settimeout(1)
+        with contextlib.suppress(TimeoutError):
+            s.sendall(b"GET /ca.pem HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3000)
+        return s
+
+    stingy, patient = connect("127.0.0.4"), connect("127.0.0.5")
+    begun = time.monotonic()
+    ended, taken = None, 0
+    while time.monotonic() < begun + 35:
+        time.sleep(0.5)
+        taken += sum(len(patient.recv(2048)) for _ in range(4))     # some KiB a second
+        if ended is None:
+            if stingy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 1:    # established
+                assert stingy.recv(1)
+            else:
+                ended = time.monotonic() - begun
+    assert ended is not None and ended > 15, f"the one that takes two bytes a second: {ended} s"
+    assert taken > 40 * 1024, taken                 # and was not ended by it
+    stingy.close()
+    patient.close()
+
+
 def scrape(gateway, path="/metrics", accept=None):
     connection = exchanges.LocalConnection(gateway.folder / "admin.sock")
     connection.request("GET", path, headers={"Accept": accept} if accept else {})
@@ -579,6 +633,20 @@ def test_events(gateway):
     assert b"data: {\"" not in brief.answer.read()   # it comes to its end
     brief.connection.close()
 
+    # events are no back door into what the token is not made for
+    made = gateway.ask("POST", "/api/v1/api-tokens", {"role": "viewer", "scopes": ["events", "releases", "agents"]})[1]
+    narrow = made["token"]
+    bare = gateway.ask("POST", "/api/v1/api-tokens", {"role": "viewer", "scopes": ["events"]})[1]["token"]
+    gateway.problem(403, "forbidden", "GET", "/api/v1/events?topics=agent,desired", token=narrow)
+    gateway.problem(403, "forbidden", "GET", "/api/v1/events", token=bare)
+    partial = Events(gateway, token=narrow)
+    assert gateway.ask("POST", "/api/v1/updates", {"all": True, "version": "1.1.0"})[0] < 300
+    assert gateway.ask("POST", "/api/v1/groups", {"name": "seen", "selector": "a"})[0] == 201
+    assert partial.next()[1] == "group"
+    assert gateway.ask("DELETE", f"/api/v1/api-tokens/{made['id']}")[0] == 204
+    partial.answer.read()                            # so that its place is free
+    partial.connection.close()
+
     stream, only_agents = Events(gateway), Events(gateway, "?topics=agent")
     assert stream.status == 200 and stream.answer.getheader("Content-Type") == "text/event-stream"
     ids = []
@@ -673,6 +741,8 @@ def main():
             (test_health, ()),
             (test_admin, ()),
             (test_greedy_host, ()),
+            (test_framing, ()),
+            (test_slow_readers, ()),
             (test_events, ()),
             (test_many_clients, ()),
             (test_killed_while_importing, (repository,)),

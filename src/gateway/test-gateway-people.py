@@ -104,9 +104,9 @@ def test_setup(lab):
     for name, password in (("Alice", WORDS), ("alice", "short"), ("alice.the.great", "Alice.The.Great"), ("a" * 33, WORDS), ("alice", "x" * 257)):
         status, answer = setup(code, name, password)
         assert status == 400 and WORDS not in json.dumps(answer), answer
-    wait = guess_until_limited(lab.browser(), 401, "POST", "/api/v1/setup", {"code": old, "name": "alice", "password": WORDS})
-    assert setup(code)[0] == 429                    # whoever it is: there is one code
-    time.sleep(wait + 0.1)
+    guesser = lab.browser()
+    guess_until_limited(guesser, 401, "POST", "/api/v1/setup", {"code": old, "name": "alice", "password": WORDS})
+    assert setup(code, browser=guesser)[0] == 429   # with the right one, too; others are not concerned, as is seen below
     assert g.ask("GET", "/api/v1/setup", token="")[1]["needed"]
 
     with concurrent.futures.ThreadPoolExecutor() as pool:   # twice at once: one of them
@@ -279,7 +279,9 @@ def test_every_route(lab):
             if role == "nobody":
                 continue
             got = knock(method, path, lambda m, p, b: bearer(g, made["token"], m, p, b))
-            assert outcome(*got) == ("allowed" if area in ("none", scope) else "forbidden"), (scope, method, path, got)
+            # of events alone there is nothing to see: each topic needs its area, too
+            mine = area in ("none", scope) and area != "events"
+            assert outcome(*got) == ("allowed" if mine else "forbidden"), (scope, method, path, got)
         me = bearer(g, made["token"], "GET", "/api/v1/me")[1]
         assert me["scopes"] == [scope] and {c.split(".")[0] for c in me["capabilities"]} == {scope}
 

@@ -138,7 +138,7 @@ def test_strategy(gateway):
     members = gateway.ask("GET", f"/rollouts/{bad}/members")["members"]
     assert sorted(m["state"] for m in members) == ["in-flight", "pending"], members
     for verb in ("resume", "retry-failed", "roll-back"):
-        problem = gateway.problem(409, "conflict", None, "POST", f"/rollouts/{bad}/{verb}", {})
+        problem = gateway.problem(409, "conflict", None, "POST", f"/rollouts/{bad}/{verb}", {}, If_Match="*")
         assert verb == "roll-back" or "Europe/Atlantis" in problem["detail"], problem
     # what is in flight is looked after all the same, and what became of it is not lost
     machines_answer(gateway, bad)
@@ -156,7 +156,7 @@ def test_strategy_mended(gateway):
     execute(gateway, "UPDATE rollouts SET spec = replace(spec, 'Europe/Atlantis', 'Europe/Berlin') WHERE id = ?", bad)
     kick(gateway)
     assert show(gateway, bad)["state"] == "paused"
-    resumed = gateway.ask("POST", f"/rollouts/{bad}/resume", {})
+    resumed = gateway.ask("POST", f"/rollouts/{bad}/resume", {}, If_Match="*")
     assert resumed["state"] == "running" and "reason_detail" not in resumed, resumed
     finish(gateway, bad, *good)
 
@@ -187,7 +187,7 @@ def test_member(gateway):
     shown = parked(gateway, bad)
     assert shown["matched"] == 2 and shown["batches"] == shown["causes"] == [], shown
     finish(gateway, *good)
-    gateway.problem(409, "conflict", None, "POST", f"/rollouts/{bad}/resume", {})
+    gateway.problem(409, "conflict", None, "POST", f"/rollouts/{bad}/resume", {}, If_Match="*")
     answer = gateway.ask("POST", f"/rollouts/{bad}/abort", {})
     assert (answer["state"], answer["counts"]["cancelled"], answer["counts"]["timed-out"]) == ("aborted", 1, 1), answer
     with gateway.database() as db:
@@ -210,7 +210,7 @@ def test_step(gateway):
     with gateway.database() as db:
         assert db.execute("SELECT count(*) FROM instructions WHERE rollout = ?", (bad,)).fetchone() == before
         db.execute("DROP TRIGGER trouble")
-    resumed = gateway.ask("POST", f"/rollouts/{bad}/resume", {})
+    resumed = gateway.ask("POST", f"/rollouts/{bad}/resume", {}, If_Match="*")
     assert resumed["state"] == "running" and resumed["counts"]["succeeded"] == 1, (resumed, shown)
     finish(gateway, bad)
 

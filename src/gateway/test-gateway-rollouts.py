@@ -176,8 +176,10 @@ def test_verbs(gateway):
     gateway.problem(404, "not-found", None, "POST", f"{path}/restart", {})
     gateway.problem(400, "bad-request", "/because", "POST", f"{path}/pause", {"because": "x"})
     assert gateway.raw("PUT", f"{path}/pause")[1]["Allow"] == "POST"
-    for verb in ("resume", "approve", "retry-failed"):
+    for verb in ("resume", "retry-failed"):
         gateway.problem(409, "conflict", None, "POST", f"{path}/{verb}", {})
+    gateway.problem(428, "precondition-required", None, "POST", f"{path}/approve", {})
+    gateway.problem(409, "conflict", None, "POST", f"{path}/approve", {}, If_Match="*")
     gateway.problem(409, "conflict", None, "POST", f"{path}/roll-back", {})
     status, headers, _ = gateway.raw("GET", path)
     paused = gateway.ask("POST", f"{path}/pause", {"why": "a look"}, If_Match=headers["ETag"])
@@ -210,9 +212,19 @@ def test_gate(gateway):
         gateway.ask("POST", f"/rollouts/{made['id']}/pause", {})      # somebody looks: it is stepped
         gateway.ask("POST", f"/rollouts/{made['id']}/resume", {})
     assert count(shown)["succeeded"] == 2 and count(shown)["in-flight"] == 0, shown
-    approved = gateway.ask("POST", f"/rollouts/{made['id']}/approve", {})
+    gateway.problem(428, "precondition-required", None, "POST", f"/rollouts/{made['id']}/approve", {})
+    status, headers, _ = gateway.raw("GET", f"/rollouts/{made['id']}")
+    approved = gateway.ask("POST", f"/rollouts/{made['id']}/approve", {}, If_Match=headers["ETag"])
     assert count(approved)["in-flight"] == 5 and approved["batch"] == 1, approved
-    gateway.problem(409, "conflict", None, "POST", f"/rollouts/{made['id']}/approve", {})
+    # again, by who has not seen that it went on
+    gateway.problem(412, "precondition-failed", None, "POST", f"/rollouts/{made['id']}/approve", {}, If_Match=headers["ETag"])
+    # what stopped by itself is not resumed unseen, what a person has paused is
+    with gateway.database() as db:
+        db.execute("UPDATE rollouts SET state = 'paused', reason = 'success-threshold', paused_since = updated WHERE id = ?", (made["id"],))
+    gateway.problem(428, "precondition-required", None, "POST", f"/rollouts/{made['id']}/resume", {})
+    gateway.problem(412, "precondition-failed", None, "POST", f"/rollouts/{made['id']}/resume", {}, If_Match=headers["ETag"])
+    status, headers, _ = gateway.raw("GET", f"/rollouts/{made['id']}")
+    assert gateway.ask("POST", f"/rollouts/{made['id']}/resume", {}, If_Match=headers["ETag"])["state"] == "running"
     abort(gateway, made["id"])
 
     # back to what they ran: its members are those that it updated, all at once
@@ -327,7 +339,7 @@ def test_set_desired(gateway):
     made = create(gateway, target=target, strategy={"canary": {"count": 1, "soak_sec": 0, "approval": True}, "batch": {"size": 5},
                                                     "set_desired": True})
     assert answer(gateway, made["id"])["reason"] == "awaiting-approval" and desired(gateway, target["selector"]) == []
-    gateway.ask("POST", f"/rollouts/{made['id']}/approve", {})
+    gateway.ask("POST", f"/rollouts/{made['id']}/approve", {}, If_Match="*")
     shown = answer(gateway, made["id"])
     assert shown["state"] == "completed" and "reason_detail" not in shown, shown
     assert desired(gateway, target["selector"]) == [GOAL]
@@ -407,7 +419,7 @@ def test_newcomers(gateway):
     shown = gateway.ask("GET", f"/rollouts/{made['id']}")
     assert (shown["cohort"], shown["counts"]["excluded"], shown["matched"]) == (6, 1, 7), shown
     assert len({m["position"] for m in members(gateway, made["id"])}) == 7
-    gateway.ask("POST", f"/rollouts/{made['id']}/approve", {})
+    gateway.ask("POST", f"/rollouts/{made['id']}/approve", {}, If_Match="*")
     wait("all of them to be updated", lambda: answer(gateway, made["id"])["state"] == "completed")
     shown = gateway.ask("GET", f"/rollouts/{made['id']}")
     assert shown["counts"]["succeeded"] == 6, shown

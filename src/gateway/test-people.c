@@ -203,45 +203,77 @@ static int attempt(LoginLimit *l, const char *name, const char *address, usec_t 
         return login_limit_try(l, name, address, t, ret_wait, &begins);
 }
 
+/* From one network: as it always was for who guesses, and of no matter to anybody elsewhere. */
 static void test_limit_of_a_name(void) {
         static const usec_t pauses[] = { 2, 4, 8, 16, 32 };
         _cleanup_(login_limit_freep) LoginLimit *l = NULL;
-        usec_t t = 1000 * S, wait;
+        usec_t t = 1000 * S, wait, begun;
+        unsigned passed = 0;
         bool begins;
 
-        assert_ok(login_limit_new(&l, &login_limit_names, &login_limit_addresses));
-        /* from everywhere, so that the addresses' own limit is out of it */
-        for (unsigned i = 0; i < 5; i++) {
-                _cleanup_free_ char *address = strjoinf("192.0.2.%u", i);
-
-                assert_se(attempt(l, "alice", address, t, &wait) == 0);
-        }
+        assert_ok(login_limit_new(&l));
+        for (unsigned i = 0; i < 5; i++)
+                assert_se(attempt(l, "alice", "192.0.2.1", t, &wait) == 0);
         for (size_t i = 0; i < ELEMENTSOF(pauses); i++) {
-                _cleanup_free_ char *address = strjoinf("198.51.100.%zu", i);
-
-                assert_se(login_limit_try(l, "alice", address, t, &wait, &begins) == 1);
-                assert_se(wait == pauses[i] * S && begins);
-                assert_se(login_limit_try(l, "alice", "203.0.113.1", t, &wait, &begins) == 1 && !begins);
-                assert_se(attempt(l, "bob", address, t, &wait) == 0);
-                login_limit_success(l, "bob", address);
-                t += pauses[i] * S;
-                assert_se(attempt(l, "alice", address, t, &wait) == 0);
+                assert_se(attempt(l, "bob", "192.0.2.1", t, &wait) == 0);
+                assert_ok(login_limit_success(l, "bob", "192.0.2.1", t));
+                assert_se(login_limit_try(l, "alice", "192.0.2.1", t, &wait, &begins) == 1);
+                assert_se(begins && wait == pauses[i] * S);
+                t += wait - 1; /* it comes too early: longer now */
+                assert_se(login_limit_try(l, "alice", "192.0.2.1", t, &wait, &begins) == 1 && !begins);
+                assert_se(wait >= pauses[i] * S);
+                t += wait;
+                assert_se(attempt(l, "alice", "192.0.2.1", t, &wait) == 0);
                 assert_se(wait == 0);
+                assert_ok(login_limit_success(l, "alice", "192.0.2.1", t));
+                for (unsigned n = 0; n < 5 + i + 1; n++)
+                        while (attempt(l, "alice", "192.0.2.1", t, &wait) == 1)
+                                t += wait;
         }
-        /* who goes on for hours gets one a minute; time goes by meanwhile, so that some come back */
-        unsigned passed = 0;
-        usec_t begun = t;
-        for (; t < begun + 10 * USEC_PER_HOUR; t += S) {
-                _cleanup_free_ char *address = strjoinf("10.0.%u.%u", passed / 256, passed % 256);
+        /* who goes on for hours, as often as it may, gets one a minute */
+        for (begun = t; t < begun + 10 * USEC_PER_HOUR; t += MAX(wait, S))
+                passed += attempt(l, "alice", "192.0.2.1", t, &wait) == 0;
+        assert_se(passed >= 550 && passed <= 660);
+        /* and who asks all the time gets none */
+        for (begun = t, passed = 0; t < begun + USEC_PER_HOUR; t += S / 20)
+                passed += attempt(l, "alice", "192.0.2.1", t, &wait) == 0;
+        assert_se(passed <= 1);
+        assert_se(attempt(l, "alice", "198.51.100.1", t, &wait) == 0); /* as if nothing had been */
+        assert_se(attempt(l, "bob", "192.0.2.1", t, &wait) == 0);      /* known there */
+}
 
-                if (attempt(l, "alice", address, t, &wait) == 0)
-                        passed++;
-                else
-                        assert_se(wait <= 60 * S);
+/* From many networks: it is limited altogether, who asks early loses, and who came in before is not concerned. */
+static void test_limit_of_a_name_everywhere(void) {
+        _cleanup_(login_limit_freep) LoginLimit *l = NULL;
+        usec_t t = 1000 * S, wait, begun, victim, next[200] = {};
+        unsigned passed = 0, mine = 0;
+
+        assert_ok(login_limit_new(&l));
+        assert_ok(login_limit_success(l, "alice", "203.0.113.9", t)); /* yesterday, at home */
+        t += USEC_PER_DAY;
+        for (begun = t, victim = t + USEC_PER_HOUR; t < begun + 2 * USEC_PER_HOUR; t += S / 4) {
+                for (unsigned i = 0; i < ELEMENTSOF(next); i++) {
+                        _cleanup_free_ char *address = NULL;
+
+                        if (next[i] > t)
+                                continue;
+                        address = strjoinf("10.0.0.%u", i);
+                        passed += attempt(l, "alice", address, t, &wait) == 0;
+                        next[i] = t + S; /* whatever it was told */
+                }
+                if (t < victim)
+                        continue;
+                if (attempt(l, "alice", "198.51.100.1", t, &wait) == 0)
+                        mine++;
+                victim = t + MAX(wait, 60 * S); /* as it was told */
         }
-        assert_se(passed >= 590 && passed <= 660);
-        login_limit_success(l, "alice", "198.51.100.1"); /* in between, the right one */
-        assert_se(attempt(l, "alice", "198.51.100.1", t, &wait) == 0);
+        assert_se(passed >= 50 && passed <= 50 + 2 * 60 * 7);
+        assert_se(mine >= 10);
+        assert_se(login_limit_knows(l, "alice", "203.0.113.9", t));
+        assert_se(!login_limit_knows(l, "alice", "198.51.100.1", t) &&
+                  !login_limit_knows(l, "bob", "203.0.113.9", t));
+        assert_se(attempt(l, "alice", "203.0.113.9", t, &wait) == 0);
+        assert_se(!login_limit_knows(l, "alice", "203.0.113.9", t + LOGIN_LIMIT_KNOWN_TIME));
 }
 
 static void test_limit_of_an_address(void) {
@@ -249,7 +281,7 @@ static void test_limit_of_an_address(void) {
         usec_t t = 1000 * S, wait;
         unsigned passed = 0;
 
-        assert_ok(login_limit_new(&l, &login_limit_names, &login_limit_addresses));
+        assert_ok(login_limit_new(&l));
         for (unsigned i = 0; i < 100; i++) {
                 _cleanup_free_ char *name = strjoinf("user%u", i);
 
@@ -261,15 +293,12 @@ static void test_limit_of_an_address(void) {
 
         /* one good password does not buy guesses at others */
         for (unsigned i = 0; i < 1000; i++) {
-                usec_t before = t;
-
                 if (attempt(l, "mine", "192.0.2.3", t, &wait) == 0)
-                        login_limit_success(l, "mine", "192.0.2.3");
+                        assert_ok(login_limit_success(l, "mine", "192.0.2.3", t));
                 else
                         t += wait;
                 if (attempt(l, "victim", "192.0.2.3", t, &wait) == 1)
                         t += wait;
-                assert_se(t >= before);
         }
         assert_se(t >= 1000 * S + 450 * 60 * S);
 
@@ -282,22 +311,41 @@ static void test_limit_of_an_address(void) {
         }
 }
 
+/* All before the first was answered. */
 static void test_limit_at_once(void) {
         _cleanup_(login_limit_freep) LoginLimit *l = NULL;
         unsigned passed = 0;
         usec_t wait;
 
-        assert_ok(login_limit_new(&l, &login_limit_names, &login_limit_addresses));
-        for (unsigned i = 0; i < 1000; i++) /* all before the first was answered */
+        assert_ok(login_limit_new(&l));
+        for (unsigned i = 0; i < 1000; i++)
                 passed += attempt(l, "alice", "192.0.2.1", S, &wait) == 0;
         assert_se(passed == 5);
+}
+
+/* Made-up names from made-up networks: what they cost together is bounded. */
+static void test_limit_of_all(void) {
+        _cleanup_(login_limit_freep) LoginLimit *l = NULL;
+        usec_t t = 1000 * S, wait;
+        unsigned passed = 0, n = 0;
+
+        assert_ok(login_limit_new(&l));
+        assert_ok(login_limit_success(l, "alice", "203.0.113.9", t));
+        for (usec_t begun = t; t < begun + 60 * S; t += S / 50, n++) {
+                _cleanup_free_ char *name = strjoinf("made-up-%u", n),
+                                    *address = strjoinf("10.0.%u.%u", n / 256, n % 256);
+
+                passed += attempt(l, name, address, t, &wait) == 0;
+        }
+        assert_se(passed >= 60 && passed <= 30 + 60 * 8);
+        assert_se(attempt(l, "alice", "203.0.113.9", t, &wait) == 0);
 }
 
 static void test_limit_is_bounded(void) {
         _cleanup_(login_limit_freep) LoginLimit *l = NULL;
         usec_t t = 1000 * S, wait;
 
-        assert_ok(login_limit_new(&l, &login_limit_names, &login_limit_addresses));
+        assert_ok(login_limit_new(&l));
         for (unsigned i = 0; i < 6; i++)
                 (void) attempt(l, "alice", "192.0.2.1", t, &wait);
         for (unsigned i = 0; i < 6000; i++) {
@@ -305,9 +353,10 @@ static void test_limit_is_bounded(void) {
                                     *address = strjoinf("10.0.%u.%u", i / 256, i % 256);
 
                 (void) attempt(l, name, address, t, &wait);
+                assert_ok(login_limit_success(l, "mallory", address, t));
         }
-        assert_se(login_limit_size(l) <= 2 * LOGIN_LIMIT_ENTRIES_MAX);
-        assert_se(attempt(l, "alice", "203.0.113.7", t, &wait) == 1); /* was not washed away */
+        assert_se(login_limit_size(l) <= 4 * LOGIN_LIMIT_ENTRIES_MAX);
+        assert_se(attempt(l, "alice", "192.0.2.1", t, &wait) == 1); /* was not washed away */
 }
 
 static void test_network(void) {
@@ -567,6 +616,8 @@ int main(void) {
         test_scopes();
         test_route_allows();
         test_limit_of_a_name();
+        test_limit_of_a_name_everywhere();
+        test_limit_of_all();
         test_limit_of_an_address();
         test_limit_at_once();
         test_limit_is_bounded();

@@ -4,12 +4,14 @@
 import os
 import random
 import socket
+import sqlite3
 import ssl
+import time
 
 from harness.wait import wait_for
 
 from . import h2
-from .identity import own
+from .identity import issue, own, request
 from .loopback import Agent, Loopback
 from .test_stream import enrolled, hello
 
@@ -181,6 +183,39 @@ def strange_statuses() -> None:
         bystander.check()
 
 
+def strange_versions() -> None:
+    """What a status says that an update began with is kept if it is a version, and else left out."""
+    with Loopback("versions") as loop:
+        loop.start_gateway()
+        guest = _guest(loop)
+        instruction = "b" * 32
+        with sqlite3.connect(loop.state / "gateway.db", timeout=10) as database:
+            t = int(time.time() * 1e6)
+            values = {"id": instruction, "agent": guest, "version": "1.1.0", "from_version": "1.0.0", "phase": "offered",
+                      "created": t, "updated": t, "deadline": t + 3600 * 10**6, "verdict": "none"}
+            names = [row[1] for row in database.execute("PRAGMA table_info(instructions)") if row[1] != "number"]
+            nullable = {row[1] for row in database.execute("PRAGMA table_info(instructions)") if not row[3]}
+            row = {n: values.get(n, None if n in nullable else 0) for n in names}
+            marks = ",".join("?" * len(row))
+            database.execute(f"INSERT INTO instructions ({','.join(row)}) VALUES ({marks})", list(row.values()))
+        database.close()
+        connection = _connection(loop, guest)
+        connection.open(1, "Connect", hello(guest))
+        connection.read(1, until_end=False)
+        odd = ("\x1b[31m1.0.0", "a" * 63 + "\u00e9" * 3, "1.0.0 ", "latest", "1.0.0-" + "a" * 300)
+        for number, text in enumerate(odd, 1):
+            status = h2.pb_bytes(1, instruction) + b"\x18\x03" + h2.pb_bytes(4, text) + b"\x60" + h2.varint(number)
+            connection.send_message(1, h2.pb_bytes(3, status))
+        answer = connection.read(1, timeout=3)
+        assert not answer.ended, "the stream was ended"
+        assert answer.data.count(instruction.encode()) >= len(odd), "they were not acknowledged"
+        connection.close()
+        with sqlite3.connect(loop.state / "gateway.db", timeout=10) as database:
+            kept = database.execute("SELECT from_version, phase FROM instructions WHERE id = ?", (instruction,)).fetchone()
+        database.close()
+        assert kept == ("1.0.0", "downloading"), kept
+
+
 def hello_flood() -> None:
     """Each Hello is written down for good: one id that says it all the time is sent away for a while."""
     with Loopback("flood") as loop:
@@ -200,4 +235,73 @@ def hello_flood() -> None:
         bystander.check()
 
 
-TESTS = [garbage, oversized, slow_reader, idle_connections, strange_statuses, hello_flood]
+def silent_streams() -> None:
+    """One certificate, with as many streams as it likes that say no Hello, takes nobody's place."""
+    with Loopback("silent") as loop:
+        loop.start_gateway("[Limits]\nAgentsMax=4")
+        bystander = Bystander(loop)
+        guest = _guest(loop)
+        connections = [_connection(loop, guest) for _ in range(8)]
+        for connection in connections:
+            for stream in range(1, 17, 2):
+                connection.open(stream, "Connect", None)
+        refused = sum(connections[-1].read(stream, timeout=2).ended for stream in range(1, 17, 2))
+        assert refused >= 4, f"{refused} of the last eight streams were refused"
+        begun = time.monotonic()
+        late = enrolled(loop, "late")
+        took = time.monotonic() - begun
+        assert late.seen()["state"] == "online" and took < 10, f"it came in after {took:.1f} s"
+        bystander.check()
+        for connection in connections:
+            connection.close()
+
+
+def old_certificate() -> None:
+    """Who has a copy of an identity that was replaced cannot use up what the agent itself may, nor fill the journal."""
+    with Loopback("old-certificate") as loop:
+        gateway = loop.start_gateway()
+        bystander = Bystander(loop)
+        guest = _guest(loop)
+        stolen = issue(loop.folder / "stolen", guest, ca=loop.ca, ca_key=loop.state / "ca.key")
+        for _ in range(60):
+            connection = h2.Connection(loop.agent_port, ca=loop.ca, identity=stolen)
+            connection.open(1, "Connect", hello(guest))
+            answer = connection.read(1)
+            assert answer.data[5:6] != b"\x0a", "it was welcome"
+            connection.close()
+        own_connection = _connection(loop, guest)
+        own_connection.open(1, "Connect", hello(guest))
+        assert own_connection.read(1, until_end=False).data[5:6] == b"\x0a", "the agent itself is not welcome"
+        own_connection.close()
+        assert 1 <= gateway.output().count("was replaced by a newer one") <= 20
+        bystander.check()
+
+
+def probe_flood() -> None:
+    """A Probe writes, and a renewal more: one agent may ask for few."""
+    with Loopback("probe-flood") as loop:
+        loop.start_gateway()
+        bystander = Bystander(loop)
+        guest = _guest(loop)
+        answered = 0
+        for _ in range(40):
+            connection = _connection(loop, guest)
+            connection.open(1, "Probe", h2.pb_bytes(1, guest) + h2.pb_bytes(2, "1.0.0"), end=True)
+            answered += bool(connection.read(1).data)
+            connection.close()
+        assert 10 <= answered <= 25, answered
+        renewed = 0
+        csr = request(loop.folder / "csr", "guest")
+        for _ in range(40):
+            connection = _connection(loop, guest)
+            connection.open(1, "RenewCertificate", h2.pb_bytes(1, csr), end=True)
+            renewed += bool(connection.read(1).data)
+            connection.close()
+        assert 10 <= renewed <= 25, renewed
+        bystander.check()
+
+
+TESTS = [
+    garbage, oversized, slow_reader, idle_connections, strange_statuses, strange_versions, hello_flood, silent_streams, old_certificate,
+    probe_flood,
+]

@@ -288,7 +288,8 @@ def becomes_the_rule() -> None:
         during.wait_online(3)
         wait_for(lambda: api.get(f"/rollouts/{made['id']}")["cohort"] == 7, 30, "three to join", 0.2)
         assert api.get("/desired")["desired"] == []
-        api.ask("POST", f"/rollouts/{made['id']}/approve", {})
+        seen = api.etag(f"/rollouts/{made['id']}")
+        api.ask("POST", f"/rollouts/{made['id']}/approve", {}, If_Match=seen)
         shown = _wait_end(api, made["id"])
         assert (shown["state"], shown["counts"]["succeeded"]) == ("completed", 7), shown
         assert [d["version"] for d in api.get("/desired")["desired"]] == [GOAL]

@@ -98,11 +98,20 @@ function VerbDialog({ verb, rollout, onClose, onDone }: {
     const { data } = await request<RolloutPlan>("POST", `/rollouts/${rollout.id}/roll-back`, { body: { dry_run: true }, signal });
     return data;
   });
+  // what is let go, or waived, is what the dialog shows
+  const careful = verb === "approve" || verb === "resume";
+  const now = useResource(careful ? `rollout-verb ${rollout.id}` : undefined, (signal) =>
+    request<RolloutWhole>("GET", `/rollouts/${rollout.id}`, { signal }),
+  );
   const run = () =>
     void action.run(async () => {
       const said = why.trim();
       const body = said === "" ? {} : back ? { description: said } : { why: said };
-      const { data } = await request<Rollout>("POST", `/rollouts/${rollout.id}/${verb}`, { body, idempotencyKey: key });
+      const { data } = await request<Rollout>("POST", `/rollouts/${rollout.id}/${verb}`, {
+        body,
+        idempotencyKey: key,
+        ...(now.data?.etag ? { ifMatch: now.data.etag } : {}),
+      });
       onClose();
       if (back) navigate(`/rollouts/${data.id}`);
       else onDone();
@@ -114,11 +123,12 @@ function VerbDialog({ verb, rollout, onClose, onDone }: {
       danger={verb === "abort" || back}
       busy={action.busy}
       problem={action.problem}
-      blocked={back && !plan.data?.cohort}
+      blocked={(back && !plan.data?.cohort) || (careful && !now.data)}
       onClose={onClose}
       onConfirm={run}
     >
-      <Explanation verb={verb} rollout={rollout} />
+      <Explanation verb={verb} rollout={now.data?.data ?? rollout} />
+      {now.problem && <ProblemNote problem={now.problem} />}
       {back &&
         (plan.problem ? (
           <ProblemNote problem={plan.problem} />
