@@ -139,10 +139,10 @@ async function readme(t) {
     version: "1.1.0",
     target: { selector: "env=production" },
     description: "CVE-2026-1234, production",
-    strategy: { canary: { count: 6, soak_sec: 1 }, batch: { size: 6, every_sec: 2, success_percent: 70 }, max_failures: { percent: 10 }, attempts: 1 },
+    strategy: { canary: { count: 6, soak_sec: 1 }, batch: { size: 6, every_sec: 5, success_percent: 70 }, max_failures: { percent: 10 }, attempts: 1 },
   });
   await p.open(`/rollouts/${JSON.parse(made.text).id}`);
-  await p.page.getByText(/^Batch 5; 6 of \d+ have begun/).waitFor({ timeout: 60_000 });
+  await p.page.getByText(/^Batch [3-8]; \d+ of \d+ have begun/).waitFor({ timeout: 60_000 });
   await p.page.evaluate(() => document.activeElement?.blur());
   await p.picture(t.pictures, "readme");
   const { size } = fs.statSync(path.join(t.pictures, "readme.png"));
