@@ -155,7 +155,7 @@ static bool is_news(const RolloutProgress *a, const RolloutProgress *b) {
 
 static bool progress_differs(const RolloutProgress *a, const RolloutProgress *b) {
         return is_news(a, b) || a->batch_opened != b->batch_opened || a->settled != b->settled ||
-               a->waiting_since != b->waiting_since || a->approved != b->approved ||
+               a->waiting_since != b->waiting_since || a->waited != b->waited || a->approved != b->approved ||
                a->threshold_waived != b->threshold_waived || a->started != b->started || a->boot != b->boot ||
                a->booted != b->booted || a->clock_set != b->clock_set || a->paused_since != b->paused_since ||
                a->paused_total != b->paused_total || a->next_look != b->next_look;
