@@ -181,16 +181,16 @@ static const char *const steps[] = {
         "CREATE INDEX api_tokens_by_parent ON api_tokens(parent) WHERE parent IS NOT NULL;",
         /* 10: which members' ends were seen by whoever resumed a rollout, and which are no evidence any more, one
          * by one instead of as sums (of a rollout that was resumed before this step nothing counts as seen: it
-         * may stop once more); by which setting of the wall clock a rollout's times were written; what was waited between
-         * windows */
+         * may stop once more); by which setting of the wall clock a rollout's times were written */
         "ALTER TABLE rollouts DROP COLUMN failures_base;"
         "ALTER TABLE rollouts DROP COLUMN admitted_base;"
-        "ALTER TABLE rollouts ADD COLUMN waited INTEGER NOT NULL DEFAULT 0;"
         "ALTER TABLE rollouts ADD COLUMN boot INTEGER NOT NULL DEFAULT 0;"
         "ALTER TABLE rollouts ADD COLUMN booted INTEGER NOT NULL DEFAULT 0;"
         "ALTER TABLE rollouts ADD COLUMN clock_set INTEGER NOT NULL DEFAULT 0;"
         "ALTER TABLE rollout_members ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;"
         "ALTER TABLE rollout_members ADD COLUMN excused INTEGER NOT NULL DEFAULT 0;",
+        /* 11: how long agents that are away were waited for before windows were closed */
+        "ALTER TABLE rollouts ADD COLUMN waited INTEGER NOT NULL DEFAULT 0;",
 };
 
 uint64_t store_schema_version(void) {
