@@ -152,8 +152,8 @@ static void step_done(StoreJob *job, int r) {
                 e->look_at = j->next_look == USEC_INFINITY ?
                                              USEC_INFINITY :
                                              usec_add(t, usec_sub(j->next_look, now(CLOCK_REALTIME)));
-                if (j->all) /* else only some of them were asked */
-                        e->newcomers_welcome = j->newcomers_welcome;
+                /* of those that were not asked, what they said before still holds */
+                e->newcomers_welcome = j->newcomers_welcome || (!j->all && e->newcomers_welcome);
                 e->idle = j->idle;
                 e->not_before = usec_add(t, CLAMP(PAUSE_SHARE * j->took, PAUSE_MIN, PAUSE_MAX));
         }

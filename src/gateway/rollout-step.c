@@ -289,7 +289,6 @@ static void admit_one(Step *s, size_t i, const char *hop) {
         m->attempts++;
         if (s->p->batch_opened == 0)
                 s->p->batch_opened = s->clock;
-        s->p->waiting_since = 0;
         s->out->admitted_now++;
 }
 
@@ -325,9 +324,22 @@ static int finish(Step *s) {
         return 0;
 }
 
+/* Waiting begins anew when somebody could have been admitted. Agents that are there while the windows are closed,
+ * and away while they are open, do not make it begin anew: they would keep it open for ever. */
+static void note_waiting(Step *s) {
+        RolloutProgress *p = s->p;
+
+        if (p->reason == ROLLOUT_REASON_WAITING_FOR_OFFLINE)
+                return;
+        if (p->reason != ROLLOUT_REASON_OUTSIDE_WINDOW)
+                p->waited = 0;
+        else if (p->waiting_since > 0)
+                p->waited = usec_add(p->waited, usec_sub(s->clock, p->waiting_since));
+        p->waiting_since = 0;
+}
+
 /* Everybody whose turn it is is away, or really everybody. 1: their time was up, and they are skipped; whose
- * lease had ended stays timed out. Waiting begins anew only when somebody was admitted, so that agents which
- * are there at the wrong times do not keep it open for ever. */
+ * lease had ended stays timed out. */
 static int wait_for_offline(Step *s, bool everybody) {
         usec_t patience = s->in->spec->offline == ROLLOUT_OFFLINE_SKIP ? SKIP_AFTER :
                                                                          s->in->spec->offline_wait,
@@ -335,7 +347,7 @@ static int wait_for_offline(Step *s, bool everybody) {
 
         if (s->p->waiting_since == 0)
                 s->p->waiting_since = s->clock;
-        end = usec_add(s->p->waiting_since, patience);
+        end = usec_add(s->p->waiting_since, usec_sub(patience, s->p->waited));
         wait_for(s, ROLLOUT_REASON_WAITING_FOR_OFFLINE, realtime_of(s, end));
         if (s->clock < end)
                 return 0;
@@ -344,7 +356,7 @@ static int wait_for_offline(Step *s, bool everybody) {
                     (everybody || is_turn_of(s, s->in->members + i)))
                         member_set(s, s->in->members + i, MEMBER_STATE_SKIPPED, MEMBER_REASON_OFFLINE);
         if (!everybody) /* the others were not waited for yet */
-                s->p->waiting_since = 0;
+                s->p->waiting_since = s->p->waited = 0;
         rollout_count(s->in->members, s->in->n, &s->out->counts);
         step_look_at_batch(s);
         return 1;
@@ -436,9 +448,11 @@ static int step_running(Step *s) {
         if (step_count(s, MEMBER_STATE_PENDING) > 0) {
                 s->p->next_look = min_usec(s->p->next_look, window);
                 s->p->next_look = min_usec(s->p->next_look, late.chance);
-                return 0;
-        }
-        return last_ones(s, &late);
+                r = 0;
+        } else
+                r = last_ones(s, &late);
+        note_waiting(s);
+        return r;
 }
 
 int rollout_step(RolloutProgress *p, const RolloutInput *in, RolloutOutcome *ret) {

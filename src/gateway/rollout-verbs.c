@@ -119,7 +119,7 @@ int rollout_retry_failed(RolloutProgress *p, RolloutInput *in) {
                 p->state = ROLLOUT_STATE_RUNNING;
                 p->reason = ROLLOUT_REASON_UPDATING;
         }
-        p->waiting_since = 0;
+        p->waiting_since = p->waited = 0;
         see_what_ended(in);
         p->next_look = in->now;
         return n;

@@ -101,27 +101,32 @@ static int emit_rollout(RolloutContext *c, const RolloutRecord *r, bool progress
                         c->now);
 }
 
-static void log_parked(const RolloutRecord *r) {
-        log_event(LOG_ERR, FLEET_MESSAGE_ROLLOUT_PARKED_STR,
-                  "MESSAGE=Rollout %" PRIu64 " of %s cannot be stepped and is paused, others go on: %s Remove the cause "
-                  "and resume it (fleet-gatewayctl rollout resume %" PRIu64 "), or end it (fleet-gatewayctl rollout abort %"
-                  PRIu64 ").",
-                  r->id, r->version, strempty(r->detail), r->id, r->id, "FLEET_ROLLOUT=%" PRIu64, r->id,
-                  "FLEET_VERSION=%s", r->version, "FLEET_ROLLOUT_DETAIL=%s", strempty(r->detail), NULL);
+static int log_parked(RolloutContext *c, const RolloutRecord *r) {
+        return store_job_log(
+                        c->job, LOG_ERR, FLEET_MESSAGE_ROLLOUT_PARKED_STR,
+                        "MESSAGE=Rollout %" PRIu64
+                        " of %s cannot be stepped and is paused, others go on: %s Remove the cause "
+                        "and resume it (fleet-gatewayctl rollout resume %" PRIu64
+                        "), or end it (fleet-gatewayctl rollout abort %" PRIu64 ").",
+                        r->id, r->version, strempty(r->detail), r->id, r->id, "FLEET_ROLLOUT=%" PRIu64,
+                        r->id, "FLEET_VERSION=%s", r->version, "FLEET_ROLLOUT_DETAIL=%s",
+                        strempty(r->detail), NULL);
 }
 
-static void log_rollout(const RolloutRecord *r) {
+static int log_rollout(RolloutContext *c, const RolloutRecord *r) {
         bool stopped = r->progress.state == ROLLOUT_STATE_PAUSED &&
                        r->progress.reason != ROLLOUT_REASON_OPERATOR;
 
-        log_event(stopped ? LOG_WARNING : LOG_NOTICE,
-                  stopped ? FLEET_MESSAGE_ROLLOUT_STOPPED_STR : FLEET_MESSAGE_ROLLOUT_STATE_STR,
-                  "MESSAGE=Rollout %" PRIu64 " of %s is %s%s: %s%s%s%s", r->id, r->version,
-                  rollout_state_to_string(r->progress.state), stopped ? " by itself" : "",
-                  rollout_reason_explain(r->progress.reason), r->detail ? " (" : "", strempty(r->detail),
-                  r->detail ? ")" : "", "FLEET_ROLLOUT=%" PRIu64, r->id, "FLEET_VERSION=%s", r->version,
-                  "FLEET_ROLLOUT_STATE=%s", rollout_state_to_string(r->progress.state),
-                  "FLEET_ROLLOUT_REASON=%s", rollout_reason_to_string(r->progress.reason), NULL);
+        return store_job_log(
+                        c->job, stopped ? LOG_WARNING : LOG_NOTICE,
+                        stopped ? FLEET_MESSAGE_ROLLOUT_STOPPED_STR : FLEET_MESSAGE_ROLLOUT_STATE_STR,
+                        "MESSAGE=Rollout %" PRIu64 " of %s is %s%s: %s%s%s%s", r->id, r->version,
+                        rollout_state_to_string(r->progress.state), stopped ? " by itself" : "",
+                        rollout_reason_explain(r->progress.reason), r->detail ? " (" : "",
+                        strempty(r->detail), r->detail ? ")" : "", "FLEET_ROLLOUT=%" PRIu64, r->id,
+                        "FLEET_VERSION=%s", r->version, "FLEET_ROLLOUT_STATE=%s",
+                        rollout_state_to_string(r->progress.state), "FLEET_ROLLOUT_REASON=%s",
+                        rollout_reason_to_string(r->progress.reason), NULL);
 }
 
 static int audit_rollout(RolloutContext *c, const RolloutRecord *r, const char *action) {
@@ -150,7 +155,7 @@ static bool is_news(const RolloutProgress *a, const RolloutProgress *b) {
 
 static bool progress_differs(const RolloutProgress *a, const RolloutProgress *b) {
         return is_news(a, b) || a->batch_opened != b->batch_opened || a->settled != b->settled ||
-               a->waiting_since != b->waiting_since || a->approved != b->approved ||
+               a->waiting_since != b->waiting_since || a->waited != b->waited || a->approved != b->approved ||
                a->threshold_waived != b->threshold_waived || a->started != b->started || a->boot != b->boot ||
                a->booted != b->booted || a->clock_set != b->clock_set || a->paused_since != b->paused_since ||
                a->paused_total != b->paused_total || a->next_look != b->next_look;
@@ -165,10 +170,9 @@ static int tell_change(RolloutContext *c, RolloutRecord *r, const RolloutProgres
 
         if (p->state == before->state && !parked)
                 return 0;
-        if (parked)
-                log_parked(r);
-        else
-                log_rollout(r);
+        k = parked ? log_parked(c, r) : log_rollout(c, r);
+        if (k < 0)
+                return k;
         if (p->state == ROLLOUT_STATE_PAUSED) {
                 k = store_job_note(
                                 c->job, &(StoreNote){ .kind = STORE_NOTE_AUTO_PAUSE,
@@ -381,8 +385,11 @@ int rollout_work_create(RolloutContext *c, RolloutSet *set) {
                 k = desired_forget(c->job, c->store, DESIRED_KIND_AGENT, set->target.ids.items[i], c->now);
         if (k < 0)
                 return k;
-        log_notice("Rollout %" PRIu64 " of %s begins, for %" PRIu64 " agents; said %s.", r->id, r->version,
-                   r->counts.cohort, strempty(r->actor));
+        k = store_job_log(c->job, LOG_NOTICE, NULL,
+                          "MESSAGE=Rollout %" PRIu64 " of %s begins, for %" PRIu64 " agents; said %s.", r->id,
+                          r->version, r->counts.cohort, strempty(r->actor), NULL);
+        if (k < 0)
+                return k;
         return step_set(c, set, &before, &counts, /* by= */ true);
 }
 
@@ -457,7 +464,9 @@ int rollout_work_verb(RolloutContext *c, RolloutSet *set, RolloutVerb verb, uint
                 return r;
         if (before.state != set->record.progress.state) {
                 set->record.detail = (free(set->record.detail), NULL);
-                log_rollout(&set->record);
+                r = log_rollout(c, &set->record);
+                if (r < 0)
+                        return r;
         }
         return step_set(c, set, &before, &counts, /* by= */ true);
 }

@@ -194,7 +194,8 @@ typedef struct RolloutProgress {
         uint32_t batch;        /* ROLLOUT_BATCH_CANARY, then 1 and so on */
         usec_t batch_opened;   /* first admission in it; 0: none yet */
         usec_t settled;        /* all of it had ended; 0: not yet */
-        usec_t waiting_since;  /* only agents that are away are left, and nobody was admitted since; 0: not so */
+        usec_t waiting_since;  /* only agents that are away are left; 0: not so */
+        usec_t waited;         /* how long that was so before, with nothing but closed windows in between */
         bool approved;         /* the gate after this batch */
         bool threshold_waived; /* resumed after the success threshold of this batch was missed */
         usec_t started;                        /* CLOCK_REALTIME */

@@ -189,6 +189,8 @@ static const char *const steps[] = {
         "ALTER TABLE rollouts ADD COLUMN clock_set INTEGER NOT NULL DEFAULT 0;"
         "ALTER TABLE rollout_members ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;"
         "ALTER TABLE rollout_members ADD COLUMN excused INTEGER NOT NULL DEFAULT 0;",
+        /* 11: how long agents that are away were waited for before windows were closed */
+        "ALTER TABLE rollouts ADD COLUMN waited INTEGER NOT NULL DEFAULT 0;",
 };
 
 uint64_t store_schema_version(void) {

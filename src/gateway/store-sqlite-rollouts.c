@@ -5,7 +5,8 @@
 
 #define ROLLOUT_COLUMNS                                                                                                  \
         "kind, parent, version, description, spec, state, active, reason, detail, batch, batch_opened, settled, "        \
-        "waiting_since, approved, waived, paused_since, paused_total, boot, booted, clock_set, next_look, counts, "      \
+        "waiting_since, waited, approved, waived, paused_since, paused_total, boot, booted, clock_set, next_look, "      \
+        "counts, "                                                                                                       \
         "created, started, updated, finished, actor, revision"
 
 #define WAIVED_THRESHOLD 1U
@@ -45,6 +46,7 @@ static int rollout_read(Query *q, RolloutRecord *r) {
         p->batch_opened = query_get_u64(q);
         p->settled = query_get_u64(q);
         p->waiting_since = query_get_u64(q);
+        p->waited = query_get_u64(q);
         p->approved = query_get_u64(q);
         waived = query_get_u64(q);
         p->paused_since = query_get_u64(q);
@@ -106,12 +108,12 @@ int sqlite_rollout_put(Store *s, RolloutRecord *r) {
         if (r->id == 0)
                 query_begin(&q, s,
                             "INSERT INTO rollouts (" ROLLOUT_COLUMNS
-                            ", phase) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+                            ", phase) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
         else
                 query_begin(&q, s,
                             "UPDATE rollouts SET kind = ?, parent = ?, version = ?, description = ?, spec = ?, state = ?, "
                             "active = ?, reason = ?, detail = ?, batch = ?, batch_opened = ?, settled = ?, "
-                            "waiting_since = ?, approved = ?, waived = ?, paused_since = ?, paused_total = ?, "
+                            "waiting_since = ?, waited = ?, approved = ?, waived = ?, paused_since = ?, paused_total = ?, "
                             "boot = ?, booted = ?, clock_set = ?, next_look = ?, counts = ?, created = ?, started = ?, "
                             "updated = ?, finished = ?, actor = ?, revision = ?, phase = ? WHERE id = ?");
         query_text(&q, rollout_kind_to_string(r->kind));
@@ -127,6 +129,7 @@ int sqlite_rollout_put(Store *s, RolloutRecord *r) {
         query_u64(&q, p->batch_opened);
         query_u64(&q, p->settled);
         query_u64(&q, p->waiting_since);
+        query_u64(&q, p->waited);
         query_u64(&q, p->approved);
         query_u64(&q, p->threshold_waived ? WAIVED_THRESHOLD : 0);
         query_u64(&q, p->paused_since);

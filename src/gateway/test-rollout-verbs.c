@@ -218,10 +218,49 @@ static void test_never_in_the_window(void) {
                 if (f.views[0].online)
                         f.views[0].last_seen = MORNING + h * USEC_PER_HOUR;
                 fleet_step_at(&f, MORNING + h * USEC_PER_HOUR);
-                assert_se(h < 8 * 24);
+                assert_se(h < 20 * 24); /* a week of hours in which it was away */
         }
         expect_completed(&f);
         assert_se(f.members[0].reason == MEMBER_REASON_OFFLINE);
+}
+
+/* Who goes for a moment, twice, while it waits for something else or for a window, has not been away all the
+ * time in between: as when the gateway is restarted. */
+static void test_away_for_moments(void) {
+        for (unsigned closed = 0; closed < 2; closed++) {
+                _cleanup_fleet_ TestFleet f;
+
+                fleet_init(&f, 2);
+                f.spec.offline = ROLLOUT_OFFLINE_SKIP;
+                f.spec.batch.amount.value = 1;
+                f.spec.batch.period = closed ? 0 : 2 * USEC_PER_HOUR;
+                assert_ok(fleet_plan(&f, NULL));
+                fleet_step(&f);
+                if (closed) {
+                        f.spec.windows = new0(RolloutWindow, 1);
+                        f.spec.n_windows = 1;
+                        f.spec.windows[0] =
+                                        (RolloutWindow){ .days = 127, .start = 0, .length = USEC_PER_HOUR };
+                        assert_ok(timezone_load("UTC", &f.spec.windows[0].zone));
+                        f.views[1].has_instruction = false; /* its turn has not come */
+                        f.members[1].state = PENDING;
+                        f.members[1].batch = ROLLOUT_BATCH_NONE;
+                }
+                fleet_end(&f, 0, UPDATE_PHASE_SUCCEEDED, UPDATE_VERDICT_NONE);
+                for (unsigned i = 0; i < 4; i++) {
+                        f.views[1].online = false;
+                        f.views[1].last_seen = f.now;
+                        fleet_step_at(&f, f.now + SEC);
+                        expect_running(&f, WAITING_FOR_OFFLINE, 1, 0);
+                        f.views[1].online = true;
+                        fleet_step_at(&f, f.now + MINUTE);
+                        if (closed)
+                                expect_running(&f, OUTSIDE_WINDOW, 1, 0);
+                        else
+                                expect_running(&f, NEXT_BATCH, 1, 0);
+                        fleet_step_at(&f, f.now + 20 * MINUTE);
+                }
+        }
 }
 
 /* An emergency skips windows, soak and approvals; never the canaries, the limits and the automatic stop. */
@@ -484,6 +523,7 @@ int main(void) {
         test_offline();
         test_windows();
         test_never_in_the_window();
+        test_away_for_moments();
         test_emergency();
         test_pause();
         test_pause_by_itself();

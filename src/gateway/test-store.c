@@ -598,6 +598,7 @@ static void test_resumed_rollout(void) {
 
         r.progress.boot = INT64_MAX;
         r.progress.booted = 12;
+        r.progress.waited = 14;
         r.progress.clock_set = 13;
         m.member.seen = m.member.excused = true;
         assert_se(store->ops->rollout_put(store, &r) == 0);

@@ -158,6 +158,7 @@ def gateway_is_killed_in_mid_rollout() -> None:
             "max_failures": {"percent": 90},
             "attempts": 2,
             "retry_pause_sec": 2,
+            "offline_wait_sec": 30,  # for those that never return
         }
         made = api.ask("POST", "/rollouts", {"version": GOAL, "target": {"all": True}, "strategy": strategy}, 201)
         _kill_often(loop, api, made["id"], KILLS)
