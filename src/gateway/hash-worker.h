@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* A thread for what computes long and touches nothing but its own job: the hashes of passwords, which are meant
- * to be slow. On the store's thread they would keep everybody waiting, on the loop agents, too. One at a time, in
- * order of submission, so that a flood of them costs the machine one core at most and the memory of one.
+/* A thread for what computes long and touches nothing but its own job: the hashes of passwords, which are
+ * meant to be slow. On the store's thread they would keep everybody waiting, on the loop agents, too. One at
+ * a time, in order of submission, so that a flood of them costs the machine one core at most and the memory
+ * of one.
  *
  * A job is part of what its caller allocated. While it is submitted it belongs to the worker; done(), on the
- * loop, has it back. work(), on the worker's thread, must not touch anything that the loop or the store's thread
- * may touch meanwhile. */
+ * loop, has it back. work(), on the worker's thread, must not touch anything that the loop or the store's
+ * thread may touch meanwhile. */
 
 #include <systemd/sd-event.h>
 
@@ -21,8 +22,6 @@ struct HashJob {
         void (*done)(HashJob *j, int r);
 
         /* the worker's */
-        HashJob *next;
-        HashWorker *worker;
         int result;
         MailboxItem item;
 };

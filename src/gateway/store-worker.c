@@ -1,28 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store-worker.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include "alloc-util.h"
 #include "audit.h"
 #include "log.h"
+#include "work-thread.h"
 
 struct StoreWorker {
         Store *store;                /* the thread's, until it was joined */
-        Mailbox *mailbox;
+        WorkThread *thread;
         store_on_event_t on_event;
         void *userdata;
         store_on_job_t on_job;
         void *on_job_userdata;
         usec_t moved; /* the loop's: when work began to wait, or some came back last */
-
-        pthread_t thread;
-        bool started;
-        pthread_mutex_t mutex;       /* protects what follows */
-        pthread_cond_t wakeup;
-        StoreJob *first, *last;
-        bool quit;                   /* only the loop's thread sets it */
 };
 
 static void job_drop_events(StoreJob *j) {
@@ -194,32 +185,24 @@ static StoreJob *batch_run(StoreWorker *w, StoreJob *first) {
         return NULL;
 }
 
-/* The first jobs that may share a transaction, or one that runs alone. NULL: the end. */
-static StoreJob *take_batch(StoreWorker *w) {
-        StoreJob *first, *last;
-        unsigned n = 1;
-
-        (void) pthread_mutex_lock(&w->mutex);
-        while (!w->first && !w->quit)
-                (void) pthread_cond_wait(&w->wakeup, &w->mutex);
-        first = last = w->first;
-        if (first) {
-                for (; !first->long_work && last->next && !last->next->long_work && n < STORE_BATCH_MAX; n++)
-                        last = last->next;
-                w->first = last->next;
-                if (!w->first)
-                        w->last = NULL;
-                last->next = NULL;
-        }
-        (void) pthread_mutex_unlock(&w->mutex);
-        return first;
+static bool share_transaction(const MailboxItem *a, const MailboxItem *b) {
+        return !container_of(a, StoreJob, item)->long_work && !container_of(b, StoreJob, item)->long_work;
 }
 
-static void *worker_main(void *userdata) {
+/* The first jobs that may share a transaction, or one that runs alone. NULL: the end. */
+static StoreJob *take_batch(WorkThread *t) {
+        MailboxItem *first = work_thread_take(t, share_transaction, STORE_BATCH_MAX);
+
+        for (MailboxItem *i = first; i; i = i->next)
+                container_of(i, StoreJob, item)->next = i->next ? container_of(i->next, StoreJob, item) : NULL;
+        return first ? container_of(first, StoreJob, item) : NULL;
+}
+
+static void worker_main(WorkThread *t, void *userdata) {
         StoreWorker *w = userdata;
         StoreJob *first;
 
-        while ((first = take_batch(w))) {
+        while ((first = take_batch(t))) {
                 if (first->long_work) {
                         first->started = now(CLOCK_MONOTONIC);
                         first->result = first->work(first, w->store);
@@ -228,11 +211,10 @@ static void *worker_main(void *userdata) {
                         for (StoreJob *rest = first; rest;)
                                 rest = batch_run(w, rest);
                 for (StoreJob *j = first, *next; j; j = next) {
-                        next = j->next;      /* once posted it is the loop's */
-                        mailbox_post(w->mailbox, &j->item);
+                        next = j->next;
+                        work_thread_give(t, &j->item);
                 }
         }
-        return NULL;
 }
 
 static void job_deliver(MailboxItem *item) {
@@ -257,61 +239,28 @@ static void job_deliver(MailboxItem *item) {
 }
 
 int store_worker_submit(StoreWorker *w, StoreJob *j) {
-        int r;
-
-        if (w->quit)                 /* from a done() while the last results are delivered */
-                return -ESHUTDOWN;
-        r = mailbox_reserve(w->mailbox);
-        if (r < 0)
-                return r;
         j->submitted = now(CLOCK_MONOTONIC);
-        if (mailbox_reserved(w->mailbox) == 1)
+        if (work_thread_backlog(w->thread) == 0)
                 w->moved = j->submitted;
         j->started = j->finished = j->commit_time = 0;
         j->commit_result = 0;
         j->worker = w;
-        j->next = NULL;
         j->result = -ECANCELED;
         j->item.deliver = job_deliver;
-
-        (void) pthread_mutex_lock(&w->mutex);
-        if (w->last)
-                w->last->next = j;
-        else
-                w->first = j;
-        w->last = j;
-        (void) pthread_cond_signal(&w->wakeup);
-        (void) pthread_mutex_unlock(&w->mutex);
-        return 0;
+        return work_thread_submit(w->thread, &j->item);
 }
 
 unsigned store_worker_backlog(StoreWorker *w) {
-        return mailbox_reserved(w->mailbox);
+        return work_thread_backlog(w->thread);
 }
 
 usec_t store_worker_stalled(StoreWorker *w) {
-        return mailbox_reserved(w->mailbox) > 0 ? usec_sub(now(CLOCK_MONOTONIC), w->moved) : 0;
+        return work_thread_backlog(w->thread) > 0 ? usec_sub(now(CLOCK_MONOTONIC), w->moved) : 0;
 }
 
 void store_worker_observe(StoreWorker *w, store_on_job_t on_job, void *userdata) {
         w->on_job = on_job;
         w->on_job_userdata = userdata;
-}
-
-/* Signals are for the loop's thread alone. */
-static int worker_start(StoreWorker *w) {
-        sigset_t all, old;
-        int r;
-
-        (void) sigfillset(&all);
-        (void) pthread_sigmask(SIG_SETMASK, &all, &old);
-        r = pthread_create(&w->thread, NULL, worker_main, w);
-        (void) pthread_sigmask(SIG_SETMASK, &old, NULL);
-        if (r != 0)
-                return -r;
-        (void) pthread_setname_np(w->thread, "store");
-        w->started = true;
-        return 0;
 }
 
 int store_worker_new(
@@ -332,13 +281,8 @@ int store_worker_new(
                 .store = store,
                 .on_event = on_event,
                 .userdata = userdata,
-                .mutex = PTHREAD_MUTEX_INITIALIZER,
-                .wakeup = PTHREAD_COND_INITIALIZER,
         };
-        r = mailbox_new(&w->mailbox, event, STORE_JOBS_MAX, "store-results");
-        if (r < 0)
-                return r;
-        r = worker_start(w);
+        r = work_thread_new(&w->thread, event, "store", STORE_JOBS_MAX, worker_main, w);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(w);
@@ -348,18 +292,8 @@ int store_worker_new(
 StoreWorker *store_worker_free(StoreWorker *w) {
         if (!w)
                 return NULL;
-        if (w->started) {
-                (void) pthread_mutex_lock(&w->mutex);
-                w->quit = true;
-                (void) pthread_cond_signal(&w->wakeup);
-                (void) pthread_mutex_unlock(&w->mutex);
-                (void) pthread_join(w->thread, NULL);
-        }
-        w->quit = true;
-        mailbox_free(w->mailbox);    /* delivers the last results */
+        work_thread_free(w->thread); /* delivers the last results */
         (void) store_close(w->store);
-        (void) pthread_cond_destroy(&w->wakeup);
-        (void) pthread_mutex_destroy(&w->mutex);
         free(w);
         return NULL;
 }
